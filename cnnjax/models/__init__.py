@@ -1,0 +1,50 @@
+"""The networks: one family a file, all of them in the table `MODELS`."""
+
+import dataclasses
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from flax import linen as nn
+
+from cnnjax.errors import BadArgument, unknown
+from cnnjax.models import resnet
+from cnnjax.models.network import Network
+
+__all__ = ["MODELS", "Network", "build", "list_models"]
+
+MODELS: Mapping[str, Network] = {
+    **resnet.NETWORKS,
+}
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Return the names that match a shell pattern, sorted.
+
+    >>> list_models("resnet1?")
+    ['resnet18']
+    """
+    return sorted(name for name in MODELS if fnmatchcase(name, pattern))
+
+
+def build(name: str, **overrides: Any) -> nn.Module:
+    """Return the network of that name; `overrides` replace fields of its family.
+
+    Nothing is traced or allocated. Raises `BadArgument` for an unknown name or field, or a
+    `num_classes` that is not a positive integer.
+
+    >>> build("resnet18", num_classes=10).num_classes
+    10
+    """
+    if name not in MODELS:
+        raise unknown("network", name, MODELS)
+    network = MODELS[name]
+    family: Any = network.family
+    fields = {f.name for f in dataclasses.fields(family)} - {"name", "parent"}
+    for field in overrides:
+        if field not in fields:
+            raise unknown(f"{name}: override", field, fields)
+    classes = overrides.get("num_classes", 1)
+    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
+        raise BadArgument(f"{name}: num_classes is {classes!r}; it must be a positive integer")
+    return family(name=name, **{**network.fields, **overrides})

@@ -1,0 +1,142 @@
+"""Residual networks for large images: ResNet, ResNeXt, Wide ResNet.
+
+He et al. 2016 (arXiv:1512.03385), Xie et al. 2017 (arXiv:1611.05431), Zagoruyko and Komodakis 2016
+(arXiv:1605.07146), as torchvision.models.resnet defines them: the stride of a bottleneck is in its
+3x3 convolution ("v1.5").
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "BasicBlock", "Bottleneck", "ResNet"]
+
+_conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut."""
+
+    width: int
+    strides: int = 1
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
+        y = conv(self.width, (3, 3), self.strides, padding=1, name="conv1")(x)
+        y = relu(norm(name="bn1")(y, train=train))
+        y = conv(self.width, (3, 3), padding=1, name="conv2")(y)
+        y = norm(name="bn2")(y, train=train)
+        return relu(y + _shortcut(x, self.width, self.strides, self.dtype, train))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 (strided, grouped) and 1x1 convolutions to four times the width, and a shortcut."""
+
+    width: int
+    strides: int = 1
+    groups: int = 1
+    base_width: int = 64
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, 4 * width]`."""
+        conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
+        inner, outer = self.width * self.base_width // 64 * self.groups, 4 * self.width
+        y = relu(norm(name="bn1")(conv(inner, (1, 1), name="conv1")(x), train=train))
+        y = conv(
+            inner, (3, 3), self.strides, padding=1, feature_group_count=self.groups, name="conv2"
+        )(y)
+        y = relu(norm(name="bn2")(y, train=train))
+        y = norm(name="bn3")(conv(outer, (1, 1), name="conv3")(y), train=train)
+        return relu(y + _shortcut(x, outer, self.strides, self.dtype, train))
+
+
+def _shortcut(x: Array, features: int, strides: int, dtype: DType, train: bool) -> Array:
+    """The identity, or a strided 1x1 projection where the shape changes (option B)."""
+    if x.shape[-1] == features and strides == 1:
+        return x
+    x = _conv(features, (1, 1), strides, dtype=dtype, name="downsample.0")(x)
+    return _norm(dtype=dtype, name="downsample.1")(x, train=train)
+
+
+class ResNet(nn.Module):
+    """A 7x7 stem, four stages of residual blocks, global average pooling and a linear layer.
+
+    `block` is called with `width`, `strides`, `dtype` and `name`; `depths` counts the blocks of
+    each stage.
+    """
+
+    block: Callable[..., nn.Module]
+    depths: tuple[int, ...]
+    num_classes: int = 1000
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
+        check_images(self, images)
+        x = _conv(64, (7, 7), 2, padding=3, dtype=self.dtype, name="conv1")(images)
+        x = relu(_norm(dtype=self.dtype, name="bn1")(x, train=train))
+        stages = {"stem": x}
+        x = ops.max_pool(x, 3, strides=2, padding=1)
+        for stage, depth in enumerate(self.depths):
+            for index in range(depth):
+                block = self.block(
+                    width=64 * 2**stage,
+                    strides=2 if stage > 0 and index == 0 else 1,
+                    dtype=self.dtype,
+                    name=f"layer{stage + 1}.{index}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+            stages[f"stage{stage + 1}"] = x
+        x = ops.global_avg_pool(x)
+        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="fc")(x)
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(block: Callable[..., nn.Module], depths: tuple[int, ...], *row: Any) -> Network:
+    parameters, statistics, gmacs, accuracy, weights = row
+    return Network(
+        ResNet,
+        {"block": block, "depths": depths},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="torchvision",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+# fmt: off
+NETWORKS = {
+    # block, depths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "resnet18": _row(BasicBlock, (2, 2, 2, 2), 11_689_512, 9_600, 1.814, 69.758, "IMAGENET1K_V1"),
+    "resnet34": _row(BasicBlock, (3, 4, 6, 3), 21_797_672, 17_024, 3.664, 73.314, "IMAGENET1K_V1"),
+    "resnet50": _row(Bottleneck, (3, 4, 6, 3), 25_557_032, 53_120, 4.089, 80.858, "IMAGENET1K_V2"),
+    "resnet101": _row(Bottleneck, (3, 4, 23, 3), 44_549_160, 105_344, 7.801, 81.886, "IMAGENET1K_V2"),
+    "resnet152": _row(Bottleneck, (3, 8, 36, 3), 60_192_808, 151_424, 11.514, 82.284, "IMAGENET1K_V2"),
+    "resnext50_32x4d": _row(partial(Bottleneck, groups=32, base_width=4), (3, 4, 6, 3), 25_028_904, 68_224, 4.23, 81.198, "IMAGENET1K_V2"),
+    "resnext101_32x8d": _row(partial(Bottleneck, groups=32, base_width=8), (3, 4, 23, 3), 88_791_336, 202_880, 16.414, 82.834, "IMAGENET1K_V2"),
+    "resnext101_64x4d": _row(partial(Bottleneck, groups=64, base_width=4), (3, 4, 23, 3), 83_455_272, 202_880, 15.46, 83.246, "IMAGENET1K_V1"),
+    "wide_resnet50_2": _row(partial(Bottleneck, groups=1, base_width=128), (3, 4, 6, 3), 68_883_240, 68_224, 11.398, 81.602, "IMAGENET1K_V2"),
+    "wide_resnet101_2": _row(partial(Bottleneck, groups=1, base_width=128), (3, 4, 23, 3), 126_886_696, 137_856, 22.753, 82.51, "IMAGENET1K_V2"),
+}
+# fmt: on

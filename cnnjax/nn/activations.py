@@ -1,0 +1,109 @@
+"""Activations: elementwise functions, each with the piecewise form its paper gives."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+
+from cnnjax.errors import unknown
+from cnnjax.typing import Activation, Array
+
+__all__ = [
+    "ACTIVATIONS",
+    "activation",
+    "elu",
+    "gelu",
+    "gelu_tanh",
+    "hard_sigmoid",
+    "hard_swish",
+    "identity",
+    "leaky_relu",
+    "relu",
+    "relu6",
+    "sigmoid",
+    "silu",
+    "tanh",
+]
+
+
+def identity(x: Array) -> Array:
+    """Return `x`."""
+    return x
+
+
+def relu(x: Array) -> Array:
+    """`max(x, 0)` (Nair and Hinton 2010); the gradient at 0 is 0."""
+    return jax.nn.relu(x)
+
+
+def relu6(x: Array) -> Array:
+    """`min(max(x, 0), 6)` (Howard et al. 2017, MobileNet)."""
+    return jax.nn.relu6(x)
+
+
+def leaky_relu(x: Array, slope: float = 0.01) -> Array:
+    """`x` where positive, else `slope * x` (Maas et al. 2013)."""
+    return jax.nn.leaky_relu(x, slope)
+
+
+def sigmoid(x: Array) -> Array:
+    """`1 / (1 + exp(-x))`."""
+    return jax.nn.sigmoid(x)
+
+
+def tanh(x: Array) -> Array:
+    """Hyperbolic tangent."""
+    return jnp.tanh(x)
+
+
+def elu(x: Array) -> Array:
+    """`x` where positive, else `exp(x) - 1` (Clevert et al. 2016)."""
+    return jax.nn.elu(x)
+
+
+def silu(x: Array) -> Array:
+    """`x * sigmoid(x)`, also called swish (Ramachandran et al. 2017)."""
+    return jax.nn.silu(x)
+
+
+def gelu(x: Array) -> Array:
+    """`x * Phi(x)` with the exact normal distribution function (Hendrycks and Gimpel 2016)."""
+    return jax.nn.gelu(x, approximate=False)
+
+
+def gelu_tanh(x: Array) -> Array:
+    """The tanh approximation of `gelu`; differs from it by less than 5e-4."""
+    return jax.nn.gelu(x, approximate=True)
+
+
+def hard_sigmoid(x: Array) -> Array:
+    """`relu6(x + 3) / 6` (Howard et al. 2019, MobileNetV3)."""
+    return jax.nn.hard_sigmoid(x)
+
+
+def hard_swish(x: Array) -> Array:
+    """`x * hard_sigmoid(x)` (Howard et al. 2019, MobileNetV3)."""
+    return jax.nn.hard_swish(x)
+
+
+ACTIVATIONS: Mapping[str, Activation] = {
+    "elu": elu,
+    "gelu": gelu,
+    "gelu_tanh": gelu_tanh,
+    "hard_sigmoid": hard_sigmoid,
+    "hard_swish": hard_swish,
+    "identity": identity,
+    "leaky_relu": leaky_relu,
+    "relu": relu,
+    "relu6": relu6,
+    "sigmoid": sigmoid,
+    "silu": silu,
+    "tanh": tanh,
+}
+
+
+def activation(name: str) -> Activation:
+    """Return the activation of that name; raise `BadArgument` with the nearest names."""
+    if name not in ACTIVATIONS:
+        raise unknown("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]

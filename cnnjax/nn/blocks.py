@@ -1,0 +1,134 @@
+"""Modules that many families share: convolution-norm-activation, squeeze-excite, drop-path."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.nn.activations import relu, sigmoid
+from cnnjax.nn.conv import Conv
+from cnnjax.nn.norm import BatchNorm
+from cnnjax.typing import Activation, Array, DType
+
+__all__ = [
+    "ConvNormAct",
+    "DropPath",
+    "SqueezeExcite",
+    "flatten",
+    "kaiming_normal",
+    "run",
+    "uniform",
+]
+
+kaiming_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+"""He et al. 2015 with fan-out, torchvision's choice for the convolutions of most networks."""
+
+uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+"""U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what PyTorch gives a layer that nobody initialises."""
+
+
+class ConvNormAct(nn.Module):
+    """Convolution, normalisation, activation: `act(norm(conv(x)))`.
+
+    `padding` None pads symmetrically by `dilation * (kernel_size - 1) // 2`, as PyTorch networks
+    do; "SAME" is TensorFlow's, which differs at stride 2. `norm` is a class or partial called with
+    `name` and `dtype`, None for none; `act` None for none. A bias is used where there is no norm,
+    unless `use_bias` says otherwise. `names` are the names of the two submodules.
+    """
+
+    features: int
+    kernel_size: int | tuple[int, int] = 3
+    strides: int = 1
+    padding: int | str | None = None
+    dilation: int = 1
+    groups: int = 1
+    norm: Callable[..., nn.Module] | None = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+    act: Activation | None = relu
+    use_bias: bool | None = None
+    kernel_init: nn.initializers.Initializer = kaiming_normal
+    names: tuple[str, str] = ("conv", "bn")
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H', W', features]`."""
+        size = self.kernel_size
+        kernel_size = (size, size) if isinstance(size, int) else size
+        padding: Any = self.padding
+        if padding is None:
+            padding = [(self.dilation * (k - 1) // 2,) * 2 for k in kernel_size]
+        elif isinstance(padding, int):
+            padding = [(padding, padding)] * 2
+        x = Conv(
+            self.features,
+            kernel_size,
+            strides=(self.strides, self.strides),
+            padding=padding,
+            kernel_dilation=(self.dilation, self.dilation),
+            feature_group_count=self.groups,
+            use_bias=self.norm is None if self.use_bias is None else self.use_bias,
+            kernel_init=self.kernel_init,
+            dtype=self.dtype,
+            name=self.names[0],
+        )(x)
+        if self.norm is not None:
+            x = self.norm(name=self.names[1], dtype=self.dtype)(x, train=train)
+        return x if self.act is None else self.act(x)
+
+
+class SqueezeExcite(nn.Module):
+    """Channel attention: `x * gate(W2 act(W1 mean(x)))` (Hu et al. 2018, arXiv:1709.01507).
+
+    `squeezed` is the number of channels between the two 1x1 convolutions, called `names`.
+    """
+
+    squeezed: int
+    act: Activation = relu
+    gate: Activation = sigmoid
+    names: tuple[str, str] = ("fc1", "fc2")
+    kernel_init: nn.initializers.Initializer = uniform
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Map `[B, H, W, C]` to `[B, H, W, C]`."""
+        layer = partial(Conv, kernel_size=(1, 1), kernel_init=self.kernel_init, dtype=self.dtype)
+        scale = ops.global_avg_pool(x)[:, None, None, :]
+        scale = self.act(layer(self.squeezed, name=self.names[0])(scale))
+        scale = self.gate(layer(x.shape[-1], name=self.names[1])(scale))
+        return x * scale
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: in training each image's residual is zero with probability `rate`.
+
+    What is kept is divided by `1 - rate`, so that the expectation stays (Huang et al. 2016,
+    arXiv:1603.09382). Draws from the stream `dropout`; the identity in evaluation and at rate 0.
+    """
+
+    rate: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, ...]` to the same shape."""
+        if not train or self.rate == 0.0:
+            return x
+        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
+        kept = jax.random.bernoulli(self.make_rng("dropout"), 1 - self.rate, shape)
+        return jnp.where(kept, x / (1 - self.rate), jnp.zeros((), x.dtype))
+
+
+def flatten(x: Array) -> Array:
+    """Map `[B, H, W, C]` to `[B, C * H * W]` in PyTorch's order, so that its weights fit."""
+    return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
+
+
+def run(block: nn.Module, x: Array, *, train: bool, remat: bool = False) -> Array:
+    """Return `block(x, train=train)`; with `remat` its inner values are computed again backwards."""
+    if not remat:
+        return block(x, train=train)  # type: ignore[operator]
+    return nn.remat(lambda block, x: block(x, train=train))(block, x)

@@ -1,0 +1,85 @@
+"""Normalisation layers."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax.typing import Array, DType
+
+__all__ = ["BatchNorm", "GroupNorm", "LayerNorm"]
+
+GroupNorm = nn.GroupNorm
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all axes but the last (Ioffe and Szegedy 2015, arXiv:1502.03167).
+
+    In training `y = scale * (x - mean_B) / sqrt(var_B + epsilon) + bias` with the batch's mean and
+    biased variance, and the running statistics move by `1 - momentum` towards the batch's mean and
+    *unbiased* variance, as PyTorch's do (flax.linen.BatchNorm keeps the biased one). In evaluation
+    the running statistics normalise. PyTorch's `momentum=0.1` is `momentum=0.9` here.
+
+    Parameters `scale`, `bias`: `[C]`; batch_stats `mean`, `var`: `[C]`, all float32. The statistics
+    are computed in float32 whatever the type of `x`; the result has type `dtype` (that of `x` where
+    it is None).
+    """
+
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    use_scale: bool = True
+    use_bias: bool = True
+    scale_init: nn.initializers.Initializer = nn.initializers.ones_init()
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros_init()
+    dtype: DType | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Normalise `x` `[..., C]`; with `train`, by its own statistics, which update the running."""
+        channels = (x.shape[-1],)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
+        dtype = self.dtype or x.dtype
+        if train:
+            values = x.astype(jnp.float32)
+            axes = tuple(range(x.ndim - 1))
+            mean = values.mean(axes)
+            # Two passes: E[x^2] - E[x]^2 loses every digit where the mean is large.
+            var = jnp.square(values - mean.reshape((1,) * len(axes) + channels)).mean(axes)
+            if not self.is_initializing():
+                count = x.size // x.shape[-1]
+                unbiased = var * (count / max(count - 1, 1))
+                running_mean.value += (1 - self.momentum) * (mean - running_mean.value)
+                running_var.value += (1 - self.momentum) * (unbiased - running_var.value)
+        else:
+            mean, var = running_mean.value, running_var.value
+        factor = jax.lax.rsqrt(var + self.epsilon)
+        if self.use_scale:
+            factor = factor * self.param("scale", self.scale_init, channels, jnp.float32)
+        shift = -mean * factor
+        if self.use_bias:
+            shift = shift + self.param("bias", self.bias_init, channels, jnp.float32)
+        shape = (1,) * (x.ndim - 1) + channels
+        return (x * factor.reshape(shape) + shift.reshape(shape)).astype(dtype)
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation over the channels of each position (Ba et al. 2016, arXiv:1607.06450).
+
+    Parameters `scale`, `bias`: `[C]`. Computed in float32, biased variance, returned as `dtype`.
+    """
+
+    epsilon: float = 1e-6
+    dtype: DType | None = None
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Normalise `x` `[..., C]` over its last axis."""
+        channels = (x.shape[-1],)
+        shape = (1,) * (x.ndim - 1) + channels
+        scale = self.param("scale", nn.initializers.ones_init(), channels, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), channels, jnp.float32)
+        values = x.astype(jnp.float32)
+        centred = values - values.mean(-1, keepdims=True)
+        var = jnp.square(centred).mean(-1, keepdims=True)
+        y = centred * jax.lax.rsqrt(var + self.epsilon) * scale.reshape(shape) + bias.reshape(shape)
+        return y.astype(self.dtype or x.dtype)
