@@ -1,0 +1,200 @@
+"""A labelled set of images in memory, its statistics, and cutting a validation set off it."""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from cnnjax.errors import BadArgument
+
+__all__ = ["Dataset", "allocate", "split_off", "statistics"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """One split of a classification dataset, whole, in a fixed order.
+
+    The arrays are made read-only: a dataset never changes after construction.
+
+    Attributes:
+        name: the dataset's name, such as `"mnist5k"`.
+        split: which part this is, such as `"train"`.
+        images: `[N, H, W, C]` uint8, in 0..255.
+        labels: `[N]` int32, in 0..len(class_names)-1.
+        class_names: one name per class, in the order of the labels.
+
+    Raises:
+        BadArgument: if a shape or dtype is another, if there are no images, or if a label is
+            outside the classes.
+    """
+
+    name: str
+    split: str
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        where = f"{self.name!r}, split {self.split!r}"
+        images, labels = np.asarray(self.images), np.asarray(self.labels)
+        if images.dtype != np.uint8 or images.ndim != 4:
+            raise BadArgument(
+                f"images of {where}: expected uint8 [N, H, W, C], "
+                f"received {images.dtype} {list(images.shape)}"
+            )
+        if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
+            raise BadArgument(
+                f"labels of {where}: expected int32 [{len(images)}], "
+                f"received {labels.dtype} {list(labels.shape)}"
+            )
+        if images.size == 0:
+            raise BadArgument(f"images of {where}: empty, shape {list(images.shape)}")
+        outside = np.flatnonzero((labels < 0) | (labels >= len(self.class_names)))
+        if outside.size:
+            first = outside[0]
+            raise BadArgument(
+                f"labels of {where}: {outside.size} of {len(labels)} are outside the classes "
+                f"0..{len(self.class_names) - 1}; the first is {labels[first]} at index {first}"
+            )
+        for field, array in (("images", images), ("labels", labels)):
+            frozen = array.view()
+            frozen.flags.writeable = False
+            object.__setattr__(self, field, frozen)
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.images.shape[1:]))
+        return f"Dataset({self.name!r}, {self.split!r}: {len(self)} of {size}, {self.num_classes})"
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are, whether or not each has an image."""
+        return len(self.class_names)
+
+    def subset(self, indices: np.ndarray | Sequence[int], split: str | None = None) -> "Dataset":
+        """Return the images at these indices, in this order.
+
+        Args:
+            indices: `[M]` integers, as numpy indexes with them.
+            split: what the result calls its split; by default what this one does.
+
+        Raises:
+            BadArgument: if there are no indices, or one is outside the dataset.
+        """
+        chosen = np.asarray(indices)
+        if chosen.size == 0:
+            raise BadArgument(f"indices: empty; {self.name!r} has {len(self)} images")
+        if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
+            raise BadArgument(
+                f"indices: expected integers [M], received {chosen.dtype} {list(chosen.shape)}"
+            )
+        if chosen.min() < -len(self) or chosen.max() >= len(self):
+            raise BadArgument(
+                f"indices: {chosen.min()}..{chosen.max()} received, 0..{len(self) - 1} allowed"
+            )
+        return dataclasses.replace(
+            self,
+            split=self.split if split is None else split,
+            images=self.images[chosen],
+            labels=self.labels[chosen],
+        )
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256, in hexadecimal, of images, labels and class names.
+
+        Equal fingerprints mean the same data in the same order, whatever machine prepared it.
+        """
+        digest = hashlib.sha256(repr((self.images.shape, self.class_names)).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(self.labels.astype("<i4").tobytes())
+        return digest.hexdigest()
+
+
+def allocate(counts: np.ndarray, total: int) -> np.ndarray:
+    """Share out `total` over classes in proportion to their counts, by largest remainders.
+
+    Args:
+        counts: `[classes]` integers, the images of each class.
+        total: how many to take, in 0..counts.sum().
+
+    Returns:
+        `[classes]` int64 that sum to `total`, none above its count. Ties go to the lower class.
+
+    >>> allocate(np.array([5, 3, 2]), 5).tolist()
+    [3, 1, 1]
+    """
+    whole = int(counts.sum())
+    shares = counts.astype(np.int64) * total
+    taken = shares // whole
+    missing = total - int(taken.sum())
+    # Integers all the way: a remainder in floating point could tip a tie either way.
+    taken[np.argsort(-(shares % whole), kind="stable")[:missing]] += 1
+    return taken
+
+
+def split_off(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Cut a validation set off a training set: stratified, disjoint, the same for the same seed.
+
+    Args:
+        dataset: what to cut; usually the `"train"` split.
+        fraction: the share that becomes the validation set, in (0, 1).
+        seed: a non-negative integer.
+
+    Returns:
+        The rest, still called by its split, and `round(fraction * N)` images called
+        `"validation"`. Every class is represented in proportion. Both keep the dataset's order.
+
+    Raises:
+        BadArgument: for a fraction that leaves either part empty, or a negative seed.
+    """
+    if not (isinstance(fraction, int | float) and 0 < fraction < 1):
+        raise BadArgument(f"fraction: received {fraction!r}, allowed are numbers in (0, 1)")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise BadArgument(f"seed: received {seed!r}, allowed are integers from 0")
+    total = math.floor(fraction * len(dataset) + 0.5)
+    if not 0 < total < len(dataset):
+        raise BadArgument(
+            f"fraction: {fraction} of {len(dataset)} images leaves {total} to validate "
+            f"and {len(dataset) - total} to train; both must be positive"
+        )
+    counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
+    takes = allocate(counts, total)
+    # numpy promises that raw bits stay the same for ever; of its permutations it does not.
+    draws = np.random.PCG64(seed).random_raw(len(dataset))
+    validation = np.zeros(len(dataset), bool)
+    for label, take in enumerate(takes):
+        members = np.flatnonzero(dataset.labels == label)
+        validation[members[np.argsort(draws[members], kind="stable")[:take]]] = True
+    return (
+        dataset.subset(np.flatnonzero(~validation)),
+        dataset.subset(np.flatnonzero(validation), split="validation"),
+    )
+
+
+def statistics(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each channel, of the pixels divided by 255.
+
+    Both are exact up to the last rounding. A constant channel has standard deviation 1, so that
+    dividing by it is harmless.
+
+    Returns:
+        `(mean [C], std [C])` float32, in units of the full range.
+    """
+    values = np.arange(256, dtype=np.int64)
+    mean, std = [], []
+    for channel in range(dataset.images.shape[-1]):
+        histogram = np.zeros(256, np.int64)
+        for start in range(0, len(dataset), 4096):  # bincount widens its argument eightfold
+            block = dataset.images[start : start + 4096, ..., channel]
+            histogram += np.bincount(block.ravel(), minlength=256)
+        count = int(histogram.sum())
+        total, squares = int(histogram @ values), int(histogram @ values**2)
+        variance = (count * squares - total**2) / count**2
+        mean.append(total / count / 255)
+        std.append(math.sqrt(variance) / 255 or 1.0)
+    return np.array(mean, np.float32), np.array(std, np.float32)
