@@ -8,13 +8,31 @@ from typing import Any
 from flax import linen as nn
 
 from cnnjax.errors import BadArgument, unknown
-from cnnjax.models import resnet
+from cnnjax.models import (
+    cnn,
+    densenet_cifar,
+    lenet,
+    mobilenet_v2,
+    nin_cifar,
+    preresnet_cifar,
+    resnet,
+    resnet_cifar,
+    vgg_cifar,
+)
 from cnnjax.models.network import Network
 
 __all__ = ["MODELS", "Network", "build", "list_models"]
 
 MODELS: Mapping[str, Network] = {
+    **lenet.NETWORKS,
+    **cnn.NETWORKS,
+    **vgg_cifar.NETWORKS,
+    **nin_cifar.NETWORKS,
+    **resnet_cifar.NETWORKS,
+    **preresnet_cifar.NETWORKS,
+    **densenet_cifar.NETWORKS,
     **resnet.NETWORKS,
+    **mobilenet_v2.NETWORKS,
 }
 
 

@@ -1,0 +1,190 @@
+"""Residual networks for 32-pixel images, activation after the addition: ResNet, ResNeXt.
+
+He et al. 2016 (arXiv:1512.03385) section 4.2, with parameter-free shortcuts (option A); the wide
+ones of four stages are the ImageNet networks with a 3x3 stem of stride 1 and no pooling; Xie et
+al. 2017 (arXiv:1611.05431) section 5.3.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.errors import unknown
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "BasicBlock", "Bottleneck", "ResNetCifar"]
+
+_conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+_PAD = [(1, 1), (1, 1)]
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut of kind "A" or "B"."""
+
+    width: int
+    strides: int = 1
+    shortcut: str = "A"
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
+        y = conv(self.width, (3, 3), self.strides, padding=_PAD, name="conv1")(x)
+        y = relu(norm(name="bn1")(y, train=train))
+        y = conv(self.width, (3, 3), padding=_PAD, name="conv2")(y)
+        y = norm(name="bn2")(y, train=train)
+        return relu(y + _shortcut(self, x, self.width, train))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 (strided, grouped) and 1x1 convolutions to `expansion * width`, and a shortcut."""
+
+    width: int
+    strides: int = 1
+    shortcut: str = "B"
+    groups: int = 1
+    inner: int = 1
+    expansion: int = 4
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, expansion * width]`."""
+        conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
+        inner, outer = self.inner * self.width, self.expansion * self.width
+        y = relu(norm(name="bn1")(conv(inner, (1, 1), name="conv1")(x), train=train))
+        y = conv(
+            inner,
+            (3, 3),
+            self.strides,
+            padding=_PAD,
+            feature_group_count=self.groups,
+            name="conv2",
+        )(y)
+        y = relu(norm(name="bn2")(y, train=train))
+        y = norm(name="bn3")(conv(outer, (1, 1), name="conv3")(y), train=train)
+        return relu(y + _shortcut(self, x, outer, train))
+
+
+def _shortcut(block: BasicBlock | Bottleneck, x: Array, features: int, train: bool) -> Array:
+    """Option A: every second position, new channels zero on both sides; B: a 1x1 projection."""
+    if x.shape[-1] == features and block.strides == 1:
+        return x
+    if block.shortcut == "A":
+        new = features - x.shape[-1]
+        x = x[:, :: block.strides, :: block.strides]
+        return jnp.pad(x, [(0, 0)] * 3 + [(new // 2, new - new // 2)])
+    x = _conv(features, (1, 1), block.strides, dtype=block.dtype, name="shortcut.0")(x)
+    return _norm(dtype=block.dtype, name="shortcut.1")(x, train=train)
+
+
+class ResNetCifar(nn.Module):
+    """A 3x3 stem, stages of residual blocks of doubling width, global average pooling, linear.
+
+    `block` is called with `width`, `strides`, `shortcut`, `dtype` and `name`; `width` is that of
+    the first stage and `stem` that of the first convolution. `shortcut` is "A" or "B".
+    """
+
+    depths: tuple[int, ...]
+    block: Callable[..., nn.Module] = BasicBlock
+    width: int = 16
+    stem: int = 16
+    shortcut: str = "A"
+    num_classes: int = 10
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    def __post_init__(self) -> None:
+        """Check the kind of shortcut."""
+        if self.shortcut not in ("A", "B"):
+            raise unknown("shortcut", self.shortcut, ("A", "B"))
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
+        check_images(self, images)
+        x = _conv(self.stem, (3, 3), padding=_PAD, dtype=self.dtype, name="conv1")(images)
+        x = relu(_norm(dtype=self.dtype, name="bn1")(x, train=train))
+        stages = {"stem": x}
+        for stage, depth in enumerate(self.depths):
+            for index in range(depth):
+                block = self.block(
+                    width=self.width * 2**stage,
+                    strides=2 if stage > 0 and index == 0 else 1,
+                    shortcut=self.shortcut,
+                    dtype=self.dtype,
+                    name=f"layer{stage + 1}.{index}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+            stages[f"stage{stage + 1}"] = x
+        x = ops.global_avg_pool(x)
+        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="linear")(x)
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(fields: dict[str, Any], parameters: int, statistics: int, gmacs: float, *row: Any) -> Network:
+    accuracy, reference = row
+    return Network(
+        ResNetCifar,
+        fields,
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        input_size=32,
+        reference=reference,
+        accuracy=accuracy,
+        dataset="CIFAR-10",
+    )
+
+
+def _plain(blocks: int) -> dict[str, Any]:
+    """Depth 6 n + 2 of three stages of n blocks."""
+    return {"depths": (blocks,) * 3}
+
+
+def _wide(depths: tuple[int, ...], block: Callable[..., nn.Module]) -> dict[str, Any]:
+    return {"depths": depths, "block": block, "width": 64, "stem": 64, "shortcut": "B"}
+
+
+def _next(groups: int, group_width: int) -> dict[str, Any]:
+    inner = groups * group_width // 64
+    block = partial(Bottleneck, groups=groups, inner=inner)
+    return {"depths": (3, 3, 3), "block": block, "width": 64, "stem": 64, "shortcut": "B"}
+
+
+_HE, _XIE = "arXiv:1512.03385", "arXiv:1611.05431"
+_bottleneck = {"depths": (18, 18, 18), "block": Bottleneck, "shortcut": "B"}
+
+# fmt: off
+NETWORKS = {
+    # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published accuracy, reference
+    "resnet8_cifar": _row(_plain(1), 0, 0, 0.0, None, _HE),
+    "resnet14_cifar": _row(_plain(2), 0, 0, 0.0, None, _HE),
+    "resnet20_cifar": _row(_plain(3), 269_722, 0, 0.0, 91.25, _HE),
+    "resnet32_cifar": _row(_plain(5), 464_154, 0, 0.0, 92.49, _HE),
+    "resnet44_cifar": _row(_plain(7), 658_586, 0, 0.0, 92.83, _HE),
+    "resnet56_cifar": _row(_plain(9), 853_018, 0, 0.0, 93.03, _HE),
+    "resnet110_cifar": _row(_plain(18), 1_727_962, 0, 0.0, 93.39, _HE),
+    "resnet1202_cifar": _row(_plain(200), 19_421_274, 0, 0.0, 92.07, _HE),
+    "resnet164_bottleneck_cifar": _row(_bottleneck, 1_704_154, 0, 0.0, None, _HE),
+    "resnet18_cifar": _row(_wide((2, 2, 2, 2), BasicBlock), 11_173_962, 0, 0.0, None, _HE),
+    "resnet34_cifar": _row(_wide((3, 4, 6, 3), BasicBlock), 21_282_122, 0, 0.0, None, _HE),
+    "resnet50_cifar": _row(_wide((3, 4, 6, 3), Bottleneck), 23_520_842, 0, 0.0, None, _HE),
+    "resnet101_cifar": _row(_wide((3, 4, 23, 3), Bottleneck), 42_512_970, 0, 0.0, None, _HE),
+    "resnet152_cifar": _row(_wide((3, 8, 36, 3), Bottleneck), 58_156_618, 0, 0.0, None, _HE),
+    "resnext29_32x4d_cifar": _row(_next(32, 4), 4_775_754, 0, 0.0, None, _XIE),
+    "resnext29_16x64d_cifar": _row(_next(16, 64), 68_155_210, 0, 0.0, 96.42, _XIE),
+}
+# fmt: on
