@@ -1,0 +1,16 @@
+"""How a width multiplier becomes a number of channels."""
+
+__all__ = ["round_width"]
+
+
+def round_width(width: float, divisor: int = 8) -> int:
+    """Return the multiple of `divisor` nearest to `width` that is at least 0.9 of it.
+
+    The rule of the MobileNets (tensorflow/models, slim/nets/mobilenet) and all that follow them:
+    halves go up, and at least one `divisor` is left.
+
+    >>> round_width(32 * 1.3), round_width(11), round_width(1)
+    (40, 16, 8)
+    """
+    rounded = max(divisor, int(width + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * width else rounded
