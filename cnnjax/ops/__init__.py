@@ -1,0 +1,15 @@
+"""Operations on images `[B, H, W, C]`: fast on a CPU, the stock operation elsewhere."""
+
+from cnnjax.ops.conv import conv2d, conv_general_dilated
+from cnnjax.ops.pool import avg_pool, blur_pool, global_avg_pool, max_pool
+from cnnjax.ops.switch import stock
+
+__all__ = [
+    "avg_pool",
+    "blur_pool",
+    "conv2d",
+    "conv_general_dilated",
+    "global_avg_pool",
+    "max_pool",
+    "stock",
+]
