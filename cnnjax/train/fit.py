@@ -1,0 +1,305 @@
+"""`fit`: a whole training run, from a key to trained weights."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from cnnjax.data.dataset import Dataset, statistics
+from cnnjax.errors import BadArgument, Failed
+from cnnjax.train.checkpoint import identity, restore, save_checkpoint
+from cnnjax.train.evaluate import totals
+from cnnjax.train.programs import compiled, create_program, order_program, step_program
+from cnnjax.train.progress import Progress, Report
+from cnnjax.train.recipe import Hyper, Recipe
+from cnnjax.train.sharding import devices_in, replicated
+from cnnjax.train.state import TrainState
+from cnnjax.typing import Key, Variables
+
+__all__ = ["NonFiniteLoss", "Run", "fit"]
+
+# Losses are fetched this often and not after every step, for the host to stay ahead of the device.
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
+class NonFiniteLoss(Failed):
+    """A training loss became infinite or NaN.
+
+    Attributes:
+        run: what it trained, in words.
+        step: the first step with such a loss, from 0.
+        epoch: its epoch, from 1.
+    """
+
+    def __init__(self, run: str, step: int, epoch: int, loss: float) -> None:
+        super().__init__(
+            f"the loss is {loss} at step {step} (epoch {epoch}) of {run}; "
+            "try a smaller learning_rate, a longer warmup, or clip_norm"
+        )
+        self.run, self.step, self.epoch = run, step, epoch
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a training run leaves.
+
+    Attributes:
+        state: after the last step.
+        variables: the trained weights, `{"params": ..., "batch_stats": ...}`: moving averages
+            where the recipe keeps them.
+        history: per epoch `epoch` (from 1), `train_loss`, `train_accuracy` (both of augmented
+            batches while training), `seconds`, `images_per_second`, and with a validation set
+            `validation_loss` and `validation_accuracy`.
+        test: `loss` and `accuracy` on the test set after the last step; `{}` without one.
+        mean: `[C]` float32, of the training images / 255.
+        std: `[C]` float32, likewise.
+        compile_seconds: tracing, lowering and compiling; almost 0 when an earlier run did it.
+        train_seconds: the training steps of all epochs, without evaluation and checkpoints.
+        failure: why the run ended early, in a `sweep`; None if it did not.
+    """
+
+    state: TrainState
+    variables: Variables
+    history: list[dict[str, Any]]
+    test: dict[str, float]
+    mean: np.ndarray
+    std: np.ndarray
+    compile_seconds: float
+    train_seconds: float
+    failure: NonFiniteLoss | None = None
+
+
+def fit(
+    model: Any,
+    train_set: Dataset,
+    test_set: Dataset | None,
+    recipe: Recipe,
+    hyper: Hyper,
+    key: Key,
+    *,
+    validation: Dataset | None = None,
+    progress: Progress | None = None,
+    checkpoint_dir: str | Path | None = None,
+    mesh: Mesh | None = None,
+) -> Run:
+    """Train a model and return its weights, its history and its accuracy on the test set.
+
+    The same arguments give the same run, to the bit on a CPU. A second run with another key or
+    other scalars compiles nothing.
+
+    Args:
+        model: a Linen module: `model.apply(variables, images, train=...)` gives logits `[B, K]`.
+        train_set: images and labels to learn from.
+        test_set: evaluated once, after the last step; None leaves it out.
+        recipe: the static half of the settings.
+        hyper: the scalars.
+        key: the run's only source of randomness, from `jax.random.key`.
+        validation: evaluated after every epoch.
+        progress: called while the run goes; see `show_progress`.
+        checkpoint_dir: where the run is saved after every epoch, and resumed from.
+        mesh: of `data_parallel_mesh`, to share each batch out over its devices.
+
+    Raises:
+        BadArgument: if the sets do not fit each other or the model, or the checkpoint is another
+            run's.
+        NonFiniteLoss: at the first loss that is infinite or NaN.
+        Failed: if a checkpoint cannot be read or written.
+    """
+    check(model, recipe, [hyper], train_set, test_set, validation)
+    session = Session(model, train_set, recipe, hyper, key, mesh=mesh)
+    state, history = session.state, []
+    directory = None if checkpoint_dir is None else Path(checkpoint_dir)
+    run = identity(model, recipe, hyper, key, train_set, validation) if directory else {}
+    if directory is not None:
+        state, history = restore(directory, state, run) or (state, history)
+        state = jax.device_put(state, replicated(mesh))
+
+    def watch(losses: np.ndarray, first_step: int) -> None:
+        bad = np.flatnonzero(~np.isfinite(losses))
+        if bad.size:
+            step, epoch = first_step + int(bad[0]), first_step // session.steps_per_epoch + 1
+            words = f"{type(model).__name__} on {train_set.name} with {hyper}"
+            raise NonFiniteLoss(words, step, epoch, float(losses[bad[0]]))
+
+    for epoch in range(len(history), recipe.epochs):
+        state, entry = session.train_epoch(state, epoch, watch, progress)
+        if validation is not None:
+            entry |= session.evaluate(state, validation, "validation_")
+        history.append(entry)
+        if directory is not None:
+            save_checkpoint(directory, state, history, run)
+        if progress is not None:
+            progress(session.report(epoch, session.steps_per_epoch, entry, finished=entry))
+    test = {} if test_set is None else session.evaluate(state, test_set)
+    return Run(
+        state=state,
+        variables=state.variables,
+        history=history,
+        test=test,
+        mean=session.mean,
+        std=session.std,
+        compile_seconds=session.compile_seconds,
+        train_seconds=sum(entry["seconds"] for entry in history),
+    )
+
+
+def check(
+    model: Any,
+    recipe: Recipe,
+    hypers: list[Hyper],
+    train_set: Dataset,
+    test_set: Dataset | None,
+    validation: Dataset | None,
+) -> None:
+    """Raise `BadArgument` unless model, settings and datasets fit each other."""
+    for name, other in (("test_set", test_set), ("validation", validation)):
+        if other is None:
+            continue
+        if other.images.shape[1:] != train_set.images.shape[1:]:
+            raise BadArgument(
+                f"{name}: images are {list(other.images.shape[1:])}, "
+                f"the training set's {list(train_set.images.shape[1:])}"
+            )
+        if other.class_names != train_set.class_names:
+            raise BadArgument(f"{name}: its classes are not the training set's")
+    classes, outputs = len(train_set.class_names), getattr(model, "num_classes", None)
+    if outputs is not None and outputs < classes:
+        raise BadArgument(
+            f"model: num_classes is {outputs}, {train_set.name!r} has {classes} classes"
+        )
+    if recipe.loss != "softmax" and any(float(hyper.label_smoothing) for hyper in hypers):
+        raise BadArgument(f"label_smoothing: must be 0 with loss={recipe.loss!r}")
+
+
+class Session:
+    """The compiled programs and device arrays of one run, or with `many` of several at once."""
+
+    def __init__(
+        self,
+        model: Any,
+        train_set: Dataset,
+        recipe: Recipe,
+        hyper: Hyper,
+        key: Key,
+        *,
+        many: bool = False,
+        mesh: Mesh | None = None,
+    ) -> None:
+        self.batch_size = min(recipe.batch_size, len(train_set))
+        if self.batch_size % devices_in(mesh):
+            raise BadArgument(
+                f"batch_size: {self.batch_size} cannot be shared out over {devices_in(mesh)} "
+                "devices, allowed: its multiples"
+            )
+        self.model, self.recipe, self.many, self.mesh = model, recipe, many, mesh
+        self.steps_per_epoch = len(train_set) // self.batch_size
+        self.steps = recipe.epochs * self.steps_per_epoch
+        self.mean, self.std = statistics(train_set)
+        # Copies, because they go into the state, which the step donates.
+        scalars = jax.tree.map(lambda x: jnp.array(x, jnp.float32, copy=True), hyper)
+        mean, std = jnp.array(self.mean, copy=True), jnp.array(self.std, copy=True)
+        whole = replicated(mesh)
+        self.key, self.images, self.labels, self.indices = jax.device_put(
+            (key, train_set.images, train_set.labels, np.arange(len(train_set))), whole
+        )
+        create, seconds = compiled(
+            create_program(model, recipe, train_set.images.shape[1:], many),
+            scalars,
+            mean,
+            std,
+            key,
+        )
+        self.state: TrainState = jax.device_put(create(scalars, mean, std, key), whole)
+        self._order, order_seconds = compiled(order_program(many), key, np.int32(0), self.indices)
+        order = jax.device_put(self._order(key, np.int32(0), self.indices), whole)
+        self._step, step_seconds = compiled(
+            step_program(model, recipe, self.batch_size, self.steps, many, mesh),
+            self.state,
+            self.images,
+            self.labels,
+            order,
+            self.key,
+        )
+        self.compile_seconds = seconds + order_seconds + step_seconds
+
+    def train_epoch(
+        self,
+        state: TrainState,
+        epoch: int,
+        watch: Callable[[np.ndarray, int], None],
+        progress: Progress | None,
+    ) -> tuple[TrainState, dict[str, Any]]:
+        """Take an epoch's steps and return the new state and the epoch's entry in the history.
+
+        `watch(losses, first step)` sees every loss, a few steps late. Values of the entry have a
+        leading axis of runs with `many`.
+        """
+        start = look = time.perf_counter()
+        order = self._order(self.key, np.int32(epoch), self.indices)
+        waiting: list[Any] = []
+        seen: list[Any] = []
+        for index in range(self.steps_per_epoch):
+            state, metrics = self._step(state, self.images, self.labels, order, self.key)
+            waiting.append(metrics)
+            last = index + 1 == self.steps_per_epoch
+            if last or time.perf_counter() - look > _SECONDS_BETWEEN_LOOKS:
+                first = epoch * self.steps_per_epoch + len(seen)
+                fetched = jax.device_get(waiting)
+                watch(np.stack([metrics["loss"] for metrics in fetched]), first)
+                seen, waiting = seen + fetched, []
+                look = time.perf_counter()
+                if progress is not None and not last:
+                    progress(self.report(epoch, len(seen), self._entry(epoch, seen, look - start)))
+        return state, self._entry(epoch, seen, time.perf_counter() - start)
+
+    def _entry(self, epoch: int, seen: list[Any], seconds: float) -> dict[str, Any]:
+        means = {
+            name: np.mean([metrics[name] for metrics in seen], axis=0, dtype=np.float64)
+            for name in ("loss", "accuracy")
+        }
+        return {
+            "epoch": epoch + 1,
+            "train_loss": means["loss"] if self.many else float(means["loss"]),
+            "train_accuracy": means["accuracy"] if self.many else float(means["accuracy"]),
+            "seconds": seconds,
+            "images_per_second": len(seen) * self.batch_size / seconds,
+        }
+
+    def evaluate(self, state: TrainState, dataset: Dataset, prefix: str = "") -> dict[str, Any]:
+        """Return loss and accuracy on a dataset, their names after the prefix."""
+        sums, seconds = totals(
+            self.model,
+            state.variables,
+            dataset,
+            self.mean,
+            self.std,
+            loss=self.recipe.loss,
+            many=self.many,
+            mesh=self.mesh,
+        )
+        self.compile_seconds += seconds
+        return {prefix + name: v if self.many else float(v) for name, v in sums.items()}
+
+    def report(
+        self, epoch: int, taken: int, entry: dict[str, Any], finished: dict[str, Any] | None = None
+    ) -> Report:
+        """Return where the run stands after `taken` steps of an epoch (from 0)."""
+        step = epoch * self.steps_per_epoch + taken
+        rate = entry["images_per_second"]
+        return Report(
+            epoch=epoch + 1,
+            epochs=self.recipe.epochs,
+            step=step,
+            steps=self.steps,
+            loss=float(np.nanmean(entry["train_loss"])),
+            accuracy=float(np.nanmean(entry["train_accuracy"])),
+            images_per_second=rate,
+            seconds_left=(self.steps - step) * self.batch_size / rate,
+            finished=finished,
+        )

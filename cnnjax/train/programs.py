@@ -1,0 +1,124 @@
+"""The functions that a run compiles, each once for all runs of the same model, recipe and shapes.
+
+A program is a jitted function, made once per (model, recipe, ...): the same object comes back for
+equal arguments. `compiled` compiles it ahead of time for the shapes of its arguments, so that
+compile time is measured apart and a second run with another key or other scalars finds it done.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from cnnjax.ops.switch import is_stock
+from cnnjax.train.recipe import Recipe
+from cnnjax.train.sharding import batch_sharding, replicated
+from cnnjax.train.state import TrainState, create_state, named_key
+from cnnjax.train.step import forward, make_train_step, metrics_of
+from cnnjax.typing import Array, Key
+
+__all__ = [
+    "compiled",
+    "create_program",
+    "forward_program",
+    "metrics_program",
+    "order_program",
+    "step_program",
+]
+
+_REMEMBERED = 64  # programs; an executable of a large network holds a few MB
+
+
+def compiled(program: Any, *arguments: Any) -> tuple[Callable[..., Any], float]:
+    """Return a program compiled for the shapes of these arguments, and the seconds that took.
+
+    The seconds are those of tracing, lowering and compiling; almost 0 for what is remembered.
+    """
+    start = time.perf_counter()
+    leaves, tree = jax.tree.flatten(arguments)
+    shapes = tuple(jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
+    settings = (is_stock(), jax.config.jax_default_device, jax.config.jax_default_matmul_precision)
+    executable = _compile(program, tree, shapes, settings)
+    return executable, time.perf_counter() - start
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _compile(program: Any, tree: Any, shapes: tuple[Any, ...], settings: Any) -> Any:
+    del settings  # part of the key only: what else the compiled program depends on
+    return program.lower(*jax.tree.unflatten(tree, shapes)).compile()
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def create_program(model: Any, recipe: Recipe, image: tuple[int, int, int], many: bool) -> Any:
+    """Return `(hyper, mean, std, key) -> TrainState`; with `many`, over leading run axes."""
+
+    def create(hyper: Any, mean: Array, std: Array, key: Key) -> TrainState:
+        return create_state(model, recipe, jnp.zeros((1, *image)), hyper, mean, std, key)
+
+    return jax.jit(jax.vmap(create, in_axes=(0, None, None, 0)) if many else create)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def order_program(many: bool) -> Any:
+    """Return `(key, epoch, indices [N]) -> [N]`: the order of the images in one epoch."""
+
+    def order(key: Key, epoch: Array, indices: Array) -> Array:
+        return jax.random.permutation(jax.random.fold_in(named_key(key, "order"), epoch), indices)
+
+    return jax.jit(jax.vmap(order, in_axes=(0, None, None)) if many else order)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def step_program(
+    model: Any, recipe: Recipe, batch_size: int, steps: int, many: bool, mesh: Mesh | None
+) -> Any:
+    """Return `(state, images [N, ...], labels [N], order [N], key) -> (state, metrics)`.
+
+    The step gathers its batch itself from the whole dataset on the device. The state is donated.
+    """
+    step = make_train_step(model, recipe, steps)
+
+    def program(
+        state: TrainState, images: Array, labels: Array, order: Array, key: Key
+    ) -> tuple[TrainState, dict[str, Array]]:
+        position = state.step % (len(order) // batch_size) * batch_size
+        chosen = jax.lax.dynamic_slice_in_dim(order, position, batch_size)
+        batch = tuple(jnp.take(array, chosen, axis=0, mode="clip") for array in (images, labels))
+        if mesh is not None:
+            batch = jax.lax.with_sharding_constraint(batch, batch_sharding(mesh))
+        return step(state, batch, key)
+
+    if many:
+        program = jax.vmap(program, in_axes=(0, None, None, 0, 0))
+    if mesh is None:
+        return jax.jit(program, donate_argnums=0)
+    whole = replicated(mesh)
+    return jax.jit(program, donate_argnums=0, in_shardings=whole, out_shardings=whole)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def forward_program(model: Any, many: bool, mesh: Mesh | None) -> Any:
+    """Return `(variables, images [B, ...] uint8, mean, std) -> logits [B, K]`.
+
+    With `many`, variables and logits have a leading run axis.
+    """
+    program = functools.partial(forward, model)
+    if many:
+        return jax.jit(jax.vmap(program, in_axes=(0, None, None, None)))
+    if mesh is None:
+        return jax.jit(program)
+    whole, split = replicated(mesh), batch_sharding(mesh)
+    return jax.jit(program, in_shardings=(whole, split, whole, whole), out_shardings=whole)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def metrics_program(loss: str, many: bool, mesh: Mesh | None) -> Any:
+    """Return `(logits, labels, counted) -> {"loss", "accuracy"}`, sums over the counted."""
+    program = functools.partial(metrics_of, loss=loss)
+    if many:
+        return jax.jit(jax.vmap(program, in_axes=(0, None, None)))
+    return jax.jit(program) if mesh is None else jax.jit(program, in_shardings=replicated(mesh))

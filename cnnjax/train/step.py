@@ -1,0 +1,134 @@
+"""One training step and one forward pass, as pure functions for `jax.jit` to compile."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cnnjax.data.augment import cutout, normalise, random_crop, random_flip
+from cnnjax.train.losses import LOSSES
+from cnnjax.train.optimisers import learning_rate_factor
+from cnnjax.train.recipe import Recipe
+from cnnjax.train.state import TrainState, named_key, optimiser_of, variables_of
+from cnnjax.typing import Array, Images, Key, Labels, Logits, Variables
+
+__all__ = ["augment", "forward", "make_train_step", "metrics_of"]
+
+Batch = tuple[Images, Labels]
+TrainStep = Callable[[TrainState, Batch, Key], tuple[TrainState, dict[str, Array]]]
+
+
+def augment(key: Key, images: Images, mean: Array, std: Array, recipe: Recipe) -> Array:
+    """Return stored images as a network is trained on them: cropped, flipped, normalised, cut.
+
+    Args:
+        key: of this step.
+        images: `[B, H, W, C]` uint8.
+        mean: `[C]` float32, of images / 255.
+        std: `[C]` float32, of images / 255.
+        recipe: says which of it.
+
+    Returns:
+        `[B, H, W, C]` float32.
+    """
+    crop_key, flip_key, cutout_key = jax.random.split(key, 3)
+    if recipe.crop_padding:
+        images = random_crop(crop_key, images, recipe.crop_padding)
+    if recipe.flip:
+        images = random_flip(flip_key, images)
+    images = normalise(images, mean, std)
+    if recipe.cutout:
+        # After normalisation, where 0 is the mean colour, as in the paper.
+        images = cutout(cutout_key, images, recipe.cutout)
+    return images
+
+
+def make_train_step(model: Any, recipe: Recipe, steps: int) -> TrainStep:
+    """Return the step of a run: `(state, (images, labels), key) -> (state, metrics)`.
+
+    The step is pure and not yet compiled: `jax.jit(step, donate_argnums=0)`. It takes images
+    `[B, H, W, C]` uint8, labels `[B]` int32 and the key of the *run*; what it draws depends on
+    that key and `state.step` alone. Its metrics are the scalars `loss` and `accuracy` of the
+    augmented batch, float32, before the update.
+
+    Args:
+        model: a Linen module: `apply(variables, images, train=True)` gives logits.
+        recipe: of the run.
+        steps: how many there are in the run, which the schedule stretches to.
+    """
+
+    def step(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, dict[str, Array]]:
+        images, labels = batch
+        hyper = state.hyper
+        augment_key = jax.random.fold_in(named_key(key, "augment"), state.step)
+        dropout_key = jax.random.fold_in(named_key(key, "dropout"), state.step)
+        images = augment(augment_key, images, state.mean, state.std, recipe)
+
+        def loss_of(params: Any) -> tuple[Array, tuple[Logits, Any]]:
+            logits, updated = model.apply(
+                variables_of(params, state.batch_stats),
+                images,
+                train=True,
+                mutable=["batch_stats"],
+                rngs={"dropout": dropout_key},
+            )
+            losses = LOSSES[recipe.loss](logits, labels, hyper.label_smoothing)
+            return losses.mean(), (logits, updated.get("batch_stats", {}))
+
+        (loss, (logits, batch_stats)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+            state.params
+        )
+        updates, opt_state = optimiser_of(recipe, hyper).update(
+            gradients, state.opt_state, state.params
+        )
+        factor = learning_rate_factor(
+            recipe.schedule, state.step, steps=steps, warmup=recipe.warmup
+        )
+        rate = hyper.learning_rate * factor
+        params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
+        new = TrainState(
+            step=state.step + 1,
+            params=params,
+            batch_stats=batch_stats,
+            opt_state=opt_state,
+            average=_averaged(state, variables_of(params, batch_stats), recipe.ema_decay),
+            hyper=hyper,
+            mean=state.mean,
+            std=state.std,
+        )
+        return new, {"loss": loss, "accuracy": jnp.mean(logits.argmax(axis=-1) == labels)}
+
+    return step
+
+
+def _averaged(state: TrainState, variables: Variables, decay: float) -> Any:
+    if not decay:
+        return {}
+    # A short memory at first, else the random initial weights stay in the average for
+    # 1 / (1 - decay) steps.
+    decay = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
+    return jax.tree.map(lambda old, new: new + decay * (old - new), state.average, variables)
+
+
+def forward(model: Any, variables: Variables, images: Images, mean: Array, std: Array) -> Logits:
+    """Return the logits `[B, K]` float32 of stored images `[B, H, W, C]` uint8, in evaluation."""
+    return model.apply(variables, normalise(images, mean, std), train=False)
+
+
+def metrics_of(logits: Logits, labels: Labels, counted: Array, loss: str) -> dict[str, Array]:
+    """Return the sums of losses and of right answers over the counted examples.
+
+    Args:
+        logits: `[B, K]` float32.
+        labels: `[B]` int32.
+        counted: `[B]` bool, False for the padding of an incomplete batch.
+        loss: a key of `LOSSES`.
+
+    Returns:
+        `loss` and `accuracy`, float32 scalars.
+    """
+    # `where` and not a product: what is not counted may be NaN.
+    losses = jnp.where(counted, LOSSES[loss](logits, labels, 0.0), 0.0)
+    right = counted & (logits.argmax(axis=-1) == labels)
+    return {"loss": losses.sum(), "accuracy": right.sum().astype(jnp.float32)}
