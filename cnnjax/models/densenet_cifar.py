@@ -104,13 +104,13 @@ def _row(depth: int, growth: int, bottleneck: bool, *row: Any) -> Network:
 # fmt: off
 NETWORKS = {
     # layers, growth rate, BC, parameters, BatchNorm statistics, 1e9 multiply-adds, accuracy
-    "densenet40_12_cifar": _row(40, 12, False, 1_019_722, 0, 0.0, 94.76),
-    "densenet100_12_cifar": _row(100, 12, False, 6_979_642, 0, 0.0, 95.90),
-    "densenet_bc40_12_cifar": _row(40, 12, True, 0, 0, 0.0, None),
-    "densenet_bc40_36_cifar": _row(40, 36, True, 1_542_682, 0, 0.0, 95.42),
-    "densenet_bc40_48_cifar": _row(40, 48, True, 2_733_130, 0, 0.0, 96.01),
-    "densenet_bc100_12_cifar": _row(100, 12, True, 769_162, 0, 0.0, 95.49),
-    "densenet_bc190_40_cifar": _row(190, 40, True, 25_624_430, 0, 0.0, 96.54),
-    "densenet_bc250_24_cifar": _row(250, 24, True, 15_324_406, 0, 0.0, 96.38),
+    "densenet40_12_cifar": _row(40, 12, False, 1_019_722, 18_096, 0.2648, 94.76),
+    "densenet100_12_cifar": _row(100, 12, False, 6_979_642, 117_216, 1.77, 95.90),
+    "densenet_bc40_12_cifar": _row(40, 12, True, 176_122, 5_088, 0.07237, None),
+    "densenet_bc40_36_cifar": _row(40, 36, True, 1_542_682, 15_264, 0.6473, 95.42),
+    "densenet_bc40_48_cifar": _row(40, 48, True, 2_733_130, 20_352, 1.15, 96.01),
+    "densenet_bc100_12_cifar": _row(100, 12, True, 769_162, 23_988, 0.2879, 95.49),
+    "densenet_bc190_40_cifar": _row(190, 40, True, 25_624_430, 256_960, 9.302, 96.54),
+    "densenet_bc250_24_cifar": _row(250, 24, True, 15_324_406, 257_976, 5.419, 96.38),
 }
 # fmt: on

@@ -37,7 +37,9 @@ class NetworkInNetwork(nn.Module):
                 k = size if index == 0 else 1
                 name = f"features.stage{stage}.unit{index + 1}.conv"
                 pad = [(k // 2, k // 2)] * 2
-                conv = Conv(width, (k, k), padding=pad, kernel_init=_he, dtype=self.dtype, name=name)
+                conv = Conv(
+                    width, (k, k), padding=pad, kernel_init=_he, dtype=self.dtype, name=name
+                )
                 x = relu(conv(x))
             stages[f"stage{stage}"] = x
             if stage < 3:

@@ -124,7 +124,7 @@ class PyramidNetCifar(nn.Module):
         for number in range(3 * self.blocks):
             stage, index = divmod(number, self.blocks)
             block = PyramidBlock(
-                16 + int((number + 1) * self.alpha / (3 * self.blocks)),
+                16 + round((number + 1) * self.alpha / (3 * self.blocks)),
                 strides=2 if stage > 0 and index == 0 else 1,
                 dtype=self.dtype,
                 name=f"layer{stage + 1}.{index}",
@@ -138,9 +138,7 @@ class PyramidNetCifar(nn.Module):
 def _head(
     network: PreResNetCifar | PyramidNetCifar, x: Array, stages: dict[str, Array], features: bool
 ) -> Array | tuple[Array, dict[str, Array]]:
-    dense = nn.Dense(
-        network.num_classes, dtype=network.dtype, kernel_init=uniform, name="linear"
-    )
+    dense = nn.Dense(network.num_classes, dtype=network.dtype, kernel_init=uniform, name="linear")
     logits = dense(ops.global_avg_pool(x)).astype(jnp.float32)
     return (logits, stages) if features else logits
 
@@ -182,22 +180,22 @@ _preact18 = {"depths": (2, 2, 2, 2), "widths": (64, 128, 256, 512), "stem": 64, 
 # fmt: off
 NETWORKS = {
     # ..., parameters, BatchNorm statistics, 1e9 multiply-adds, published accuracy
-    "preresnet20_cifar": _pre(3, 272_282, 0, 0.0, None),
-    "preresnet56_cifar": _pre(9, 855_578, 0, 0.0, None),
-    "preresnet110_cifar": _pre(18, 1_730_522, 0, 0.0, 93.63),
-    "preact_resnet18_cifar": _row(PreResNetCifar, _preact18, 11_171_146, 0, 0.0, None, "arXiv:1603.05027"),
-    "wrn16_4_cifar": _wide(16, 4, 2_748_890, 0, 0.0, None),
-    "wrn16_8_cifar": _wide(16, 8, 10_961_370, 0, 0.0, None),
-    "wrn16_10_cifar": _wide(16, 10, 17_116_634, 0, 0.0, None),
-    "wrn22_8_cifar": _wide(22, 8, 17_158_106, 0, 0.0, None),
-    "wrn28_2_cifar": _wide(28, 2, 1_467_610, 0, 0.0, None),
-    "wrn28_10_cifar": _wide(28, 10, 36_479_194, 0, 0.0, 96.0),
-    "wrn40_2_cifar": _wide(40, 2, 2_243_546, 0, 0.0, None),
-    "wrn40_4_cifar": _wide(40, 4, 8_949_210, 0, 0.0, None),
-    "wrn40_8_cifar": _wide(40, 8, 35_748_314, 0, 0.0, None),
-    "wrn40_10_cifar": _wide(40, 10, 55_841_754, 0, 0.0, 96.2),
-    "pyramidnet110_a48_cifar": _pyramid(110, 48, 1_772_706, 0, 0.0, None),
-    "pyramidnet110_a84_cifar": _pyramid(110, 84, 3_904_446, 0, 0.0, None),
-    "pyramidnet110_a270_cifar": _pyramid(110, 270, 28_485_477, 0, 0.0, None),
+    "preresnet20_cifar": _pre(3, 272_282, 1_376, 0.04081, None),
+    "preresnet56_cifar": _pre(9, 855_578, 4_064, 0.1257, None),
+    "preresnet110_cifar": _pre(18, 1_730_522, 8_096, 0.2531, 93.63),
+    "preact_resnet18_cifar": _row(PreResNetCifar, _preact18, 11_171_146, 6_784, 0.5554, None, "arXiv:1603.05027"),
+    "wrn16_4_cifar": _wide(16, 4, 2_748_890, 3_616, 0.3926, None),
+    "wrn16_8_cifar": _wide(16, 8, 10_961_370, 7_200, 1.548, None),
+    "wrn16_10_cifar": _wide(16, 10, 17_116_634, 8_992, 2.412, None),
+    "wrn22_8_cifar": _wide(22, 8, 17_158_106, 10_784, 2.454, None),
+    "wrn28_2_cifar": _wide(28, 2, 1_467_610, 3_616, 0.2144, None),
+    "wrn28_10_cifar": _wide(28, 10, 36_479_194, 17_952, 5.243, 96.0),
+    "wrn40_2_cifar": _wide(40, 2, 2_243_546, 5_408, 0.3276, None),
+    "wrn40_4_cifar": _wide(40, 4, 8_949_210, 10_784, 1.299, None),
+    "wrn40_8_cifar": _wide(40, 8, 35_748_314, 21_536, 5.172, None),
+    "wrn40_10_cifar": _wide(40, 10, 55_841_754, 26_912, 8.074, 96.2),
+    "pyramidnet110_a48_cifar": _pyramid(110, 48, 1_772_706, 13_168, 0.4038, None),
+    "pyramidnet110_a84_cifar": _pyramid(110, 84, 3_904_446, 19_108, 0.7722, None),
+    "pyramidnet110_a270_cifar": _pyramid(110, 270, 28_485_477, 49_798, 4.718, None),
 }
 # fmt: on

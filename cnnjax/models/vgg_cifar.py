@@ -42,7 +42,6 @@ class VGGCifar(nn.Module):
                     width,
                     (3, 3),
                     padding=[(1, 1), (1, 1)],
-                    use_bias=False,
                     kernel_init=kaiming_normal,
                     dtype=self.dtype,
                     name=f"features.{position}",
@@ -76,8 +75,8 @@ def _row(depths: tuple[int, ...], parameters: int, statistics: int, gmacs: float
 
 
 NETWORKS = {
-    "vgg11_bn_cifar": _row((1, 1, 2, 2, 2), 9_231_114, 5_504, 0.1529),
-    "vgg13_bn_cifar": _row((2, 2, 2, 2, 2), 9_416_010, 5_888, 0.2286),
+    "vgg11_bn_cifar": _row((1, 1, 2, 2, 2), 9_231_114, 5_504, 0.1528),
+    "vgg13_bn_cifar": _row((2, 2, 2, 2, 2), 9_416_010, 5_888, 0.2283),
     "vgg16_bn_cifar": _row((2, 2, 3, 3, 3), 14_728_266, 8_448, 0.3132),
-    "vgg19_bn_cifar": _row((2, 2, 4, 4, 4), 20_040_522, 11_008, 0.3978),
+    "vgg19_bn_cifar": _row((2, 2, 4, 4, 4), 20_040_522, 11_008, 0.3981),
 }
