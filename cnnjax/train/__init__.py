@@ -7,6 +7,7 @@ from cnnjax.train.recipe import RECIPES, Hyper, NamedRecipe, Recipe
 from cnnjax.train.sharding import data_parallel_mesh
 from cnnjax.train.state import TrainState, create_state
 from cnnjax.train.step import make_train_step
+from cnnjax.train.sweep import sweep
 
 __all__ = [
     "RECIPES",
@@ -25,4 +26,5 @@ __all__ = [
     "make_train_step",
     "predict",
     "show_progress",
+    "sweep",
 ]

@@ -98,7 +98,7 @@ def totals(
         sums.append(score(run(variables, images, mean, std), labels, counted))
     sums = jax.device_get(sums)
     return {
-        name: np.sum([part[name] for part in sums], axis=0, dtype=np.float64) / len(dataset)
+        name: np.stack([part[name] for part in sums]).sum(axis=0, dtype=np.float64) / len(dataset)
         for name in ("loss", "accuracy")
     }, seconds
 

@@ -113,7 +113,8 @@ def fit(
     """
     check(model, recipe, [hyper], train_set, test_set, validation)
     session = Session(model, train_set, recipe, hyper, key, mesh=mesh)
-    state, history = session.state, []
+    state = session.state
+    history: list[dict[str, Any]] = []
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
     run = identity(model, recipe, hyper, key, train_set, validation) if directory else {}
     if directory is not None:
@@ -197,6 +198,7 @@ class Session:
                 f"batch_size: {self.batch_size} cannot be shared out over {devices_in(mesh)} "
                 "devices, allowed: its multiples"
             )
+        self.images_per_step = self.batch_size * (len(key) if many else 1)
         self.model, self.recipe, self.many, self.mesh = model, recipe, many, mesh
         self.steps_per_epoch = len(train_set) // self.batch_size
         self.steps = recipe.epochs * self.steps_per_epoch
@@ -268,7 +270,7 @@ class Session:
             "train_loss": means["loss"] if self.many else float(means["loss"]),
             "train_accuracy": means["accuracy"] if self.many else float(means["accuracy"]),
             "seconds": seconds,
-            "images_per_second": len(seen) * self.batch_size / seconds,
+            "images_per_second": len(seen) * self.images_per_step / seconds,
         }
 
     def evaluate(self, state: TrainState, dataset: Dataset, prefix: str = "") -> dict[str, Any]:
@@ -297,9 +299,14 @@ class Session:
             epochs=self.recipe.epochs,
             step=step,
             steps=self.steps,
-            loss=float(np.nanmean(entry["train_loss"])),
-            accuracy=float(np.nanmean(entry["train_accuracy"])),
+            loss=_mean_of_finite(entry["train_loss"]),
+            accuracy=_mean_of_finite(entry["train_accuracy"]),
             images_per_second=rate,
-            seconds_left=(self.steps - step) * self.batch_size / rate,
+            seconds_left=(self.steps - step) * self.images_per_step / rate,
             finished=finished,
         )
+
+
+def _mean_of_finite(values: Any) -> float:
+    finite = np.ravel(values)[np.isfinite(np.ravel(values))]
+    return float(finite.mean()) if finite.size else float("nan")

@@ -6,7 +6,7 @@ be tracers, because the transformation is built anew inside the step; only its s
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,8 +16,8 @@ from cnnjax.typing import Array
 
 __all__ = ["OPTIMISERS", "SCHEDULES", "decayed", "learning_rate_factor", "optimiser"]
 
-Transform = optax.GradientTransformation
-Scalar = Array | float
+Transform: TypeAlias = Any  # optax.GradientTransformation, which mypy cannot see
+Scalar: TypeAlias = Array | float
 
 
 def _sgd(momentum: Scalar, decay: Transform) -> Transform:

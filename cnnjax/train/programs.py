@@ -41,7 +41,8 @@ def compiled(program: Any, *arguments: Any) -> tuple[Callable[..., Any], float]:
     start = time.perf_counter()
     leaves, tree = jax.tree.flatten(arguments)
     shapes = tuple(jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
-    settings = (is_stock(), jax.config.jax_default_device, jax.config.jax_default_matmul_precision)
+    config: Any = jax.config
+    settings = (is_stock(), config.jax_default_device, config.jax_default_matmul_precision)
     executable = _compile(program, tree, shapes, settings)
     return executable, time.perf_counter() - start
 
@@ -87,7 +88,10 @@ def step_program(
     ) -> tuple[TrainState, dict[str, Array]]:
         position = state.step % (len(order) // batch_size) * batch_size
         chosen = jax.lax.dynamic_slice_in_dim(order, position, batch_size)
-        batch = tuple(jnp.take(array, chosen, axis=0, mode="clip") for array in (images, labels))
+        batch = (
+            jnp.take(images, chosen, axis=0, mode="clip"),
+            jnp.take(labels, chosen, axis=0, mode="clip"),
+        )
         if mesh is not None:
             batch = jax.lax.with_sharding_constraint(batch, batch_sharding(mesh))
         return step(state, batch, key)

@@ -22,6 +22,8 @@ TrainStep = Callable[[TrainState, Batch, Key], tuple[TrainState, dict[str, Array
 def augment(key: Key, images: Images, mean: Array, std: Array, recipe: Recipe) -> Array:
     """Return stored images as a network is trained on them: cropped, flipped, normalised, cut.
 
+    One key serves all: each function folds a constant of its own into it.
+
     Args:
         key: of this step.
         images: `[B, H, W, C]` uint8.
@@ -32,15 +34,14 @@ def augment(key: Key, images: Images, mean: Array, std: Array, recipe: Recipe) -
     Returns:
         `[B, H, W, C]` float32.
     """
-    crop_key, flip_key, cutout_key = jax.random.split(key, 3)
     if recipe.crop_padding:
-        images = random_crop(crop_key, images, recipe.crop_padding)
+        images = random_crop(key, images, recipe.crop_padding)
     if recipe.flip:
-        images = random_flip(flip_key, images)
+        images = random_flip(key, images)
     images = normalise(images, mean, std)
     if recipe.cutout:
         # After normalisation, where 0 is the mean colour, as in the paper.
-        images = cutout(cutout_key, images, recipe.cutout)
+        images = cutout(key, images, recipe.cutout)
     return images
 
 
@@ -107,8 +108,8 @@ def _averaged(state: TrainState, variables: Variables, decay: float) -> Any:
         return {}
     # A short memory at first, else the random initial weights stay in the average for
     # 1 / (1 - decay) steps.
-    decay = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
-    return jax.tree.map(lambda old, new: new + decay * (old - new), state.average, variables)
+    kept = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
+    return jax.tree.map(lambda old, new: new + kept * (old - new), state.average, variables)
 
 
 def forward(model: Any, variables: Variables, images: Images, mean: Array, std: Array) -> Logits:
