@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import AxisType
 
 from cnnjax.errors import BadArgument
 from cnnjax.ops import primitives, xla
 from cnnjax.ops.geometry import Geometry, pair, window_padding
+from cnnjax.ops.lowering import has_explicit_sharding
 from cnnjax.ops.switch import is_stock
 from cnnjax.typing import Array
 
@@ -166,15 +166,9 @@ def _geometry(
 
 
 def _convolve(images: Array, kernel: Array, geometry: Geometry, precision: Any) -> Array:
-    if is_stock() or any(map(_is_explicit, (images, kernel))):
+    if is_stock() or has_explicit_sharding(images, kernel):
         return xla.forward(images, kernel, geometry, precision)
     # None means the precision in force here, not the one in force when the program is lowered.
     default: Any = getattr(jax.config, "jax_default_matmul_precision")  # noqa: B009
     precision = default if precision is None else precision
     return primitives.forward(images, kernel, geometry, precision)
-
-
-def _is_explicit(array: Array) -> bool:
-    """Tell whether the array's type holds a sharding, which only lax's own rules propagate."""
-    mesh = jax.typeof(array).sharding.mesh
-    return AxisType.Explicit in (mesh.axis_types or ())

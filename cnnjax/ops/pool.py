@@ -9,6 +9,9 @@ from jax import lax
 
 from cnnjax.errors import BadArgument
 from cnnjax.ops.geometry import Pads, Pair, pair, window_padding
+from cnnjax.ops.largest import Windows, largest, stock_largest
+from cnnjax.ops.lowering import has_explicit_sharding
+from cnnjax.ops.switch import is_stock
 from cnnjax.typing import Array
 
 __all__ = ["avg_pool", "blur_pool", "global_avg_pool", "max_pool"]
@@ -42,14 +45,10 @@ def max_pool(
         as large as the window.
     """
     size, steps, pads, _ = _windows(images, window, strides, padding, ceil_mode)
-    return lax.reduce_window(
-        images,
-        np.array(-np.inf, images.dtype),
-        lax.max,
-        (1, *size, 1),
-        (1, *steps, 1),
-        ((0, 0), *pads, (0, 0)),
-    )
+    windows = Windows(size, steps, pads)
+    if is_stock() or has_explicit_sharding(images):
+        return stock_largest(images, windows)
+    return largest(images, windows)
 
 
 def avg_pool(

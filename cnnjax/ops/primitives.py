@@ -25,10 +25,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching
 
 from cnnjax.ops import choose, xla
 from cnnjax.ops.geometry import Geometry, Pair
+from cnnjax.ops.lowering import new_primitive, same_manual_axes
 from cnnjax.typing import Array
 
 __all__ = ["forward"]
@@ -40,7 +41,7 @@ UNROLLED_KERNELS = 8
 
 def forward(x: Array, w: Array, geometry: Geometry, precision: lax.PrecisionLike = None) -> Array:
     """Convolve images `[B, H, W, C]` with a kernel `[kh, kw, C/groups, O]`."""
-    x, w = _same_manual_axes(x, w)
+    x, w = same_manual_axes(x, w)
     return forward_p.bind(
         x,
         w,
@@ -101,34 +102,7 @@ def _over_kernels(function: Callable[[Array, Array], Array], a: Array, b: Array)
     return function(a, b) if axes == (None, None) else jax.vmap(function, axes)(a, b)
 
 
-def _is_partitioned(ctx: mlir.LoweringRuleContext) -> bool:
-    """Tell whether the compiler will spread this program over several devices."""
-    axis_context = ctx.module_context.axis_context
-    return (getattr(axis_context, "num_devices", None) or 1) > 1
-
-
-def _lower_for_cpu(program: Callable) -> Callable:
-    def rule(ctx: mlir.LoweringRuleContext, a: Any, b: Any, **params: Any) -> Any:
-        partitioned = _is_partitioned(ctx)
-        lowered = mlir.lower_fun(
-            lambda a, b: _per_kernel(
-                lambda a, b: program(a, b, partitioned=partitioned, **params), a, b
-            ),
-            multiple_results=False,
-        )
-        # Inside shard_map the operands' types name the mesh axes they vary over. The forms make
-        # constants, which vary over none, and a scan insists that the two agree: leave the names
-        # out, they have no meaning for the program.
-        avals: Any = ctx.avals_in
-        plain = [jax.core.ShapedArray(aval.shape, aval.dtype) for aval in avals]
-        return lowered(ctx.replace(avals_in=plain), a, b)
-
-    return rule
-
-
 def _primitive(name: str, result_shape: Callable, stock: Callable, fast: Callable) -> Primitive:
-    primitive = Primitive(f"cnnjax_{name}")
-
     def abstract(a: Any, b: Any, *, precision: Any, **params: Any) -> Any:
         # The operand of the higher rank has the mesh axes and the memory of the result.
         like = a if a.ndim >= b.ndim else b
@@ -137,16 +111,16 @@ def _primitive(name: str, result_shape: Callable, stock: Callable, fast: Callabl
     def run_stock(a: Array, b: Array, **params: Any) -> Array:
         return _over_kernels(lambda a, b: stock(a, b, **params), a, b)
 
-    primitive.def_abstract_eval(abstract)
-    primitive.def_impl(
-        jax.jit(
-            primitive.bind,
-            static_argnames=("geometry", "image_size", "kernel_size", "precision"),
-        )
+    def run_fast(a: Array, b: Array, *, partitioned: bool, **params: Any) -> Array:
+        return _per_kernel(lambda a, b: fast(a, b, partitioned=partitioned, **params), a, b)
+
+    return new_primitive(
+        name,
+        abstract,
+        stock=run_stock,
+        fast=run_fast,
+        static=("geometry", "image_size", "kernel_size", "precision"),
     )
-    mlir.register_lowering(primitive, mlir.lower_fun(run_stock, multiple_results=False))
-    mlir.register_lowering(primitive, _lower_for_cpu(fast), platform="cpu", inline=False)
-    return primitive
 
 
 def _stock_forward(x, w, *, geometry, image_size, kernel_size, precision):
@@ -279,13 +253,3 @@ batching.primitive_batchers[input_gradient_p] = _batch_with_kernel(input_gradien
 batching.primitive_batchers[kernel_gradient_p] = lambda operands, axes, **params: _batch_kernels(
     kernel_gradient_p, operands, axes, **params
 )
-
-
-def _same_manual_axes(*operands: Array) -> list[Array]:
-    """Make operands inside `shard_map` vary over the same mesh axes, as lax does for its own."""
-    varying = [frozenset(getattr(jax.typeof(o), "vma", ())) for o in operands]
-    union = frozenset().union(*varying)
-    return [
-        lax.pcast(o, tuple(union - v), to="varying") if union - v else o
-        for o, v in zip(operands, varying, strict=True)
-    ]
