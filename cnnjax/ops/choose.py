@@ -1,10 +1,18 @@
 """Which form a convolution takes on a CPU, by its shapes."""
 
-from cnnjax.ops import xla
-from cnnjax.ops.geometry import Geometry
+import math
+
+from cnnjax.ops.forms import depthwise, patches, pointwise, winograd
+from cnnjax.ops.forms.blocks import images_per_block, merge_groups, slices_for, split_groups
+from cnnjax.ops.geometry import Geometry, Pads
 from cnnjax.typing import Array
 
 __all__ = ["forward", "input_gradient", "kernel_gradient"]
+
+# Bytes of a block's transformed tiles or patches, both operands.
+_BLOCK = 6 << 20
+# Groups are joined to at least this many channels.
+_WIDTH = 64
 
 
 def forward(x: Array, w: Array, geometry: Geometry, *, partitioned: bool = False) -> Array:
@@ -13,18 +21,103 @@ def forward(x: Array, w: Array, geometry: Geometry, *, partitioned: bool = False
     `partitioned`: the compiler spreads the program over several devices, so that a loop over
     blocks of the batch would collect the whole batch on every one of them.
     """
-    return xla.forward(x, w, geometry)
+    if _is_depthwise(x.shape, geometry):
+        return depthwise.forward(x, w, geometry)
+    if _is_pointwise(w.shape, geometry):
+        return pointwise.forward(x, w, geometry)
+    size = geometry.output_size(x.shape[1:3], w.shape[:2])
+    slices = slices_for(geometry.groups, x.shape[3], w.shape[3], _WIDTH)
+    kernels = merge_groups(w, geometry.groups, slices)
+    if m := _tile(w.shape, geometry, size):
+        images = _winograd_images(x.shape, w.shape, m, size, slices, partitioned)
+        return winograd.forward(x, kernels, geometry.padding, m=m, images=images)
+    images = _patch_images(x.shape, w.shape, size, slices, partitioned)
+    return patches.forward(x, kernels, geometry, images=images)
 
 
 def input_gradient(
     g: Array, w: Array, geometry: Geometry, x_shape: tuple[int, ...], *, partitioned: bool = False
 ) -> Array:
     """Return the transpose of `forward` in the images, applied to `g` `[B, H', W', O]`."""
-    return xla.input_gradient(g, w, geometry, x_shape)
+    if _is_depthwise(x_shape, geometry):
+        return depthwise.input_gradient(g, w, geometry, x_shape)
+    if _is_pointwise(w.shape, geometry):
+        return pointwise.input_gradient(g, w, geometry, x_shape)
+    size = x_shape[1:3]
+    slices = slices_for(geometry.groups, x_shape[3], w.shape[3], _WIDTH)
+    kernels = merge_groups(w, geometry.groups, slices)
+    if m := _tile(w.shape, geometry, size):
+        images = _winograd_images(x_shape, w.shape, m, size, slices, partitioned)
+        (top, bottom), (left, right) = geometry.padding
+        padding: Pads = ((2 - top, 2 - bottom), (2 - left, 2 - right))
+        return winograd.forward(g, kernels, padding, m=m, images=images, rotate=True)
+    images = _patch_images(g.shape, w.shape, size, slices, partitioned)
+    return patches.input_gradient(g, kernels, geometry, (x_shape[1], x_shape[2]), images=images)
 
 
 def kernel_gradient(
     x: Array, g: Array, geometry: Geometry, w_shape: tuple[int, ...], *, partitioned: bool = False
 ) -> Array:
     """Return the transpose of `forward` in the kernel, applied to `g` `[B, H', W', O]`."""
-    return xla.kernel_gradient(x, g, geometry, w_shape)
+    kernel_size = (w_shape[0], w_shape[1])
+    if _is_depthwise(x.shape, geometry):
+        return depthwise.kernel_gradient(x, g, geometry, kernel_size)
+    if _is_pointwise(w_shape, geometry):
+        return pointwise.kernel_gradient(x, g, geometry)
+    size = g.shape[1:3]
+    slices = slices_for(geometry.groups, x.shape[3], w_shape[3], _WIDTH)
+    if m := _tile(w_shape, geometry, size):
+        images = _winograd_images(x.shape, w_shape, m, size, slices, partitioned)
+        dense = winograd.kernel_gradient(x, g, geometry.padding, slices=slices, m=m, images=images)
+    else:
+        images = _patch_images(x.shape, w_shape, size, slices, partitioned)
+        dense = patches.kernel_gradient(x, g, geometry, kernel_size, slices=slices, images=images)
+    return split_groups(dense, geometry.groups).astype(x.dtype)
+
+
+def _is_depthwise(x_shape: tuple[int, ...], geometry: Geometry) -> bool:
+    return geometry.groups == x_shape[3] > 1
+
+
+def _is_pointwise(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
+    return w_shape[:2] == (1, 1) and geometry.groups == 1 and geometry.padding == ((0, 0), (0, 0))
+
+
+def _tile(w_shape: tuple[int, ...], geometry: Geometry, size: tuple[int, ...]) -> int:
+    """Return the m of Winograd's F(m x m, 3 x 3), or 0 for patches."""
+    if w_shape[:2] != (3, 3) or geometry.strides != (1, 1) or geometry.dilation != (1, 1):
+        return 0
+    if w_shape[2] * geometry.groups < 8:
+        return 0
+    cost = {m: math.prod(winograd.tile_counts(m, *size)) * (m + 2) ** 2 for m in (4, 2)}
+    cost[0] = math.prod(size) * 9
+    return min(cost, key=lambda m: cost[m])
+
+
+def _winograd_images(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    m: int,
+    size: tuple[int, ...],
+    slices: int,
+    partitioned: bool,
+) -> int:
+    if partitioned:
+        return x_shape[0]
+    tiles = math.prod(winograd.tile_counts(m, size[0], size[1]))
+    per_image = tiles * (m + 2) ** 2 * 4 * (x_shape[3] + w_shape[3]) // slices
+    return images_per_block(x_shape[0], per_image, _BLOCK)
+
+
+def _patch_images(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    size: tuple[int, ...],
+    slices: int,
+    partitioned: bool,
+) -> int:
+    if partitioned:
+        return x_shape[0]
+    per_pixel = w_shape[1] * x_shape[3] + w_shape[3]
+    per_image = math.prod(size) * 4 * per_pixel // slices
+    return images_per_block(x_shape[0], per_image, _BLOCK)

@@ -1,0 +1,136 @@
+"""Matrix products of patches, a few images at a time: any dense kernel, stride and dilation.
+
+The taps of a kernel's row are joined along the channels, [n, H, W', kw * C]; a row of the kernel
+is then one matrix product. With few channels all taps are joined and the kernel is one product.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from cnnjax.ops.forms.blocks import map_blocks, sum_blocks
+from cnnjax.ops.geometry import Geometry, Pads, Pair
+
+__all__ = ["forward", "input_gradient", "kernel_gradient"]
+
+# Below this many values in a row of taps, a product per row would be too thin.
+_JOIN_ALL = 64
+
+
+class Window(NamedTuple):
+    """Strides, padding (negative crops) and dilation of one dense convolution."""
+
+    strides: Pair
+    padding: Pads
+    dilation: Pair
+
+
+def _pad(x: Array, padding: Pads) -> Array:
+    (top, bottom), (left, right) = padding
+    zero = jnp.zeros((), x.dtype)
+    return lax.pad(x, zero, [(0, 0, 0), (top, bottom, 0), (left, right, 0), (0, 0, 0)])
+
+
+def _every(x: Array, axis: int, start: int, count: int, step: int) -> Array:
+    return lax.slice_in_dim(x, start, start + (count - 1) * step + 1, step, axis)
+
+
+def _taps(x: Array, kernel_size: Pair, size: Pair, window: Window) -> list[Array]:
+    """Return the patches of each row of taps, [n, H', W', kw * C], or all joined as one."""
+    (sh, sw), padding, (dh, dw) = window
+    x = _pad(x, padding)
+    columns = [_every(x, 2, j * dw, size[1], sw) for j in range(kernel_size[1])]
+    joined = jnp.concatenate(columns, axis=3)
+    rows = [_every(joined, 1, i * dh, size[0], sh) for i in range(kernel_size[0])]
+    if joined.shape[3] < _JOIN_ALL and len(rows) > 1:
+        return [jnp.concatenate(rows, axis=3)]
+    return rows
+
+
+def correlate(x: Array, kernel: Array, size: Pair, window: Window) -> Array:
+    """Convolve [n, H, W, C] with a dense kernel [kh, kw, C, O] to [n, *size, O]."""
+    taps = _taps(x, kernel.shape[:2], size, window)
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    products = [
+        lax.dot_general(tap, part, (((3,), (0,)), ((), ())), preferred_element_type=wide)
+        for tap, part in zip(taps, kernel.reshape(len(taps), -1, kernel.shape[3]), strict=True)
+    ]
+    return sum(products[1:], start=products[0]).astype(x.dtype)
+
+
+def forward(x: Array, kernels: Array, geometry: Geometry, *, images: int) -> Array:
+    """Convolve with one dense kernel per slice of channels.
+
+    x: [B, H, W, S * C]; kernels: [S, kh, kw, C, O]. Returns [B, H', W', S * O].
+    """
+    window = Window(*geometry[:3])
+    size = geometry.output_size(x.shape[1:3], kernels.shape[1:3])
+    return map_blocks(lambda x, k: correlate(x, k, size, window), x, kernels, images)
+
+
+def input_gradient(
+    g: Array, kernels: Array, geometry: Geometry, image_size: Pair, *, images: int
+) -> Array:
+    """Return the transpose of `forward` in the images.
+
+    With stride s the pixels of the result fall into s * s phases; each is a convolution of `g`
+    without stride, and all of them together are one with s * s times the channels.
+    """
+    strides = geometry.strides
+    slices, kh, kw, inner, outer = kernels.shape
+    dilation = geometry.dilation
+    if strides != (1, 1) and dilation != (1, 1):
+        zero = jnp.zeros((), kernels.dtype)
+        spread = [(0, 0, 0), (0, 0, dilation[0] - 1), (0, 0, dilation[1] - 1), *[(0, 0, 0)] * 2]
+        kernels = lax.pad(kernels, zero, spread)
+        kh, kw, dilation = *kernels.shape[1:3], (1, 1)
+    taps = -(-kh // strides[0]), -(-kw // strides[1])
+    kernels = jnp.pad(
+        kernels,
+        ((0, 0), (0, taps[0] * strides[0] - kh), (0, taps[1] * strides[1] - kw), (0, 0), (0, 0)),
+    )
+    kernels = kernels.reshape(slices, taps[0], strides[0], taps[1], strides[1], inner, outer)
+    kernels = kernels[:, ::-1, :, ::-1].transpose(0, 1, 3, 6, 2, 4, 5)
+    kernels = kernels.reshape(slices, *taps, outer, strides[0] * strides[1] * inner)
+
+    size, padding, crop = [], [], []
+    for pixels, count, step, tap, spread, (low, _) in zip(
+        image_size, g.shape[1:3], strides, taps, dilation, geometry.padding, strict=True
+    ):
+        first, last = low // step, (pixels - 1 + low) // step
+        before = (tap - 1) * spread - first
+        size.append(last - first + 1)
+        padding.append((before, size[-1] + (tap - 1) * spread - count - before))
+        crop.append(low - first * step)
+    window = Window((1, 1), (padding[0], padding[1]), dilation)
+
+    def block(g: Array, kernel: Array) -> Array:
+        x = correlate(g, kernel, (size[0], size[1]), window)
+        if strides == (1, 1):
+            return x
+        x = x.reshape(-1, *size, *strides, inner).transpose(0, 1, 3, 2, 4, 5)
+        x = x.reshape(-1, size[0] * strides[0], size[1] * strides[1], inner)
+        x = lax.slice_in_dim(x, crop[0], crop[0] + image_size[0], axis=1)
+        return lax.slice_in_dim(x, crop[1], crop[1] + image_size[1], axis=2)
+
+    return map_blocks(block, g, kernels, images)
+
+
+def kernel_gradient(
+    x: Array, g: Array, geometry: Geometry, kernel_size: Pair, *, slices: int, images: int
+) -> Array:
+    """Return the transpose of `forward` in the kernels: [S, kh, kw, C, O], float32 or wider."""
+    window = Window(*geometry[:3])
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+
+    def block(x: Array, g: Array) -> Array:
+        contract = (((0, 1, 2), (0, 1, 2)), ((), ()))
+        products = [
+            lax.dot_general(tap, g, contract, preferred_element_type=wide)
+            for tap in _taps(x, kernel_size, g.shape[1:3], window)
+        ]
+        return products[0] if len(products) == 1 else jnp.stack(products)
+
+    total = sum_blocks(block, x, g, slices, images)
+    return total.reshape(slices, *kernel_size, x.shape[3] // slices, g.shape[3] // slices)

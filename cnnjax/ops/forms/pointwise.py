@@ -1,0 +1,44 @@
+"""1x1 kernels without padding: one matrix product over all positions."""
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from cnnjax.ops.geometry import Geometry
+
+__all__ = ["forward", "input_gradient", "kernel_gradient"]
+
+
+def _strided(x: Array, geometry: Geometry) -> Array:
+    sh, sw = geometry.strides
+    return x if (sh, sw) == (1, 1) else x[:, ::sh, ::sw]
+
+
+def _product(a: Array, b: Array, contract: tuple[tuple[int, ...], tuple[int, ...]]) -> Array:
+    wide = jnp.promote_types(a.dtype, jnp.float32)
+    return lax.dot_general(a, b, (contract, ((), ())), preferred_element_type=wide).astype(a.dtype)
+
+
+def forward(x: Array, w: Array, geometry: Geometry) -> Array:
+    """Convolve [B, H, W, C] with [1, 1, C, O]."""
+    return _product(_strided(x, geometry), w[0, 0], ((3,), (0,)))
+
+
+def input_gradient(g: Array, w: Array, geometry: Geometry, x_shape: tuple[int, ...]) -> Array:
+    """Return the transpose of `forward` in the images: zeros between the strides."""
+    x = _product(g, w[0, 0], ((3,), (1,)))
+    if x.shape == x_shape:
+        return x
+    edges = [(0, 0, 0), *_between(x, geometry, x_shape), (0, 0, 0)]
+    return lax.pad(x, jnp.zeros((), x.dtype), edges)
+
+
+def _between(x: Array, geometry: Geometry, x_shape: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    return [
+        (0, pixels - (count - 1) * step - 1, step - 1)
+        for pixels, count, step in zip(x_shape[1:3], x.shape[1:3], geometry.strides, strict=True)
+    ]
+
+
+def kernel_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
+    """Return the transpose of `forward` in the kernel: [1, 1, C, O]."""
+    return _product(_strided(x, geometry), g, ((0, 1, 2), (0, 1, 2)))[None, None]
