@@ -6,7 +6,7 @@ Importing this module imports tensorflow_datasets, which is why only `cnnjax.dat
 import hashlib
 import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -43,11 +43,11 @@ def held_out(images: np.ndarray, labels: np.ndarray, total: int) -> np.ndarray:
 class _Embedded(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """What both have in common: arrays from a package, cut into train and test."""
 
+    SIZES: ClassVar[dict[str, int]]
+    """How many images each split has."""
+
     def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Return images `[N, H, W, 1]` uint8 and labels `[N]` integers."""
-        raise NotImplementedError
-
-    def _test_size(self) -> int:
         raise NotImplementedError
 
     def _describe(self, size: int, description: str, **about: str) -> tfds.core.DatasetInfo:
@@ -66,7 +66,7 @@ class _Embedded(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Any]]:
         images, labels = self._arrays()
-        test = held_out(images, labels, self._test_size())
+        test = held_out(images, labels, self.SIZES["test"])
         return {
             "train": self._generate_examples(images[~test], labels[~test]),
             "test": self._generate_examples(images[test], labels[test]),
@@ -86,7 +86,8 @@ class Mnist5k(_Embedded):
     """5,000 digits of MNIST, 500 a class, 28x28x1: 4,000 to train with, 1,000 to test."""
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Held out by hash, 100 a class."}  # noqa: RUF012
+    RELEASE_NOTES: ClassVar = {"1.0.0": "Held out by hash, 100 a class."}
+    SIZES: ClassVar = {"train": 4000, "test": 1000}
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self._describe(
@@ -99,9 +100,6 @@ class Mnist5k(_Embedded):
             "and Haffner, Patrick}, journal={Proceedings of the IEEE}, volume={86}, number={11}, "
             "pages={2278--2324}, year={1998}}",
         )
-
-    def _test_size(self) -> int:
-        return 1000
 
     def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
         try:
@@ -116,7 +114,8 @@ class Digits(_Embedded):
     """1,797 digits of 8x8x1 from 43 writers: 1,437 to train with, 360 to test."""
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Held out by hash, a fifth of each class."}  # noqa: RUF012
+    RELEASE_NOTES: ClassVar = {"1.0.0": "Held out by hash, a fifth of each class."}
+    SIZES: ClassVar = {"train": 1437, "test": 360}
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self._describe(
@@ -129,9 +128,6 @@ class Digits(_Embedded):
             "Digits}, author={Alpaydin, E. and Kaynak, C.}, howpublished={UCI Machine Learning "
             "Repository}, year={1998}, doi={10.24432/C50P49}}",
         )
-
-    def _test_size(self) -> int:
-        return 360
 
     def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
         try:
