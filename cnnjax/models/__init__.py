@@ -9,14 +9,21 @@ from flax import linen as nn
 
 from cnnjax.errors import BadArgument, unknown
 from cnnjax.models import (
+    alexnet,
     cnn,
+    densenet,
     densenet_cifar,
     lenet,
+    mnasnet,
     mobilenet_v2,
+    mobilenet_v3,
     nin_cifar,
     preresnet_cifar,
     resnet,
     resnet_cifar,
+    shufflenet_v2,
+    squeezenet,
+    vgg,
     vgg_cifar,
 )
 from cnnjax.models.network import Network
@@ -33,6 +40,13 @@ MODELS: Mapping[str, Network] = {
     **densenet_cifar.NETWORKS,
     **resnet.NETWORKS,
     **mobilenet_v2.NETWORKS,
+    **vgg.NETWORKS,
+    **alexnet.NETWORKS,
+    **squeezenet.NETWORKS,
+    **densenet.NETWORKS,
+    **mobilenet_v3.NETWORKS,
+    **shufflenet_v2.NETWORKS,
+    **mnasnet.NETWORKS,
 }
 
 

@@ -69,7 +69,7 @@ class MobileNetV2(nn.Module):
     num_classes: int = 1000
     width_mult: float = 1.0
     strides: tuple[int, int] = (2, 2)
-    dropout: float = 0.2
+    dropout_rate: float = 0.2
     remat: bool = False
     dtype: DType = jnp.float32
 
@@ -79,13 +79,13 @@ class MobileNetV2(nn.Module):
     ) -> Array | tuple[Array, dict[str, Array]]:
         """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
 
-        Stage 1 begins at the second group, stages 2 to 4 at the further groups with a stride.
+        A stage ends before the next group with a stride; "stem" is all before the first.
         """
         check_images(self, images)
         layer = partial(_layer, dtype=self.dtype)
         width = round_width(32 * self.width_mult)
         x = layer(width, 3, self.strides[0], name="features.0")(images, train=train)
-        stages, stage, index = {"stem": x}, 0, 1
+        stages, stage, index = {}, 0, 1
         for expansion, width, depth, strides in _GROUPS:
             if strides == 2:
                 stage += 1
@@ -101,11 +101,10 @@ class MobileNetV2(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
                 index += 1
-            if stage > 0:
-                stages[f"stage{stage}"] = x
+            stages[f"stage{stage}" if stage else "stem"] = x
         width = round_width(1280 * max(1.0, self.width_mult))
         x = layer(width, 1, name=f"features.{index}")(x, train=train)
-        x = nn.Dropout(self.dropout, deterministic=not train)(ops.global_avg_pool(x))
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
         logits = nn.Dense(
             self.num_classes,
             dtype=self.dtype,

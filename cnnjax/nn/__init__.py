@@ -24,6 +24,7 @@ from cnnjax.nn.blocks import (
     kaiming_normal,
     run,
     uniform,
+    uniform_bias,
 )
 from cnnjax.nn.conv import Conv
 from cnnjax.nn.norm import BatchNorm, GroupNorm, LayerNorm
@@ -54,4 +55,5 @@ __all__ = [
     "silu",
     "tanh",
     "uniform",
+    "uniform_bias",
 ]

@@ -22,6 +22,7 @@ __all__ = [
     "kaiming_normal",
     "run",
     "uniform",
+    "uniform_bias",
 ]
 
 kaiming_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -29,6 +30,12 @@ kaiming_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what PyTorch gives a layer that nobody initialises."""
+
+
+def uniform_bias(fan_in: int) -> nn.initializers.Initializer:
+    """Return `uniform` for the bias of a layer, whose shape does not tell its fan-in."""
+    bound = fan_in**-0.5
+    return partial(jax.random.uniform, minval=-bound, maxval=bound)
 
 
 class ConvNormAct(nn.Module):
@@ -128,7 +135,7 @@ def flatten(x: Array) -> Array:
 
 
 def run(block: nn.Module, x: Array, *, train: bool, remat: bool = False) -> Array:
-    """Return `block(x, train=train)`; with `remat` its inner values are computed again backwards."""
+    """Return `block(x, train=train)`; with `remat` the backward pass computes it again."""
     if not remat:
         return block(x, train=train)  # type: ignore[operator]
     return nn.remat(lambda block, x: block(x, train=train))(block, x)

@@ -1,0 +1,102 @@
+"""VGG: plain stacks of 3x3 convolutions, with and without batch normalisation.
+
+Simonyan and Zisserman 2015 (arXiv:1409.1556), configurations A, B, D and E, as
+torchvision.models.vgg defines them.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import BatchNorm, Conv, flatten, kaiming_normal, relu
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "VGG"]
+
+_WIDTHS = (64, 128, 256, 512, 512)
+
+
+class VGG(nn.Module):
+    """Five stages of 3x3 convolutions, each halved by a maximum, and three linear layers.
+
+    `depths` counts the convolutions of each stage. The last features are averaged to 7x7, so that
+    the linear layers fit any image of at least 32x32.
+    """
+
+    depths: tuple[int, ...]
+    batch_norm: bool = False
+    num_classes: int = 1000
+    dropout_rate: float = 0.5
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
+
+        "stem" is the first layer, a stage what its last layer gives, before the maximum.
+        """
+        check_images(self, images, smallest=32)
+        x, stages, at = images, {}, 0
+        for stage, (width, depth) in enumerate(zip(_WIDTHS, self.depths, strict=True), start=1):
+            for _ in range(depth):
+                x = Conv(
+                    width,
+                    (3, 3),
+                    padding=1,
+                    kernel_init=kaiming_normal,
+                    dtype=self.dtype,
+                    name=f"features.{at}",
+                )(x)
+                if self.batch_norm:
+                    norm = BatchNorm(0.9, 1e-5, dtype=self.dtype, name=f"features.{at + 1}")
+                    x = norm(x, train=train)
+                x = relu(x)
+                stages.setdefault("stem", x)
+                at += 3 if self.batch_norm else 2
+            stages[f"stage{stage}"] = x
+            x = ops.max_pool(x, 2)
+            at += 1
+        x = flatten(ops.adaptive_avg_pool(x, 7))
+        for layer, width in enumerate((4096, 4096, self.num_classes)):
+            x = nn.Dense(
+                width,
+                dtype=self.dtype,
+                kernel_init=nn.initializers.normal(0.01),
+                name=f"classifier.{3 * layer}",
+            )(x)
+            if layer < 2:
+                x = nn.Dropout(self.dropout_rate, deterministic=not train)(relu(x))
+        logits = x.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(depths: tuple[int, ...], batch_norm: bool, *row: Any) -> Network:
+    parameters, statistics, gmacs, accuracy = row
+    return Network(
+        VGG,
+        {"depths": depths, "batch_norm": batch_norm},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="torchvision",
+        accuracy=accuracy,
+        weights="IMAGENET1K_V1",
+    )
+
+
+NETWORKS = {
+    # depths, batch_norm, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
+    "vgg11": _row((1, 1, 2, 2, 2), False, 132_863_336, 0, 7.609, 69.02),
+    "vgg13": _row((2, 2, 2, 2, 2), False, 133_047_848, 0, 11.308, 69.928),
+    "vgg16": _row((2, 2, 3, 3, 3), False, 138_357_544, 0, 15.47, 71.592),
+    "vgg19": _row((2, 2, 4, 4, 4), False, 143_667_240, 0, 19.632, 72.376),
+    "vgg11_bn": _row((1, 1, 2, 2, 2), True, 132_868_840, 5_504, 7.609, 70.37),
+    "vgg13_bn": _row((2, 2, 2, 2, 2), True, 133_053_736, 5_888, 11.308, 71.586),
+    "vgg16_bn": _row((2, 2, 3, 3, 3), True, 138_365_992, 8_448, 15.47, 73.36),
+    "vgg19_bn": _row((2, 2, 4, 4, 4), True, 143_678_248, 11_008, 19.632, 74.218),
+}
