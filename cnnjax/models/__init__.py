@@ -11,14 +11,17 @@ from cnnjax.errors import BadArgument, unknown
 from cnnjax.models import (
     alexnet,
     cnn,
+    convnext,
     densenet,
     densenet_cifar,
+    efficientnet,
     lenet,
     mnasnet,
     mobilenet_v2,
     mobilenet_v3,
     nin_cifar,
     preresnet_cifar,
+    regnet,
     resnet,
     resnet_cifar,
     shufflenet_v2,
@@ -47,6 +50,9 @@ MODELS: Mapping[str, Network] = {
     **mobilenet_v3.NETWORKS,
     **shufflenet_v2.NETWORKS,
     **mnasnet.NETWORKS,
+    **efficientnet.NETWORKS,
+    **regnet.NETWORKS,
+    **convnext.NETWORKS,
 }
 
 

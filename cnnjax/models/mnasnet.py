@@ -73,7 +73,7 @@ class InvertedResidual(nn.Module):
         y = relu(layer(x, 0, inner))
         y = relu(layer(y, 3, inner, self.kernel_size, self.strides, groups=inner))
         y = layer(y, 6, self.width)
-        return x + y if x.shape == y.shape else y
+        return x + y if self.strides == 1 and x.shape == y.shape else y
 
 
 class MNASNet(nn.Module):

@@ -56,7 +56,7 @@ class InvertedResidual(nn.Module):
             name=f"conv.{at + 1}",
         )(y)
         y = _norm(dtype=self.dtype, name=f"conv.{at + 2}")(y, train=train)
-        return x + y if x.shape == y.shape else y
+        return x + y if self.strides == 1 and x.shape == y.shape else y
 
 
 class MobileNetV2(nn.Module):

@@ -71,7 +71,7 @@ class InvertedResidual(nn.Module):
                 name=f"block.{at}",
             )(y)
         y = layer(self.width, 1, act=None, name=f"block.{at + 1}")(y, train=train)
-        return x + y if x.shape == y.shape else y
+        return x + y if self.strides == 1 and x.shape == y.shape else y
 
 
 class MobileNetV3(nn.Module):
