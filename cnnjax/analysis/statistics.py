@@ -1,0 +1,227 @@
+"""How sure one may be that one network is better than another, from several seeds of each."""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cnnjax.errors import BadArgument, missing_extra
+
+__all__ = [
+    "McNemar",
+    "Mean",
+    "Paired",
+    "holm",
+    "mcnemar",
+    "mean",
+    "paired",
+    "permutation_test",
+    "sign_test",
+]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean of `n` values, their standard deviation (n - 1), and an interval for the mean.
+
+    With n = 1 there is no spread: `std`, `low` and `high` are NaN.
+    """
+
+    mean: float
+    std: float
+    n: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The mean of n paired differences with its interval, and three two-sided p-values.
+
+    `t_test` assumes normal differences; `permutation` and `sign` are exact and assume only that
+    under the hypothesis of no difference either sign is as likely. With n pairs `permutation` is
+    never below `2 / 2^n`: three seeds cannot show less than 0.25.
+    """
+
+    difference: Mean
+    t_test: float
+    permutation: float
+    sign: float
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """On how many images only the first, and only the second classifier was right; a p-value."""
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+def mean(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Mean:
+    """Return mean, standard deviation and Student's interval of independent values.
+
+    `mean +- t(1 - (1 - confidence) / 2; n - 1) std / sqrt(n)`, from Student 1908, "The probable
+    error of a mean". Constant values give an interval of length 0.
+
+    Args:
+        values: `[n]` finite numbers, at least one.
+        confidence: how often such an interval holds the true mean, in (0, 1).
+
+    Raises:
+        BadArgument: for no values, one that is not finite, or another confidence.
+        Failed: if scipy is not installed.
+    """
+    data = _values("values", values)
+    if not 0 < confidence < 1:
+        raise BadArgument(f"confidence: got {confidence}; allowed are numbers in (0, 1)")
+    n, centre = len(data), float(data.mean())
+    if n == 1:
+        return Mean(centre, math.nan, 1, math.nan, math.nan)
+    std = float(data.std(ddof=1))
+    half = float(_stats().t.ppf((1 + confidence) / 2, n - 1)) * std / math.sqrt(n)
+    return Mean(centre, std, n, centre - half, centre + half)
+
+
+def paired(
+    first: Sequence[float] | np.ndarray,
+    second: Sequence[float] | np.ndarray,
+    confidence: float = 0.95,
+) -> Paired:
+    """Compare two networks over the same seeds: `first - second`, pair by pair.
+
+    Args:
+        first, second: `[n]` results, such as accuracies, in the same order of seeds; n >= 2.
+        confidence: of the interval for the mean difference.
+
+    Raises:
+        BadArgument: for different lengths, fewer than two pairs, or values that are not finite.
+        Failed: if scipy is not installed.
+    """
+    a, b = _values("first", first), _values("second", second)
+    if len(a) != len(b) or len(a) < 2:
+        raise BadArgument(
+            f"second: {len(b)} values for {len(a)}; paired results need as many, at least 2"
+        )
+    differences = a - b
+    summary = mean(differences, confidence)
+    if summary.std == 0:  # the t statistic is 0 / 0 or infinite
+        p_value = 1.0 if summary.mean == 0 else 0.0
+    else:
+        t = summary.mean / (summary.std / math.sqrt(summary.n))
+        p_value = float(2 * _stats().t.sf(abs(t), summary.n - 1))
+    return Paired(summary, p_value, permutation_test(differences), sign_test(differences))
+
+
+def permutation_test(differences: Sequence[float] | np.ndarray, draws: int = 100_000) -> float:
+    """Return the two-sided p-value of Fisher's test: how often random signs give as large a sum.
+
+    All 2^n signs are tried up to n = 16, which is exact; beyond, `draws` of them, seeded, with
+    `(1 + hits) / (1 + draws)`. Fisher 1935, "The design of experiments", section 21; Phipson and
+    Smyth 2010 for the ones added.
+
+    >>> permutation_test([1.0, 2.0, 3.0])
+    0.25
+    """
+    data = _values("differences", differences)
+    n = len(data)
+    # A sum equal up to rounding counts as equal.
+    limit = abs(data.sum()) - 1e-12 * np.abs(data).sum()
+    if n <= 16:
+        signs = np.array(list(itertools.product((1, -1), repeat=n)))
+        return float((np.abs(signs @ data) >= limit).mean())
+    random = np.random.default_rng(0)
+    hits = sum(
+        int((np.abs(random.choice((-1, 1), (block, n)) @ data) >= limit).sum())
+        for block in [1000] * (draws // 1000)
+    )
+    return (1 + hits) / (1 + draws // 1000 * 1000)
+
+
+def sign_test(differences: Sequence[float] | np.ndarray) -> float:
+    """Return the exact two-sided p-value of the sign test; differences of 0 are left out.
+
+    `min(1, 2 sum_{i <= k} C(n, i) / 2^n)` with k the smaller of the numbers of positive and
+    negative differences, n their sum. Arbuthnot 1710; Dixon and Mood 1946.
+
+    >>> sign_test([1.0, 2.0, 3.0, 0.5])
+    0.125
+    """
+    data = _values("differences", differences)
+    return _binomial(int((data > 0).sum()), int((data < 0).sum()))
+
+
+def mcnemar(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> McNemar:
+    """Compare two classifiers on one test set: is either right more often where they differ?
+
+    Exact and two-sided: with b images that only the first and c that only the second has right, b
+    is binomial(b + c, 1/2) if they are equally good. McNemar 1947, "Note on the sampling error of
+    the difference between correlated proportions". It speaks of these two sets of weights and not
+    of their architectures: for those, compare over seeds with `paired`.
+
+    Args:
+        labels: `[N]` integers.
+        first, second: `[N]` predicted classes.
+
+    Raises:
+        BadArgument: for shapes that differ.
+
+    >>> mcnemar(np.array([0, 0, 0, 0]), np.array([0, 0, 0, 0]), np.array([1, 1, 1, 0]))
+    McNemar(only_first=3, only_second=0, p_value=0.25)
+    """
+    labels, first, second = np.asarray(labels), np.asarray(first), np.asarray(second)
+    for name, predictions in (("first", first), ("second", second)):
+        if predictions.shape != labels.shape or labels.ndim != 1:
+            raise BadArgument(
+                f"{name}: got shape {list(predictions.shape)} for labels {list(labels.shape)}; "
+                "both must be [N]"
+            )
+    only_first = int(((first == labels) & (second != labels)).sum())
+    only_second = int(((first != labels) & (second == labels)).sum())
+    return McNemar(only_first, only_second, _binomial(only_first, only_second))
+
+
+def holm(p_values: Mapping[Any, float]) -> dict[Any, float]:
+    """Adjust p-values of several comparisons so that all of them hold at once (Holm 1979).
+
+    The k-th smallest of m is multiplied by `m - k + 1` and made no smaller than the one before,
+    at most 1. An adjusted value below 0.05 bounds the chance of any false claim by 0.05.
+
+    >>> holm({"a-b": 0.01, "a-c": 0.04, "b-c": 0.03})
+    {'a-b': 0.03, 'a-c': 0.06, 'b-c': 0.06}
+    """
+    for name, value in p_values.items():
+        if not 0 <= value <= 1:
+            raise BadArgument(f"p_values: {name!r} has {value}; allowed: 0..1")
+    adjusted, largest = {}, 0.0
+    for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        largest = max(largest, min(1.0, p_values[name] * (len(p_values) - rank)))
+        adjusted[name] = largest
+    return {name: adjusted[name] for name in p_values}
+
+
+def _binomial(successes: int, failures: int) -> float:
+    """Return the exact two-sided p-value of a fair coin; integers all the way."""
+    n, fewer = successes + failures, min(successes, failures)
+    tail = sum(math.comb(n, i) for i in range(fewer + 1))
+    return min(1.0, 2 * tail / 2**n)
+
+
+def _values(argument: str, values: Sequence[float] | np.ndarray) -> np.ndarray:
+    data = np.asarray(values, np.float64)
+    if data.ndim != 1 or data.size == 0 or not np.isfinite(data).all():
+        raise BadArgument(
+            f"{argument}: got {np.asarray(values)!r}; allowed: [n] finite numbers, at least one"
+        )
+    return data
+
+
+def _stats() -> Any:
+    try:
+        from scipy import stats
+    except ImportError:
+        raise missing_extra("scipy", "report") from None
+    return stats

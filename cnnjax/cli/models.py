@@ -1,0 +1,80 @@
+"""`cnnjax models`: the table of networks."""
+
+from typing import Annotated, Any
+
+import tyro
+
+from cnnjax.cli.arguments import metavar
+from cnnjax.cli.table import print_json, print_table, whole
+from cnnjax.errors import unknown
+from cnnjax.models import MODELS, list_models
+
+__all__ = ["models"]
+
+
+def models(
+    pattern: Annotated[str, tyro.conf.Positional, metavar("PATTERN")] = "*",
+    json: bool = False,
+) -> None:
+    """List the networks: size, cost, published accuracy and whose definition they follow.
+
+    Example: cnnjax models 'resnet*'
+
+    Args:
+        pattern: a shell pattern of names.
+        json: print JSON.
+    """
+    names = list_models(pattern)
+    if not names:
+        raise unknown("pattern", pattern, MODELS)
+    rows = [_row(name) for name in names]
+    if json:
+        print_json(rows)
+        return
+    print_table(
+        [
+            "network",
+            "family",
+            ">parameters",
+            ">10⁹ mult-adds",
+            ">input",
+            ">top-1 %",
+            "on",
+            "definition",
+        ],
+        [_cells(row) for row in rows],
+        totals=[f"{len(rows)} network{'s' if len(rows) != 1 else ''}", *[""] * 7],
+        spare=("family", "on", "definition", ">input"),
+    )
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    accuracy, cost = row["accuracy"], row["giga_multiply_adds"]
+    return [
+        row["name"],
+        row["family"],
+        whole(row["parameters"]),
+        "" if cost is None else f"{cost:g}",
+        f"{row['input_size']}x{row['input_size']}x{row['channels']}",
+        "" if accuracy is None else f"{accuracy:.2f}",
+        "" if accuracy is None else row["dataset"],
+        row["reference"],
+    ]
+
+
+def _row(name: str) -> dict[str, Any]:
+    network = MODELS[name]
+    family: Any = getattr(network.family, "func", network.family)
+    return {
+        "name": name,
+        "family": family.__module__.rpartition(".")[2],
+        "parameters": network.parameters,
+        "batch_statistics": network.batch_statistics,
+        "giga_multiply_adds": network.multiply_adds,
+        "input_size": network.input_size,
+        "channels": network.channels,
+        "accuracy": network.accuracy,
+        "dataset": network.dataset,
+        "weights": network.weights,
+        "reference": network.reference,
+    }

@@ -1,0 +1,105 @@
+import jax.numpy as jnp
+import pytest
+from flax import linen as nn
+
+import cnnjax
+from cnnjax.analysis import count, summarise
+
+NAMES = ["lenet5", "resnet20_cifar", "densenet_bc40_12_cifar", "mobilenet_v2_cifar", "nin_cifar"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_totals_are_the_sums_and_the_counts(name):
+    row, model = cnnjax.models.MODELS[name], cnnjax.build(name)
+    shape = (row.input_size, row.input_size, row.channels)
+    summary = summarise(model, shape)
+    assert summary.total == count(model, shape)
+    assert summary.collapsed(1).total == summary.total
+    assert not any(layer.kind == "unused" for layer in summary.layers)
+
+
+def test_lenet_layer_by_layer():
+    layers = summarise(cnnjax.build("lenet5"), (28, 28, 1)).layers
+    assert [(layer.name, layer.kind) for layer in layers] == [
+        ("conv1", "conv 5x5"),
+        ("", "tanh"),
+        ("", "avg pool 2x2 /2"),
+        ("conv2", "conv 5x5"),
+        ("", "tanh"),
+        ("", "avg pool 2x2 /2"),
+        ("", "flatten"),
+        ("fc1", "linear"),
+        ("", "tanh"),
+        ("fc2", "linear"),
+        ("", "tanh"),
+        ("fc3", "linear"),
+    ]
+    assert [layer.output_shape for layer in layers[:3]] == [(28, 28, 6), (28, 28, 6), (14, 14, 6)]
+    assert [layer.receptive_field[0] for layer in layers[:6]] == [5, 5, 6, 14, 14, 16]
+    assert layers[7].parameters == 400 * 120 + 120
+
+
+def test_names_are_the_paths_of_the_weights():
+    names = {layer.name for layer in summarise(cnnjax.build("resnet18"), (64, 64, 3)).layers}
+    assert {"conv1", "bn1", "layer1.0.conv1", "layer2.0.downsample.1", "fc"} <= names
+
+
+def test_remat_changes_nothing():
+    plain, saving = (
+        summarise(cnnjax.build("resnet18", remat=remat), (64, 64, 3)) for remat in (False, True)
+    )
+    assert plain == saving
+
+
+class Odd(nn.Module):
+    """A shared layer, a parameter outside of any layer, one that evaluation never uses."""
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        shared = nn.Conv(3, (3, 3), name="shared")
+        x = shared(nn.relu(shared(images)))
+        x = x * self.param("layer_scale", nn.initializers.ones, (1, 1, 1, 3))
+        extra = nn.Dense(2, name="extra")(x)
+        return nn.Dense(5, name="head")(x.mean((1, 2))) if not train else extra
+
+
+def test_shared_loose_and_unused_parameters():
+    layers = summarise(Odd(), (8, 8, 3)).layers
+    rows = [(layer.name, layer.kind, layer.parameters, layer.multiply_adds) for layer in layers]
+    work = 64 * 9 * 9
+    assert rows == [
+        ("shared", "conv 3x3", 84, work),
+        ("", "relu", 0, 0),
+        ("shared", "conv 3x3", 0, work),
+        ("", "layer scale", 3, 0),
+        ("extra", "linear", 8, 64 * 6),
+        ("", "global avg pool", 0, 0),
+        ("head", "linear", 20, 15),
+    ]
+
+
+class Unreached(nn.Module):
+    @nn.compact
+    def __call__(self, images, *, train):
+        if train or self.is_initializing():
+            nn.Dense(2, name="auxiliary")(images)
+        return nn.Dense(2, name="head")(images)
+
+
+def test_what_evaluation_never_reaches_is_said():
+    layers = summarise(Unreached(), (4, 4, 3)).layers
+    assert [(layer.name, layer.kind, layer.parameters) for layer in layers] == [
+        ("head", "linear", 8),
+        ("auxiliary", "unused", 8),
+    ]
+    assert summarise(Unreached(), (4, 4, 3)).total == count(Unreached(), (4, 4, 3))
+
+
+def test_nothing_is_computed():
+    class Impossible(nn.Module):
+        @nn.compact
+        def __call__(self, images, *, train):
+            kernel = self.param("kernel", nn.initializers.ones, (1 << 20, 1 << 20))
+            return jnp.dot(jnp.zeros((1, 1 << 20)), kernel) + images.mean()
+
+    assert count(Impossible(), (4, 4, 1)).parameters == 1 << 40
