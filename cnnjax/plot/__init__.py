@@ -1,0 +1,24 @@
+"""Arrays in, matplotlib figures out."""
+
+from cnnjax.plot.curves import learning_curves
+from cnnjax.plot.grids import filter_grid, filter_tiles, image_grid, image_tiles, mosaic
+from cnnjax.plot.matrices import confusion_matrix
+from cnnjax.plot.style import SERIES, compact
+from cnnjax.plot.svg import COLOUR_VARIABLES, to_svg
+from cnnjax.plot.tradeoff import accuracy_against, differences
+
+__all__ = [
+    "COLOUR_VARIABLES",
+    "SERIES",
+    "accuracy_against",
+    "compact",
+    "confusion_matrix",
+    "differences",
+    "filter_grid",
+    "filter_tiles",
+    "image_grid",
+    "image_tiles",
+    "learning_curves",
+    "mosaic",
+    "to_svg",
+]

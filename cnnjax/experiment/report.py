@@ -1,0 +1,131 @@
+"""`report.html`: one file that shows what a comparison found and how to make it again."""
+
+import datetime
+import math
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from cnnjax import plot
+from cnnjax.data import Dataset
+from cnnjax.errors import BadArgument, missing_extra
+from cnnjax.experiment import figures
+from cnnjax.experiment.results import ResultsDirectory, read_results, write_atomically
+from cnnjax.experiment.summary import Row, differences_with_best, finding, rows_of
+from cnnjax.experiment.table import caution, difference_texts
+
+__all__ = ["REPORT", "render_report", "write_report"]
+
+REPORT = "report.html"
+
+# The series of the figures on a dark page: the same hues, light enough to read.
+_DARK_SERIES = (
+    "#6cb6ff", "#ff9e64", "#4fd1a5", "#f0a6ff", "#e3b341", "#5fd7ea", "#ff8fa8", "#b3adff",
+)  # fmt: skip
+
+
+def write_report(out: str | Path, test_set: Dataset) -> Path:
+    """Write `report.html` beside the results and return its path.
+
+    Args:
+        out: directory of the results.
+        test_set: the one that the runs were evaluated on; its images are shown.
+
+    Raises:
+        BadArgument: if there are no results, or they are of another test set.
+        Failed: if something cannot be read or written, or matplotlib or jinja2 is missing.
+    """
+    path = Path(out) / REPORT
+    write_atomically(path, render_report(out, test_set).encode())
+    return path
+
+
+def render_report(out: str | Path, test_set: Dataset) -> str:
+    """Return the page that `write_report` writes."""
+    try:
+        import jinja2
+    except ImportError as error:
+        raise missing_extra("jinja2", "report") from error
+    results = read_results(out)
+    if results["data"]["fingerprints"]["test"] != test_set.fingerprint():
+        raise BadArgument(f"test_set: {test_set!r} is not the one that the runs were evaluated on")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["compact"] = plot.compact
+    page = (resources.files(__package__) / "report.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(page).render(_content(Path(out), results, test_set)) + "\n"
+
+
+def _content(out: Path, results: dict[str, Any], test_set: Dataset) -> dict[str, Any]:
+    directory = ResultsDirectory(out, results)
+    rows = rows_of(results)
+    order = list(results["networks"])  # a network has the same colour everywhere
+    in_order = sorted((row for row in rows if row.n), key=lambda row: order.index(row.network))
+    # Colours go by place among what is drawn, so a network without a run must not take one.
+    drawn = [row.network for row in in_order]
+    differences = differences_with_best(rows)
+    headline, words = finding(rows, differences)
+    best = rows[0] if rows[0].n else None
+    runs = [run for run in results["runs"] if best and run["network"] == best.network]
+    arrays = [directory.arrays(run) for run in runs]
+    wrong, wrong_total = figures.mistakes(arrays, test_set) if arrays else ([], 0)
+    return {
+        "results": results,
+        "data": results["data"],
+        "headline": headline,
+        "finding": words,
+        "rows": rows,
+        "strips": _strips(rows),
+        "colour": {name: place % len(plot.SERIES) for place, name in enumerate(drawn)},
+        "best": best,
+        "differences": [(d, *difference_texts(d)) for d in differences],
+        "caution": caution(differences) if differences else "",
+        "sampling": _sampling(best, len(test_set)),
+        "forest": figures.forest(differences, drawn) if differences else "",
+        "tradeoffs": figures.tradeoffs(in_order),
+        "curves": figures.curves(results, in_order),
+        "confusion": figures.confusion(arrays, test_set, best.network) if best else "",
+        "mistakes": wrong,
+        "mistakes_total": wrong_total,
+        "filters": figures.filters(directory, results, in_order),
+        "environments": _environments(results),
+        "seeds": sorted({run["seed"] for run in results["runs"] + results["failures"]}),
+        "train_seconds": sum(run["train_seconds"] for run in results["runs"]),
+        "compile_seconds": sum(run["compile_seconds"] for run in results["runs"]),
+        "written": datetime.datetime.now(datetime.UTC).strftime("%d %B %Y").lstrip("0"),
+        "light": plot.COLOUR_VARIABLES,
+        "dark_series": _DARK_SERIES,
+    }
+
+
+def _strips(rows: Sequence[Row]) -> dict[str, list[float]]:
+    """Return where each seed's accuracy lies between the least and the largest of all, in 0..1."""
+    values = [value for row in rows for value in row.accuracy]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    width = (high - low) or 1.0
+    return {row.network: [(value - low) / width for value in row.accuracy] for row in rows}
+
+
+def _sampling(best: Row | None, size: int) -> float:
+    """Return the half-width, in points, of the best accuracy's 95 % interval over test images."""
+    if best is None:
+        return math.nan
+    # Agresti and Coull 1998: two successes and failures more, good near 100 % too.
+    p = (best.mean * size + 2) / (size + 4)
+    return 196 * math.sqrt(p * (1 - p) / (size + 4))
+
+
+def _environments(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the different versions, commits and machines of the runs, with how many each made."""
+    found: list[dict[str, Any]] = []
+    for run in results["runs"] + results["failures"]:
+        here = {name: run[name] for name in ("versions", "commit", "hardware")}
+        for known in found:
+            if all(known[name] == here[name] for name in here):
+                known["runs"] += 1
+                break
+        else:
+            found.append({**here, "runs": 1})
+    return found

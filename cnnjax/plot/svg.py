@@ -1,0 +1,49 @@
+"""Figures as SVG that follows the page it stands in: its fonts, and its light or dark colours."""
+
+import html
+import io
+import re
+from typing import TYPE_CHECKING
+
+from cnnjax.plot.style import GRID, INK, MUTED, SERIES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOUR_VARIABLES", "to_svg"]
+
+COLOUR_VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {
+    colour: f"--series-{index}" for index, colour in enumerate(SERIES)
+}
+"""Each colour of the figures, and the CSS variable that takes its place."""
+
+
+def to_svg(figure: "Figure", alt: str, name: str) -> str:
+    """Return a figure as an `<svg>` element for an HTML page, the same text every time.
+
+    Text stays text, in the page's font. The colours are CSS variables (`COLOUR_VARIABLES`), which
+    the page must define.
+
+    Args:
+        figure: of this package.
+        alt: what the picture shows, for those who do not see it.
+        name: letters and digits, another for each figure of a page: it keeps their ids apart.
+    """
+    import matplotlib
+
+    stream = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg") :]
+    # Its style sheet speaks of every element of the page; the page has the rule for its figures.
+    text = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</defs>", "", text, flags=re.DOTALL)
+    # Matplotlib numbers its groups alike in every figure; a page may use an id once.
+    text = re.sub(r' id="[a-z]+_\d+"', "", text)
+    for colour, variable in COLOUR_VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    view = re.search(r'viewBox="([^"]+)"', text)
+    assert view is not None
+    label = html.escape(alt, quote=True)
+    head = f'<svg class="figure" viewBox="{view[1]}" role="img" aria-label="{label}">'
+    return head + text[text.index(">") + 1 :].rstrip()
