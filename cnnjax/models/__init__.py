@@ -15,6 +15,8 @@ from cnnjax.models import (
     densenet,
     densenet_cifar,
     efficientnet,
+    googlenet,
+    inception_v3,
     lenet,
     mnasnet,
     mobilenet_v2,
@@ -53,6 +55,8 @@ MODELS: Mapping[str, Network] = {
     **efficientnet.NETWORKS,
     **regnet.NETWORKS,
     **convnext.NETWORKS,
+    **googlenet.NETWORKS,
+    **inception_v3.NETWORKS,
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 
 from cnnjax.errors import BadArgument
-from cnnjax.ops.geometry import Pads, Pair, pair, window_padding
+from cnnjax.ops.geometry import Pads, Pair, pair, resolve_padding, window_padding
 from cnnjax.ops.largest import Windows, largest, stock_largest
 from cnnjax.ops.lowering import has_explicit_sharding
 from cnnjax.ops.switch import is_stock
@@ -170,7 +170,13 @@ def _windows(
     image_size = images.shape[1], images.shape[2]
     size = pair("window", window)
     steps = size if strides is None else pair("strides", strides)
-    pads = window_padding(padding, image_size, size, steps, name="window")
+    pads = resolve_padding(padding, image_size, size, steps)
+    # One window that begins inside is enough for ceil_mode, even if it is larger than the image.
+    if not ceil_mode or any(
+        n + sum(sides) + step <= taps
+        for n, sides, step, taps in zip(image_size, pads, steps, size, strict=True)
+    ):
+        window_padding(padding, image_size, size, steps, name="window")
     for taps, sides in zip(size, pads, strict=True):
         if max(sides) >= taps:
             raise BadArgument(

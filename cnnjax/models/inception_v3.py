@@ -1,0 +1,209 @@
+"""Inception v3: inception modules with factorised convolutions.
+
+Szegedy et al. 2016 (arXiv:1512.00567), as torchvision.models.inception defines it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import BatchNorm, ConvNormAct, uniform_bias
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "AuxiliaryHead", "Inception", "InceptionV3"]
+
+# The reference truncates at an absolute 2, twenty deviations away: not at all.
+_layer = partial(
+    ConvNormAct,
+    norm=partial(BatchNorm, momentum=0.9, epsilon=1e-3),
+    kernel_init=nn.initializers.normal(0.1),
+)
+
+Layer = Callable[..., Array]
+"""`layer(x, name, width, kernel_size, strides, padding)`, as `Inception` passes it."""
+
+
+def _mixed_35(x: Array, layer: Layer, pooled: int) -> list[Array]:
+    """Figure 5 of the paper, with a 5x5: the modules at stride 8."""
+    y = layer(x, "branch3x3dbl_1", 64)
+    y = layer(y, "branch3x3dbl_2", 96, 3)
+    return [
+        layer(x, "branch1x1", 64),
+        layer(layer(x, "branch5x5_1", 48), "branch5x5_2", 64, 5),
+        layer(y, "branch3x3dbl_3", 96, 3),
+        layer(ops.avg_pool(x, 3, strides=1, padding=1), "branch_pool", pooled),
+    ]
+
+
+def _reduce_35(x: Array, layer: Layer) -> list[Array]:
+    """Figure 10: from stride 8 to 16, unpadded."""
+    y = layer(layer(x, "branch3x3dbl_1", 64), "branch3x3dbl_2", 96, 3)
+    return [
+        layer(x, "branch3x3", 384, 3, 2, 0),
+        layer(y, "branch3x3dbl_3", 96, 3, 2, 0),
+        ops.max_pool(x, 3, strides=2),
+    ]
+
+
+def _mixed_17(x: Array, layer: Layer, inner: int) -> list[Array]:
+    """Figure 6, a 7x7 as 1x7 and 7x1: the modules at stride 16."""
+    y = layer(layer(x, "branch7x7_1", inner), "branch7x7_2", inner, (1, 7))
+    z = layer(layer(x, "branch7x7dbl_1", inner), "branch7x7dbl_2", inner, (7, 1))
+    z = layer(layer(z, "branch7x7dbl_3", inner, (1, 7)), "branch7x7dbl_4", inner, (7, 1))
+    return [
+        layer(x, "branch1x1", 192),
+        layer(y, "branch7x7_3", 192, (7, 1)),
+        layer(z, "branch7x7dbl_5", 192, (1, 7)),
+        layer(ops.avg_pool(x, 3, strides=1, padding=1), "branch_pool", 192),
+    ]
+
+
+def _reduce_17(x: Array, layer: Layer) -> list[Array]:
+    """From stride 16 to 32, unpadded."""
+    y = layer(layer(x, "branch7x7x3_1", 192), "branch7x7x3_2", 192, (1, 7))
+    return [
+        layer(layer(x, "branch3x3_1", 192), "branch3x3_2", 320, 3, 2, 0),
+        layer(layer(y, "branch7x7x3_3", 192, (7, 1)), "branch7x7x3_4", 192, 3, 2, 0),
+        ops.max_pool(x, 3, strides=2),
+    ]
+
+
+def _mixed_8(x: Array, layer: Layer) -> list[Array]:
+    """Figure 7, 1x3 and 3x1 side by side: the modules at stride 32."""
+    y = layer(x, "branch3x3_1", 384)
+    z = layer(layer(x, "branch3x3dbl_1", 448), "branch3x3dbl_2", 384, 3)
+    return [
+        layer(x, "branch1x1", 320),
+        layer(y, "branch3x3_2a", 384, (1, 3)),
+        layer(y, "branch3x3_2b", 384, (3, 1)),
+        layer(z, "branch3x3dbl_3a", 384, (1, 3)),
+        layer(z, "branch3x3dbl_3b", 384, (3, 1)),
+        layer(ops.avg_pool(x, 3, strides=1, padding=1), "branch_pool", 192),
+    ]
+
+
+# (name, branches, stage) of the modules in order
+_MODULES: tuple[tuple[str, Callable[..., list[Array]], int], ...] = (
+    ("5b", partial(_mixed_35, pooled=32), 2),
+    ("5c", partial(_mixed_35, pooled=64), 2),
+    ("5d", partial(_mixed_35, pooled=64), 2),
+    ("6a", _reduce_35, 3),
+    ("6b", partial(_mixed_17, inner=128), 3),
+    ("6c", partial(_mixed_17, inner=160), 3),
+    ("6d", partial(_mixed_17, inner=160), 3),
+    ("6e", partial(_mixed_17, inner=192), 3),
+    ("7a", _reduce_17, 4),
+    ("7b", _mixed_8, 4),
+    ("7c", _mixed_8, 4),
+)
+
+
+class Inception(nn.Module):
+    """The branches that `branches(x, layer)` returns, side by side."""
+
+    branches: Callable[..., list[Array]]
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H', W', sum of the branches]`."""
+
+        def layer(
+            x: Array,
+            name: str,
+            width: int,
+            size: int | tuple[int, int] = 1,
+            strides: int = 1,
+            padding: int | None = None,
+        ) -> Array:
+            module = _layer(width, size, strides, padding, dtype=self.dtype, name=name)
+            return module(x, train=train)
+
+        return jnp.concatenate(self.branches(x, layer), axis=-1)
+
+
+class AuxiliaryHead(nn.Module):
+    """A classifier on the way: averages, 1x1, an unpadded 5x5, pooling and a linear layer."""
+
+    num_classes: int
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, 17, 17, C]` or larger to float32 logits `[B, num_classes]`."""
+        x = ops.avg_pool(x, 5, strides=3)
+        x = _layer(128, 1, dtype=self.dtype, name="conv0")(x, train=train)
+        x = _layer(768, 5, padding=0, dtype=self.dtype, name="conv1")(x, train=train)
+        return _linear(ops.global_avg_pool(x), self.num_classes, 0.001, self.dtype)
+
+
+def _linear(x: Array, width: int, deviation: float, dtype: DType) -> Array:
+    layer = nn.Dense(
+        width,
+        dtype=dtype,
+        kernel_init=nn.initializers.normal(deviation),
+        bias_init=uniform_bias(x.shape[-1]),
+        name="fc",
+    )
+    return layer(x).astype(jnp.float32)
+
+
+class InceptionV3(nn.Module):
+    """An unpadded stem, eleven inception modules, pooling and a linear layer.
+
+    `aux_heads` adds the auxiliary head after module 6e. It runs in training only, as in the
+    reference, and needs images of 299x299; its logits `[B, num_classes]` are in the features,
+    under "aux1" (the paper adds 0.4 of its loss).
+    """
+
+    num_classes: int = 1000
+    aux_heads: bool = False
+    dropout_rate: float = 0.5
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
+        auxiliary = self.aux_heads and (train or self.is_initializing())
+        check_images(self, images, smallest=299 if auxiliary else 75)
+        layer = partial(_layer, dtype=self.dtype)
+        x = layer(32, 3, 2, 0, name="Conv2d_1a_3x3")(images, train=train)
+        x = layer(32, 3, padding=0, name="Conv2d_2a_3x3")(x, train=train)
+        x = layer(64, 3, name="Conv2d_2b_3x3")(x, train=train)
+        stages = {"stem": x}
+        x = ops.max_pool(x, 3, strides=2)
+        x = layer(80, 1, name="Conv2d_3b_1x1")(x, train=train)
+        x = layer(192, 3, padding=0, name="Conv2d_4a_3x3")(x, train=train)
+        stages["stage1"] = x
+        x = ops.max_pool(x, 3, strides=2)
+        for name, branches, stage in _MODULES:
+            module = Inception(branches, dtype=self.dtype, name=f"Mixed_{name}")
+            x = stages[f"stage{stage}"] = module(x, train=train)
+            if name == "6e" and auxiliary:
+                head = AuxiliaryHead(self.num_classes, dtype=self.dtype, name="AuxLogits")
+                stages["aux1"] = head(x, train=train)
+        x = ops.global_avg_pool(x)
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        logits = _linear(x, self.num_classes, 0.1, self.dtype)
+        return (logits, stages) if features else logits
+
+
+NETWORKS = {
+    # With `aux_heads` 27,161,264 parameters and 36,224 statistics.
+    "inception_v3": Network(
+        InceptionV3,
+        parameters=23_834_568,
+        batch_statistics=34_432,
+        multiply_adds=5.713,
+        input_size=299,
+        reference="torchvision",
+        accuracy=77.294,
+        weights="IMAGENET1K_V1",
+    ),
+}
