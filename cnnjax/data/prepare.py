@@ -20,7 +20,15 @@ from cnnjax.errors import BadArgument, Failed, missing_extra, unknown
 __all__ = ["data_directory", "import_tfds", "list_datasets", "list_prepared", "prepare", "silence"]
 
 _NOT_WRITABLE = frozenset(
-    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR}
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.ENOTDIR,
+        errno.EEXIST,
+    }
 )
 
 
@@ -80,6 +88,11 @@ def prepare(name: str, data_dir: str | os.PathLike[str] | None = None) -> Any:
             offered = {*list_datasets(), *list_prepared(root)}
             offered.update(difflib.get_close_matches(name, known, n=3))
             raise unknown("dataset", name, offered) from error
+        except ImportError as error:
+            raise Failed(
+                f"the definition of {name!r} in TFDS needs another package: {_reason(error)}; "
+                "pip install it (TensorFlow: pip install tensorflow)"
+            ) from error
         except Exception as error:
             raise BadArgument(
                 f"dataset: {name!r} cannot be opened in {root}: {_reason(error)}"
