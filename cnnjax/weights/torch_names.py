@@ -1,0 +1,92 @@
+"""The correspondence between a variable's path here and its name and layout in a PyTorch file.
+
+Submodules carry the reference's own dotted names, so a path joined by dots is already the torch
+name up to its last part; the rules for that last part are in this file.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from cnnjax.typing import Variables
+
+__all__ = ["from_state_dict", "torch_names", "torch_shapes", "to_state_dict"]
+
+_RENAMED = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
+# Ours to torch's, by rank: HWIO to OIHW, 1-D WIO to OIW, [in, out] to [out, in].
+_KERNEL_AXES = {4: (3, 2, 0, 1), 3: (2, 1, 0), 2: (1, 0)}
+
+
+def torch_names(variables: Variables) -> dict[tuple[str, ...], str]:
+    """Map the path of every leaf, collection first, to its name in a torch state dict.
+
+    >>> torch_names({"params": {"layer1.0": {"conv1": {"kernel": 0}}}})
+    {('params', 'layer1.0', 'conv1', 'kernel'): 'layer1.0.conv1.weight'}
+    """
+    names = {}
+    for path, _ in jax.tree_util.tree_leaves_with_path(variables):
+        keys = tuple(key.key for key in path)
+        names[keys] = ".".join((*keys[1:-1], _RENAMED.get(keys[-1], keys[-1])))
+    return names
+
+
+def torch_shapes(variables: Variables) -> dict[str, tuple[int, ...]]:
+    """Map the torch name of every leaf to its shape there; leaves need only a `shape`."""
+    return {
+        name: _shape_there(path[-1], _at(variables, path).shape)
+        for path, name in torch_names(variables).items()
+    }
+
+
+def to_state_dict(variables: Variables) -> dict[str, np.ndarray]:
+    """Return the variables under torch names, in torch layout, contiguous."""
+    return {
+        name: np.ascontiguousarray(_to_torch(path[-1], np.asarray(_at(variables, path))))
+        for path, name in torch_names(variables).items()
+    }
+
+
+def from_state_dict(state: Mapping[str, np.ndarray], expected: Variables) -> dict[str, Any]:
+    """Return `state` in the structure, layout and dtypes of `expected`.
+
+    `expected` is what `model.init` or its `jax.eval_shape` returns; every one of its leaves is in
+    `state` with the shape of `torch_shapes`. Other entries of `state` are not looked at.
+    """
+    tree: dict[str, Any] = {}
+    for path, name in torch_names(expected).items():
+        leaf = _at(expected, path)
+        node = tree
+        for key in path[:-1]:
+            node = node.setdefault(key, {})
+        array = _from_torch(path[-1], state[name], len(leaf.shape))
+        node[path[-1]] = jax.numpy.asarray(array, leaf.dtype)
+    return tree
+
+
+def _at(variables: Variables, path: tuple[str, ...]) -> Any:
+    node: Any = variables
+    for key in path:
+        node = node[key]
+    return node
+
+
+def _to_torch(leaf: str, array: np.ndarray) -> np.ndarray:
+    if leaf == "kernel":
+        return array.transpose(_KERNEL_AXES[array.ndim])
+    return array.reshape(_shape_there(leaf, array.shape))
+
+
+def _from_torch(leaf: str, array: np.ndarray, ndim: int) -> np.ndarray:
+    if leaf == "kernel":
+        return array.transpose(np.argsort(_KERNEL_AXES[ndim]))
+    return array.reshape(array.shape[:ndim])
+
+
+def _shape_there(leaf: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if leaf == "kernel":
+        return tuple(shape[axis] for axis in _KERNEL_AXES[len(shape)])
+    if leaf == "layer_scale" and len(shape) == 1:
+        return (*shape, 1, 1)  # torchvision keeps ConvNeXt's [C] as a factor of [B, C, H, W]
+    return tuple(shape)

@@ -1,0 +1,40 @@
+"""The networks compared with their reference: one row each, read by the script and by the test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network: `name` here; `source` and `reference` name where its reference is defined.
+
+    `source` is "torchvision", "timm" or "small" (`torch_small.py` beside this file); `reference`
+    its name there, "" for the same name; `arguments` go to the reference's constructor,
+    `overrides` to `cnnjax.build`. Images are `[batch, channels, size, size]`. `slow` keeps the
+    case out of the default run.
+    """
+
+    name: str
+    size: int = 64
+    batch: int = 2
+    source: str = "torchvision"
+    reference: str = ""
+    slow: bool = False
+    channels: int = 3
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+CASES = (
+    Case("resnet18"),
+    Case("resnet34", slow=True),
+    Case("resnet50", slow=True),
+    Case("resnet101", slow=True),
+    Case("resnet152", slow=True),
+    Case("resnext50_32x4d"),
+    Case("resnext101_32x8d", slow=True),
+    Case("resnext101_64x4d", slow=True),
+    Case("wide_resnet50_2", slow=True),
+    Case("wide_resnet101_2", slow=True),
+)
