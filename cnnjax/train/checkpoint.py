@@ -25,7 +25,7 @@ from cnnjax.train.recipe import Hyper, Recipe
 from cnnjax.train.state import TrainState
 from cnnjax.typing import Key
 
-__all__ = ["CHECKPOINT", "identity", "restore", "save_checkpoint"]
+__all__ = ["CHECKPOINT", "identity", "prepare", "restore", "save_checkpoint"]
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -65,6 +65,18 @@ def describe(value: Any) -> Any:
     return getattr(value, "__qualname__", None) or str(value)
 
 
+def prepare(directory: Path) -> None:
+    """Make the directory and write to it once, so that a run does not learn late that it cannot.
+
+    Raises:
+        Failed: where it cannot be made or written to.
+    """
+    with _writing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=f".{CHECKPOINT}."):
+            pass
+
+
 def save_checkpoint(
     directory: Path, state: TrainState, history: list[dict[str, Any]], run: dict[str, Any]
 ) -> None:
@@ -78,7 +90,6 @@ def save_checkpoint(
     tensors = {name: np.asarray(leaf) for name, leaf in _named(state)}
     content = save(tensors, {"run": json.dumps(run), "history": json.dumps(history)})
     with _writing(directory):
-        directory.mkdir(parents=True, exist_ok=True)
         file, temporary = tempfile.mkstemp(dir=directory, prefix=f".{CHECKPOINT}.")
         try:
             with os.fdopen(file, "wb") as stream:

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from cnnjax.data.dataset import Dataset, statistics
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.train.checkpoint import identity, restore, save_checkpoint
+from cnnjax.train.checkpoint import identity, prepare, restore, save_checkpoint
 from cnnjax.train.evaluate import totals
 from cnnjax.train.programs import compiled, create_program, order_program, step_program
 from cnnjax.train.progress import Progress, Report
@@ -112,11 +112,13 @@ def fit(
         Failed: if a checkpoint cannot be read or written.
     """
     check(model, recipe, [hyper], train_set, test_set, validation)
+    directory = None if checkpoint_dir is None else Path(checkpoint_dir)
+    run = identity(model, recipe, hyper, key, train_set, validation) if directory else {}
+    if directory is not None:
+        prepare(directory)
     session = Session(model, train_set, recipe, hyper, key, mesh=mesh)
     state = session.state
     history: list[dict[str, Any]] = []
-    directory = None if checkpoint_dir is None else Path(checkpoint_dir)
-    run = identity(model, recipe, hyper, key, train_set, validation) if directory else {}
     if directory is not None:
         state, history = restore(directory, state, run) or (state, history)
         state = jax.device_put(state, replicated(mesh))
@@ -216,10 +218,13 @@ class Session:
             mean,
             std,
             key,
+            quick=jax.default_backend() == "cpu",
         )
         self.state: TrainState = jax.device_put(create(scalars, mean, std, key), whole)
-        self._order, order_seconds = compiled(order_program(many), key, np.int32(0), self.indices)
-        order = jax.device_put(self._order(key, np.int32(0), self.indices), whole)
+        self._order, order_seconds = compiled(
+            order_program(many, mesh), self.key, np.int32(0), self.indices
+        )
+        order = self._order(self.key, np.int32(0), self.indices)
         self._step, step_seconds = compiled(
             step_program(model, recipe, self.batch_size, self.steps, many, mesh),
             self.state,

@@ -168,8 +168,8 @@ RECIPES: dict[str, NamedRecipe] = {
         Hyper(learning_rate=0.05, weight_decay=5e-4, label_smoothing=0.1),
     ),
     "mnist": NamedRecipe(
-        Recipe(epochs=20, batch_size=128, crop_padding=2),
-        Hyper(learning_rate=0.05, weight_decay=5e-4),
+        Recipe(epochs=15, batch_size=128, crop_padding=2),
+        Hyper(learning_rate=0.1, weight_decay=5e-4),
     ),
     "cifar10": NamedRecipe(
         Recipe(epochs=30, batch_size=128, crop_padding=4, flip=True, cutout=8),

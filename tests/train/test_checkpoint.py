@@ -1,0 +1,123 @@
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from toy import Toy, toy_set
+
+from cnnjax.errors import BadArgument, Failed
+from cnnjax.train import Hyper, Recipe, fit
+from cnnjax.train.checkpoint import CHECKPOINT, describe
+
+TRAIN, VALIDATION = toy_set(64, "train"), toy_set(20, "validation")
+RECIPE, HYPER, KEY = Recipe(epochs=4, batch_size=16, crop_padding=1), Hyper(), jax.random.key(5)
+
+
+def train(directory=None, progress=None, **changes):
+    arguments = {"model": Toy(), "train_set": TRAIN, "recipe": RECIPE, "hyper": HYPER, "key": KEY}
+    return fit(
+        **(arguments | {"test_set": None, "validation": VALIDATION} | changes),
+        checkpoint_dir=directory,
+        progress=progress,
+    )
+
+
+def result(run):
+    times = ("seconds", "images_per_second")
+    history = [{k: v for k, v in entry.items() if k not in times} for entry in run.history]
+    return history, [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(run.state)]
+
+
+def stop_after(epoch):
+    def progress(report):
+        if report.finished and report.epoch == epoch:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, stop_after(2))
+    epochs = []
+    resumed = train(tmp_path, lambda report: epochs.append(report.epoch))
+    assert min(epochs) == 3
+    assert result(resumed) == result(train())
+    assert result(train(tmp_path)) == result(resumed)  # a complete run is only read
+    assert os.listdir(tmp_path) == [CHECKPOINT]
+
+
+def test_a_killed_process_goes_on_to_the_same_bits(tmp_path):
+    program = (
+        "import os, signal, test_checkpoint as t\n"
+        "def kill(report):\n"
+        "    if report.epoch == 3: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"t.train({str(tmp_path)!r}, kill)\n"
+    )
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{here.parents[1]}"},
+        check=False,
+    )
+    assert done.returncode == -9
+    assert result(train(tmp_path)) == result(train())
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"key": jax.random.key(6)}, "key"),
+        ({"hyper": Hyper(momentum=0.5)}, "hyper.*momentum"),
+        ({"recipe": dataclasses.replace(RECIPE, cutout=1)}, "recipe.*cutout"),
+        ({"train_set": toy_set(64, "train", seed=1)}, "train_set"),
+        ({"model": Toy(num_classes=4)}, "model.*num_classes"),
+        ({"validation": None}, "validation"),
+    ],
+)
+def test_another_runs_checkpoint_is_refused_and_kept(tmp_path_factory, change, name):
+    directory = tmp_path_factory.getbasetemp() / "of_one_run"
+    train(directory)
+    before = (directory / CHECKPOINT).read_bytes()
+    with pytest.raises(BadArgument, match=f"another run: its {name}"):
+        train(directory, **change)
+    assert (directory / CHECKPOINT).read_bytes() == before
+
+
+def test_a_failed_write_keeps_the_checkpoint_before(tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, stop_after(1))
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(Failed, match="No space left"):
+            train(tmp_path)
+    assert os.listdir(tmp_path) == [CHECKPOINT]
+    assert result(train(tmp_path)) == result(train())
+
+
+def test_a_directory_that_cannot_be_made_fails_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Failed, match="cannot write"):
+        train(tmp_path / "file" / "runs")
+
+
+def test_a_damaged_checkpoint_is_an_error_and_not_a_new_run(tmp_path):
+    (tmp_path / CHECKPOINT).write_bytes(b"half")
+    with pytest.raises(Failed, match="cannot be read"):
+        train(tmp_path)
+    assert (tmp_path / CHECKPOINT).read_bytes() == b"half"
+
+
+def test_a_models_description_is_the_same_in_every_process():
+    text = json.dumps(describe(Toy()))
+    assert "0x" not in text
+    assert json.loads(text) == {"Toy": {"num_classes": 3}}

@@ -1,0 +1,170 @@
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.special
+from toy import Toy, toy_set
+
+from cnnjax import ops
+from cnnjax.errors import BadArgument
+from cnnjax.train import (
+    Hyper,
+    NonFiniteLoss,
+    Recipe,
+    data_parallel_mesh,
+    evaluate,
+    fit,
+    predict,
+    programs,
+    sweep,
+)
+from cnnjax.train.state import named_key
+
+TRAIN, TEST, VALIDATION = toy_set(100, "train"), toy_set(37, "test"), toy_set(20, "validation")
+RECIPE = Recipe(epochs=3, batch_size=32, crop_padding=1, cutout=2, ema_decay=0.9)
+HYPER = Hyper(learning_rate=0.1, label_smoothing=0.1)
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def run():
+    return fit(Toy(), TRAIN, TEST, RECIPE, HYPER, KEY, validation=VALIDATION)
+
+
+def same(one, other):
+    return all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a == b).all()), one, other)))
+
+
+def without_times(history):
+    times = ("seconds", "images_per_second")
+    return [{k: v for k, v in entry.items() if k not in times} for entry in history]
+
+
+def test_a_run_learns_and_tells_its_history(run):
+    assert [entry["epoch"] for entry in run.history] == [1, 2, 3]
+    assert int(run.state.step) == 9
+    assert run.history[-1]["train_loss"] < run.history[0]["train_loss"]
+    assert run.history[-1]["train_accuracy"] > run.history[0]["train_accuracy"]
+    assert set(run.test) == {"loss", "accuracy"}
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(run.state))
+
+
+def test_the_same_key_gives_the_same_bits_and_another_key_compiles_nothing(run):
+    compilations = programs._compile.cache_info().misses
+    again = fit(Toy(), TRAIN, TEST, RECIPE, HYPER, KEY, validation=VALIDATION)
+    assert same(run.state, again.state)
+    assert without_times(run.history) == without_times(again.history)
+    other = fit(Toy(), TRAIN, TEST, RECIPE, Hyper(0.02, 0.5, 0.1), jax.random.key(1))
+    assert not same(run.state.params, other.state.params)
+    assert programs._compile.cache_info().misses == compilations
+
+
+def test_validation_and_progress_do_not_change_the_run(run):
+    reports = []
+    quiet = fit(Toy(), TRAIN, None, RECIPE, HYPER, KEY, progress=reports.append)
+    assert same(run.state, quiet.state)
+    assert quiet.test == {}
+    assert [r.epoch for r in reports if r.finished] == [1, 2, 3]
+    assert reports[-1].step == reports[-1].steps == 9
+    assert reports[-1].seconds_left == 0
+
+
+def test_evaluation_counts_every_example_once_whatever_the_batch(run):
+    logits = predict(Toy(), run.variables, TEST, mean=run.mean, std=run.std, batch_size=16)
+    assert logits.shape == (37, 3)
+    assert logits.dtype == np.float32
+    accuracy = (logits.argmax(1) == TEST.labels).mean()
+    loss = -scipy.special.log_softmax(logits, axis=1)[np.arange(37), TEST.labels].mean()
+    for size in (16, 37, 256):
+        found = evaluate(Toy(), run.variables, TEST, mean=run.mean, std=run.std, batch_size=size)
+        assert found["accuracy"] == pytest.approx(accuracy)
+        assert found["loss"] == pytest.approx(loss, rel=1e-5)
+    assert run.test["accuracy"] == pytest.approx(accuracy)
+
+
+def test_an_epoch_order_is_a_permutation_and_differs_between_epochs():
+    order = programs.order_program(False, None)
+    first, second = (np.asarray(order(KEY, epoch, np.arange(100))) for epoch in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(100))
+    assert (first != second).any()
+
+
+def test_named_keys_differ():
+    names = ("init", "order", "augment", "dropout")
+    assert len({tuple(jax.random.key_data(named_key(KEY, name)).tolist()) for name in names}) == 4
+
+
+def test_a_set_smaller_than_the_batch_makes_one_batch():
+    run = fit(Toy(), TRAIN.subset(range(9)), None, Recipe(epochs=2), HYPER, KEY)
+    assert int(run.state.step) == 2
+
+
+def test_the_callers_arrays_survive():
+    hyper = Hyper(*(jnp.float32(value) for value in (0.1, 0.9, 0.0, 0.0)))
+    recipe = Recipe(epochs=1, batch_size=32)
+    fit(Toy(), TRAIN, None, recipe, hyper, KEY)
+    assert hyper.to_dict()["momentum"] == pytest.approx(0.9)
+
+
+def test_two_devices_take_the_same_steps(run):
+    assert len(jax.devices()) >= 2
+    mesh = data_parallel_mesh(jax.devices()[:2])
+    both = fit(Toy(), TRAIN, TEST, RECIPE, HYPER, KEY, validation=VALIDATION, mesh=mesh)
+    assert len(both.state.step.devices()) == 2
+    for one, other in zip(jax.tree.leaves(run.state), jax.tree.leaves(both.state), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    assert both.test["accuracy"] == pytest.approx(run.test["accuracy"], abs=0.03)
+    with pytest.raises(BadArgument, match="batch_size: 33"):
+        fit(Toy(), TRAIN, None, Recipe(batch_size=33), HYPER, KEY, mesh=mesh)
+
+
+def test_a_sweep_equals_single_runs_and_survives_a_run_that_diverges(run):
+    hypers = [HYPER, Hyper(learning_rate=1e38)]
+    keys = [KEY, jax.random.key(1)]
+    runs = sweep(Toy(), TRAIN, TEST, RECIPE, hypers, keys, validation=VALIDATION)
+    assert len(runs) == 4
+    single = fit(Toy(), TRAIN, TEST, RECIPE, HYPER, keys[1], validation=VALIDATION)
+    for swept, alone in zip(runs[:2], (run, single), strict=True):
+        assert swept.failure is None
+        for one, other in zip(
+            jax.tree.leaves(swept.state), jax.tree.leaves(alone.state), strict=True
+        ):
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+        assert swept.history[-1]["train_loss"] == pytest.approx(
+            alone.history[-1]["train_loss"], rel=1e-3
+        )
+        assert swept.test["accuracy"] == pytest.approx(alone.test["accuracy"], abs=0.03)
+    for swept, key in zip(runs[2:], keys, strict=True):
+        with pytest.raises(NonFiniteLoss, match="1e\\+38") as alone:
+            fit(Toy(), TRAIN, TEST, RECIPE, hypers[1], key)
+        assert swept.failure is not None
+        assert (swept.failure.step, swept.failure.epoch) == (alone.value.step, 1)
+        assert swept.history == []
+        assert swept.test == {}
+
+
+def test_the_stock_operations_are_compiled_apart(run):
+    compilations = programs._compile.cache_info().misses
+    with ops.stock():
+        evaluate(Toy(), run.variables, TEST, mean=run.mean, std=run.std)
+    assert programs._compile.cache_info().misses > compilations
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"test_set": toy_set(5, "test", size=9)}, "test_set: images"),
+        (
+            {"validation": dataclasses.replace(VALIDATION, class_names=("a", "b", "c"))},
+            "validation: its classes",
+        ),
+        ({"model": Toy(num_classes=2)}, "num_classes is 2.*3 classes"),
+        ({"recipe": Recipe(loss="one_vs_all")}, "label_smoothing: must be 0"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(changes, message):
+    arguments = {"model": Toy(), "train_set": TRAIN, "test_set": TEST, "recipe": RECIPE}
+    with pytest.raises(BadArgument, match=message):
+        fit(**(arguments | changes), hyper=HYPER, key=KEY)
