@@ -5,6 +5,7 @@ mapping of that name from subcommands to such functions. It is imported when it 
 """
 
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,11 +21,6 @@ COMMANDS: Mapping[str, str] = {
     "data": "list, prepare and look at datasets",
     "train": "train one network",
     "compare": "train several networks on equal terms and report",
-    "bench": "measure time and memory",
-    "weights": "check and convert weight files",
-    "explain": "show what a network looks at",
-    "predict": "classify image files",
-    "export": "write a compiled network to a file",
 }
 
 _EXAMPLES = (
@@ -90,7 +86,9 @@ def _run(arguments: list[str]) -> int:
     if isinstance(command, Mapping):
         status = tyro.extras.subcommand_cli_from_dict(dict(command), **settings)
     else:
-        status = tyro.cli(command, **settings)
+        # Left to itself tyro drops an `Example:` that stands on lines of its own.
+        description = (inspect.getdoc(command) or "").partition("\n\nArgs:")[0]
+        status = tyro.cli(command, description=description, **settings)
     return int(status or 0)
 
 

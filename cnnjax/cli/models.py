@@ -44,7 +44,7 @@ def models(
         ],
         [_cells(row) for row in rows],
         totals=[f"{len(rows)} network{'s' if len(rows) != 1 else ''}", *[""] * 7],
-        spare=("family", "on", "definition", ">input"),
+        spare=("family", "on", "definition", ">input", ">10⁹ mult-adds"),
     )
 
 

@@ -1,0 +1,106 @@
+import math
+
+import numpy as np
+import pytest
+
+from cnnjax.analysis import statistics
+from cnnjax.errors import BadArgument
+
+stats = pytest.importorskip("scipy.stats")
+
+RANDOM = np.random.default_rng(1)
+FIRST, SECOND = RANDOM.normal(0.9, 0.01, 6), RANDOM.normal(0.88, 0.01, 6)
+
+
+def test_mean_against_scipy():
+    got = statistics.mean(FIRST, 0.9)
+    expected = stats.t.interval(0.9, 5, loc=FIRST.mean(), scale=stats.sem(FIRST))
+    assert (got.low, got.high) == pytest.approx(expected)
+    assert (got.mean, got.std, got.n) == (FIRST.mean(), pytest.approx(FIRST.std(ddof=1)), 6)
+
+
+def test_one_value_has_no_spread():
+    got = statistics.mean([0.5])
+    assert (got.mean, got.n) == (0.5, 1)
+    assert all(map(math.isnan, (got.std, got.low, got.high)))
+
+
+def test_interval_covers_as_often_as_it_says():
+    draws = RANDOM.normal(size=(2000, 4))
+    inside = [(m := statistics.mean(row, 0.8)).low < 0 < m.high for row in draws]
+    assert np.mean(inside) == pytest.approx(0.8, abs=0.03)
+
+
+def test_paired_against_scipy():
+    got = statistics.paired(FIRST, SECOND)
+    assert got.t_test == pytest.approx(stats.ttest_rel(FIRST, SECOND).pvalue)
+    assert got.difference.mean == pytest.approx((FIRST - SECOND).mean())
+    theirs = stats.permutation_test(
+        (FIRST - SECOND,),
+        lambda x: x.sum(),
+        permutation_type="samples",
+        n_resamples=np.inf,
+        vectorized=False,
+    )
+    assert got.permutation == pytest.approx(theirs.pvalue)
+    positive = int((FIRST > SECOND).sum())
+    assert got.sign == pytest.approx(stats.binomtest(positive, 6).pvalue)
+
+
+def test_paired_is_symmetric():
+    forth, back = statistics.paired(FIRST, SECOND), statistics.paired(SECOND, FIRST)
+    assert forth.difference.mean == -back.difference.mean
+    assert (forth.t_test, forth.permutation, forth.sign) == pytest.approx(
+        (back.t_test, back.permutation, back.sign)
+    )
+
+
+def test_equal_and_constant_differences():
+    same = statistics.paired([0.5, 0.6], [0.5, 0.6])
+    assert (same.t_test, same.permutation, same.sign) == (1, 1, 1)
+    shifted = statistics.paired([2.0, 3.0, 4.0], [1.0, 2.0, 3.0])
+    assert (shifted.t_test, shifted.permutation, shifted.sign) == (0, 0.25, 0.25)
+
+
+def test_many_pairs_draw_signs_instead():
+    differences = RANDOM.normal(0.3, 1, 17)
+    drawn = statistics.permutation_test(differences, draws=20_000)
+    assert drawn == statistics.permutation_test(differences, draws=20_000)
+    assert drawn == pytest.approx(stats.ttest_1samp(differences, 0).pvalue, abs=0.03)
+
+
+def test_mcnemar_is_a_fair_coin():
+    labels = np.zeros(30, int)
+    first, second = labels.copy(), labels.copy()
+    first[:3], second[5:17] = 1, 1
+    got = statistics.mcnemar(labels, first, second)
+    assert (got.only_first, got.only_second) == (12, 3)
+    assert got.p_value == pytest.approx(stats.binomtest(3, 15).pvalue)
+    assert statistics.mcnemar(labels, first, first).p_value == 1
+
+
+def test_holm_step_by_step():
+    assert statistics.holm({"a": 0.01, "b": 0.02, "c": 0.9}) == pytest.approx(
+        {"a": 0.03, "b": 0.04, "c": 0.9}
+    )
+    assert statistics.holm({}) == {}
+    assert max(statistics.holm(dict.fromkeys("abcd", 0.5)).values()) == 1
+
+
+@pytest.mark.parametrize("values", [[], [math.nan], [[1.0]], [math.inf, 1.0]])
+def test_bad_values(values):
+    with pytest.raises(BadArgument):
+        statistics.mean(values)
+
+
+def test_bad_pairs():
+    with pytest.raises(BadArgument):
+        statistics.paired([1.0, 2.0], [1.0])
+    with pytest.raises(BadArgument):
+        statistics.paired([1.0], [1.0])
+    with pytest.raises(BadArgument):
+        statistics.mcnemar(np.zeros(3), np.zeros(3), np.zeros(4))
+    with pytest.raises(BadArgument):
+        statistics.holm({"a": 2.0})
+    with pytest.raises(BadArgument):
+        statistics.mean([1.0], confidence=95)
