@@ -8,11 +8,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from toy import Toy, toy_set
 
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.train import Hyper, Recipe, fit
 from cnnjax.train.checkpoint import CHECKPOINT, describe
+from tests.train.toy import Toy, toy_set
 
 TRAIN, VALIDATION = toy_set(64, "train"), toy_set(20, "validation")
 RECIPE, HYPER, KEY = Recipe(epochs=4, batch_size=16, crop_padding=1), Hyper(), jax.random.key(5)
@@ -54,15 +54,15 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
 
 def test_a_killed_process_goes_on_to_the_same_bits(tmp_path):
     program = (
-        "import os, signal, test_checkpoint as t\n"
+        "import os, signal, tests.train.test_checkpoint as t\n"
         "def kill(report):\n"
         "    if report.epoch == 3: os.kill(os.getpid(), signal.SIGKILL)\n"
         f"t.train({str(tmp_path)!r}, kill)\n"
     )
-    here = Path(__file__).parent
+    root = str(Path(__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{here.parents[1]}"},
+        env=os.environ | {"PYTHONPATH": root},
         check=False,
     )
     assert done.returncode == -9

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
-from toy import Toy, toy_set
 
 from cnnjax import ops
 from cnnjax.errors import BadArgument
@@ -21,6 +20,7 @@ from cnnjax.train import (
     sweep,
 )
 from cnnjax.train.state import named_key
+from tests.train.toy import Toy, toy_set
 
 TRAIN, TEST, VALIDATION = toy_set(100, "train"), toy_set(37, "test"), toy_set(20, "validation")
 RECIPE = Recipe(epochs=3, batch_size=32, crop_padding=1, cutout=2, ema_decay=0.9)
