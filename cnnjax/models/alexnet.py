@@ -16,9 +16,13 @@ __all__ = ["NETWORKS", "AlexNet"]
 
 
 class AlexNet(nn.Module):
-    """Five convolutions, three maxima, an average to 6x6 and three linear layers."""
+    """Five convolutions, three maxima, an average to 6x6 and three linear layers.
+
+    Two of the linear layers are `hidden` wide.
+    """
 
     num_classes: int = 1000
+    hidden: int = 4096
     dropout_rate: float = 0.5
     dtype: DType = jnp.float32
 
@@ -67,8 +71,8 @@ class AlexNet(nn.Module):
         x = stage2 = conv(x, 10, 256, 3, 1, 1)
         x = ops.max_pool(x, 3, strides=2)
         x = flatten(ops.adaptive_avg_pool(x, 6))
-        x = relu(linear(dropout(x), 1, 4096))
-        x = relu(linear(dropout(x), 4, 4096))
+        x = relu(linear(dropout(x), 1, self.hidden))
+        x = relu(linear(dropout(x), 4, self.hidden))
         logits = linear(x, 6, self.num_classes).astype(jnp.float32)
         stages = {"stem": stem, "stage1": stage1, "stage2": stage2}
         return (logits, stages) if features else logits

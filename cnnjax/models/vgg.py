@@ -23,12 +23,13 @@ class VGG(nn.Module):
     """Five stages of 3x3 convolutions, each halved by a maximum, and three linear layers.
 
     `depths` counts the convolutions of each stage. The last features are averaged to 7x7, so that
-    the linear layers fit any image of at least 32x32.
+    the linear layers fit any image of at least 32x32; two of them are `hidden` wide.
     """
 
     depths: tuple[int, ...]
     batch_norm: bool = False
     num_classes: int = 1000
+    hidden: int = 4096
     dropout_rate: float = 0.5
     dtype: DType = jnp.float32
 
@@ -62,7 +63,7 @@ class VGG(nn.Module):
             x = ops.max_pool(x, 2)
             at += 1
         x = flatten(ops.adaptive_avg_pool(x, 7))
-        for layer, width in enumerate((4096, 4096, self.num_classes)):
+        for layer, width in enumerate((self.hidden, self.hidden, self.num_classes)):
             x = nn.Dense(
                 width,
                 dtype=self.dtype,
