@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "data": "list, prepare and look at datasets",
     "train": "train one network",
     "compare": "train several networks on equal terms and report",
+    "weights": "check published weights in the network that they are for",
 }
 
 _EXAMPLES = (

@@ -7,12 +7,13 @@ name up to its last part; the rules for that last part are in this file.
 from collections.abc import Mapping
 from typing import Any
 
-import jax
+import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from cnnjax.typing import Variables
 
-__all__ = ["from_state_dict", "torch_names", "torch_shapes", "to_state_dict"]
+__all__ = ["from_state_dict", "to_state_dict", "torch_names", "torch_shapes"]
 
 _RENAMED = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
 # Ours to torch's, by rank: HWIO to OIHW, 1-D WIO to OIW, [in, out] to [out, in].
@@ -25,25 +26,26 @@ def torch_names(variables: Variables) -> dict[tuple[str, ...], str]:
     >>> torch_names({"params": {"layer1.0": {"conv1": {"kernel": 0}}}})
     {('params', 'layer1.0', 'conv1', 'kernel'): 'layer1.0.conv1.weight'}
     """
-    names = {}
-    for path, _ in jax.tree_util.tree_leaves_with_path(variables):
-        keys = tuple(key.key for key in path)
-        names[keys] = ".".join((*keys[1:-1], _RENAMED.get(keys[-1], keys[-1])))
-    return names
+    return {
+        path: ".".join((*path[1:-1], _RENAMED.get(path[-1], path[-1])))
+        for path in flatten_dict(variables)
+    }
 
 
 def torch_shapes(variables: Variables) -> dict[str, tuple[int, ...]]:
     """Map the torch name of every leaf to its shape there; leaves need only a `shape`."""
+    leaves = flatten_dict(variables)
     return {
-        name: _shape_there(path[-1], _at(variables, path).shape)
+        name: _shape_there(path[-1], leaves[path].shape)
         for path, name in torch_names(variables).items()
     }
 
 
 def to_state_dict(variables: Variables) -> dict[str, np.ndarray]:
     """Return the variables under torch names, in torch layout, contiguous."""
+    leaves = flatten_dict(variables)
     return {
-        name: np.ascontiguousarray(_to_torch(path[-1], np.asarray(_at(variables, path))))
+        name: np.ascontiguousarray(_to_torch(path[-1], np.asarray(leaves[path])))
         for path, name in torch_names(variables).items()
     }
 
@@ -54,22 +56,15 @@ def from_state_dict(state: Mapping[str, np.ndarray], expected: Variables) -> dic
     `expected` is what `model.init` or its `jax.eval_shape` returns; every one of its leaves is in
     `state` with the shape of `torch_shapes`. Other entries of `state` are not looked at.
     """
-    tree: dict[str, Any] = {}
-    for path, name in torch_names(expected).items():
-        leaf = _at(expected, path)
-        node = tree
-        for key in path[:-1]:
-            node = node.setdefault(key, {})
-        array = _from_torch(path[-1], state[name], len(leaf.shape))
-        node[path[-1]] = jax.numpy.asarray(array, leaf.dtype)
-    return tree
-
-
-def _at(variables: Variables, path: tuple[str, ...]) -> Any:
-    node: Any = variables
-    for key in path:
-        node = node[key]
-    return node
+    leaves = flatten_dict(expected)
+    return unflatten_dict(
+        {
+            path: jnp.asarray(
+                _from_torch(path[-1], state[name], len(leaves[path].shape)), leaves[path].dtype
+            )
+            for path, name in torch_names(expected).items()
+        }
+    )
 
 
 def _to_torch(leaf: str, array: np.ndarray) -> np.ndarray:

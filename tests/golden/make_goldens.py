@@ -7,7 +7,7 @@ Runs in an environment of its own with PyTorch, torchvision and timm (no jax, no
     .venv-reference/bin/python tests/golden/make_goldens.py resnet18 'vgg*'   # these cases
     .venv-reference/bin/python tests/golden/make_goldens.py --missing         # those without a file
     .venv-reference/bin/python tests/golden/make_goldens.py                   # all of them
-    .venv-reference/bin/python tests/golden/make_goldens.py --names resnet18  # print names and shapes
+    .venv-reference/bin/python tests/golden/make_goldens.py --names resnet18  # show its names
 
 (Beside a CPU-only PyTorch, torchvision's compiled operators are missing; `--prelude MODULE` imports
 a module that declares them first.)
