@@ -19,6 +19,8 @@ from cnnjax.errors import BadArgument, Failed, missing_extra, unknown
 
 __all__ = ["data_directory", "import_tfds", "list_datasets", "list_prepared", "prepare", "silence"]
 
+_DEFAULT = "~/tensorflow_datasets"
+
 _NOT_WRITABLE = frozenset(
     {
         errno.EACCES,
@@ -43,7 +45,7 @@ def list_datasets() -> list[str]:
 
 def data_directory(data_dir: str | os.PathLike[str] | None = None) -> pathlib.Path:
     """Return where datasets are kept: the argument, else `$TFDS_DATA_DIR`, else TFDS's default."""
-    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or _DEFAULT
     return pathlib.Path(chosen).expanduser().absolute()
 
 
@@ -62,7 +64,8 @@ def prepare(name: str, data_dir: str | os.PathLike[str] | None = None) -> Any:
 
     An embedded dataset is prepared under a temporary name and renamed, so that an interruption
     leaves nothing half-written and two processes may do it at once. Any other is downloaded and
-    prepared by TFDS, which does the same.
+    prepared by TFDS, which does the same. Where `$TFDS_DATA_DIR` is read-only, an embedded dataset
+    goes to TFDS's default directory.
 
     Args:
         name: `"mnist5k"`, `"digits"` or any name that TFDS knows, with config and version
@@ -80,6 +83,8 @@ def prepare(name: str, data_dir: str | os.PathLike[str] | None = None) -> Any:
     tfds = import_tfds()
     with silence():
         if name in list_datasets():
+            if data_dir is None and not _may_write(root):
+                root = pathlib.Path(_DEFAULT).expanduser()
             return _prepare_embedded(name, root)
         try:
             builder = tfds.builder(name, data_dir=root)
@@ -139,6 +144,8 @@ def _prepare_embedded(name: str, root: pathlib.Path) -> Any:
     if builder.is_prepared():
         return builder
     target = pathlib.Path(builder.data_path)
+    if not _may_write(root):
+        raise _cannot_write(name, root, PermissionError(errno.EACCES, "it is read-only"))
     try:
         root.mkdir(parents=True, exist_ok=True)
         # TFDS draws its temporary name from `random`, which two processes may have seeded alike.
@@ -198,6 +205,11 @@ def _check_network(builder: Any) -> None:
             except OSError as error:
                 raise ConnectionError(f"cannot reach {parts.hostname} ({error})") from error
             return
+
+
+def _may_write(root: pathlib.Path) -> bool:
+    """Whether a directory's owner lets anybody write; a superuser could, and should not, ignore it."""
+    return not root.is_dir() or bool(root.stat().st_mode & 0o222)
 
 
 def _cannot_write(name: str, root: pathlib.Path, error: OSError) -> Failed:
