@@ -1,0 +1,221 @@
+"""One table of networks, one set of checks. A new network is tested by being in `MODELS`; a new
+family needs a representative in `SMALL` as well."""
+
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cnnjax import ops
+from cnnjax.errors import BadArgument
+from cnnjax.models import MODELS, build, list_models
+
+# A representative of every family: the pixels of a small but sensible image, and fields that make
+# it shallow where the family allows.
+SMALL = {
+    "lenet5": (28, {}),
+    "cnn": (16, {}),
+    "vgg11_bn_cifar": (16, {}),
+    "nin_cifar": (16, {}),
+    "resnet8_cifar": (16, {}),
+    "preresnet20_cifar": (16, {"depths": (1, 1, 1)}),
+    "pyramidnet110_a48_cifar": (16, {"blocks": 1}),
+    "densenet_bc40_12_cifar": (16, {"depth": 2}),
+    "resnet18": (32, {"depths": (1, 1, 1, 1)}),
+    "mobilenet_v2": (32, {}),
+    "vgg11": (32, {"hidden": 64}),
+    "alexnet": (64, {"hidden": 64}),
+    "squeezenet1_1": (32, {}),
+    "densenet121": (32, {"depths": (2, 2, 2, 2)}),
+    "mobilenet_v3_small": (32, {}),
+    "shufflenet_v2_x0_5": (32, {}),
+    "mnasnet0_5": (32, {}),
+    "efficientnet_b0": (32, {}),
+    "regnet_y_400mf": (32, {}),
+    "convnext_tiny": (32, {"depths": (1, 1, 1, 1)}),
+    "googlenet": (32, {}),
+    "inception_v3": (80, {}),
+}
+
+# Networks of so many layers that tracing them takes seconds.
+DEEP = {name for name in MODELS if "1202" in name or "bc250" in name or "bc190" in name}
+
+# Compiling dominates these tests; unoptimised code computes the same, and the operations have tests
+# of their own.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+def shapes(name, size=None, channels=None, **overrides):
+    """The abstract variables of a network."""
+    network = MODELS[name]
+    size = size or network.input_size
+    images = jax.ShapeDtypeStruct((1, size, size, channels or network.channels), jnp.float32)
+    model = build(name, **overrides)
+    return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def draw(path, leaf):
+    """A value for one variable, from its path: kernels scaled by fan-in, norms near identity."""
+    rng = np.random.default_rng(zlib.crc32(jax.tree_util.keystr(path).encode()))
+    noise = rng.standard_normal(leaf.shape).astype(np.float32)
+    kind = path[-1].key
+    if kind == "kernel":
+        return noise * np.sqrt(2 / np.prod(leaf.shape[:-1])).astype(np.float32)
+    if kind in ("bias", "mean"):
+        return 0.1 * noise
+    return 1 + 0.1 * noise.clip(-3, 3)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in DEEP else ()) for n in MODELS]
+)
+def test_parameters_and_batch_statistics_are_as_the_table_says(name):
+    variables = shapes(name)
+    assert count(variables["params"]) == MODELS[name].parameters
+    assert count(variables.get("batch_stats", {})) == MODELS[name].batch_statistics
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
+
+
+def test_every_family_has_a_representative():
+    families = {network.family for network in MODELS.values()}
+    assert families == {MODELS[name].family for name in SMALL}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_network(name):
+    """Evaluation, features, training step: what holds of every network, with two compilations."""
+    with ops.stock():
+        _check_network(name)
+
+
+def _check_network(name):
+    (size, overrides), classes, batch = SMALL[name], 7, 4
+    channels = MODELS[name].channels
+    overrides = {**overrides, "num_classes": classes}
+    model = build(name, **overrides)
+    abstract = shapes(name, size, **overrides)
+    variables = jax.tree_util.tree_map_with_path(lambda *leaf: jnp.asarray(draw(*leaf)), abstract)
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal((batch, size, size, channels)).astype(np.float32)
+    labels = np.arange(batch) % classes
+
+    # Evaluation: shapes, types, named stages, independence of batch mates.
+    evaluate = jax.jit(
+        lambda v, x: model.apply(v, x, train=False, features=True), compiler_options=QUICK
+    )
+    logits, stages = evaluate(variables, images)
+    assert logits.shape == (batch, classes)
+    assert logits.dtype == jnp.float32
+    assert "stem" in stages
+    assert all(stage.shape[0] == batch and np.isfinite(stage).all() for stage in stages.values())
+    mates = images.copy()
+    mates[1:] = rng.standard_normal(mates[1:].shape)
+    np.testing.assert_allclose(evaluate(variables, mates)[0][0], logits[0], rtol=1e-4, atol=1e-5)
+    assert evaluate._cache_size() == 1
+
+    # Training: every parameter gets a gradient, statistics move, the loss falls, one compilation.
+    def loss_fn(params, rest, key):
+        out, new = model.apply(
+            {"params": params, **rest},
+            images,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": key},
+        )
+        loss = optax.losses.softmax_cross_entropy_with_integer_labels(out, labels).mean()
+        return loss, new
+
+    def step(params, rest, rate, key):
+        (loss, new), grads = jax.value_and_grad(loss_fn, has_aux=True)(params, rest, key)
+        norm = optax.tree.norm(grads)
+        params = jax.tree.map(lambda p, g: p - rate * g / (norm + 1e-6), params, grads)
+        return params, new, loss, grads
+
+    step = jax.jit(step, compiler_options=QUICK)
+    params = variables["params"]
+    rest = {k: v for k, v in variables.items() if k != "params"}
+    key = jax.random.key(0)
+    before = rest
+    losses = []
+    for _ in range(4):
+        params, rest, loss, grads = step(params, rest, 0.03, key)
+        if not losses:
+            silent = [
+                jax.tree_util.keystr(path)
+                for path, g in jax.tree_util.tree_leaves_with_path(grads)
+                if not np.any(g)
+            ]
+            assert not silent, f"no gradient reaches {silent}"
+            moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), before, rest)
+            assert all(jax.tree.leaves(moved))
+        losses.append(float(loss))
+    assert np.isfinite(losses).all()
+    assert min(losses[1:]) < losses[0]
+    assert step._cache_size() == 1
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_compute_type_is_kept_and_logits_are_float32(name):
+    model = build(name, dtype=jnp.bfloat16)
+    (size, _), channels = SMALL[name], MODELS[name].channels
+    images = jax.ShapeDtypeStruct((2, size, size, channels), jnp.float32)
+    variables = shapes(name, size)
+    logits, stages = jax.eval_shape(
+        lambda v, x: model.apply(v, x, train=False, features=True), variables, images
+    )
+    assert logits.dtype == jnp.float32
+    assert {stage.dtype for stage in stages.values()} == {jnp.dtype(jnp.bfloat16)}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_one_channel_and_three(name):
+    for channels in (1, 3):
+        variables = shapes(name, SMALL[name][0], channels)
+        assert count(variables["params"]) > 0
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_bad_images_are_refused_by_name(name):
+    model, channels = build(name), MODELS[name].channels
+    for images, told in [
+        (jnp.zeros((8, 8, channels)), r"must be \[B, H, W, C\]"),
+        (jnp.zeros((1, 32, 32, channels), jnp.uint8), "float"),
+    ]:
+        with pytest.raises(BadArgument, match=told) as error:
+            jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
+        assert name in str(error.value)
+
+
+def test_training_mode_is_required():
+    with pytest.raises(TypeError, match="train"):
+        build("lenet5").init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
+
+
+def test_build_refuses_what_it_does_not_know():
+    with pytest.raises(BadArgument, match="did you mean 'resnet18'"):
+        build("resnet81")
+    with pytest.raises(BadArgument, match="num_classes"):
+        build("resnet18", num_clases=10)
+    for wrong in (0, -1, 2.5, True, "10"):
+        with pytest.raises(BadArgument, match="num_classes"):
+            build("resnet18", num_classes=wrong)
+
+
+def test_names_are_listed_by_pattern():
+    assert list_models() == sorted(MODELS)
+    assert "resnet50" in list_models("resnet*")
+    assert list_models("nothing*") == []
+
+
+def test_models_are_values():
+    """Equal fields give equal, hashable models, so that compiled programs can be found again."""
+    for name in SMALL:
+        assert build(name) == build(name)
+        assert hash(build(name)) == hash(build(name))
