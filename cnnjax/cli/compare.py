@@ -1,94 +1,108 @@
-"""`cnnjax compare`: train several networks the same way and report what differs."""
+"""`cnnjax compare`: train several networks on equal terms and report what differs."""
 
 import dataclasses
-import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from cnnjax import experiment
+from cnnjax.cli.arguments import metavar, option
+from cnnjax.cli.table import console, print_json
+from cnnjax.data import load, prepare
+from cnnjax.errors import BadArgument, unknown
+from cnnjax.train import RECIPES, Hyper, Recipe, show_progress
+
 __all__ = ["compare"]
 
 
 def compare(
-    networks: Annotated[tuple[str, ...], tyro.conf.Positional],
-    /,
+    networks: Annotated[tuple[str, ...], tyro.conf.Positional, metavar("NETWORK ...")],
     *,
-    data: str,
-    out: Path,
-    seeds: int = 3,
-    epochs: int | None = None,
-    data_dir: Path | None = None,
-    recipe: str = "default",
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    weight_decay: float | None = None,
-    validation: float = 0.1,
-    json_output: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    data: Annotated[str, metavar("NAME")],
+    out: Annotated[Path, metavar("DIR")],
+    seeds: Annotated[int, metavar("N")] = 3,
+    recipe: Annotated[str, metavar("NAME")] = "default",
+    epochs: Annotated[int | None, option("N")] = None,
+    batch_size: Annotated[int | None, option("N")] = None,
+    loss: Annotated[str | None, option("NAME")] = None,
+    optimiser: Annotated[str | None, option("NAME")] = None,
+    schedule: Annotated[str | None, option("NAME")] = None,
+    warmup: Annotated[float | None, option("SHARE")] = None,
+    crop_padding: Annotated[int | None, option("PIXELS")] = None,
+    flip: Annotated[bool | None, option("True|False")] = None,
+    cutout: Annotated[int | None, option("PIXELS")] = None,
+    learning_rate: Annotated[float | None, option("RATE")] = None,
+    momentum: Annotated[float | None, option("M")] = None,
+    weight_decay: Annotated[float | None, option("DECAY")] = None,
+    label_smoothing: Annotated[float | None, option("S")] = None,
+    validation: Annotated[float, metavar("SHARE")] = 0.1,
+    data_dir: Annotated[Path | None, option("DIR")] = None,
+    json: bool = False,
 ) -> int:
-    """Compare networks: the same recipe, epochs, data order and seeds for each.
+    """Train networks on equal terms: the same recipe, data order and seeds for each.
 
-    Leaves results.json and report.html, and prints the table. Called again it goes on where it
-    was interrupted; runs that ended are not trained again. More networks or seeds extend it.
+    Leaves results.json and report.html in a directory and prints the tables.
 
-    Example:
-        cnnjax compare lenet5 small=cnn:spec=conv16-relu-pool-fc64-relu --data mnist5k --out runs/a
+    Called again after an interruption it goes on where it stopped; runs that ended are not trained
+    again. More networks or seeds extend the results. Exit status 1 if a run failed.
+
+    Example: cnnjax compare lenet5 small=cnn:spec=conv16-relu-pool-fc64-relu --data mnist5k
+    --seeds 3 --epochs 8 --out runs/small
 
     Args:
-        networks: [LABEL=]NAME[:field=value,...] each; `cnnjax models` lists the names.
-        data: name of the data set, such as mnist5k or cifar10.
-        out: directory for the results; new, empty, or of this experiment.
-        seeds: how many runs each network gets, with seeds 0, 1, ...
-        epochs: of every run; by default the recipe's.
-        data_dir: where data sets are kept.
-        recipe: name of the recipe.
-        batch_size: instead of the recipe's.
-        learning_rate: the peak, instead of the recipe's.
-        weight_decay: instead of the recipe's.
-        validation: share of the training images held out for the learning curves; 0 for none.
-        json_output: print results.json instead of the table, and no progress.
+        networks: [LABEL=]NAME[:field=value,...] each, NAME from `cnnjax models`.
+        data: mnist5k, digits, or any name that TFDS knows.
+        out: the directory for the results: new, empty, or of this experiment.
+        seeds: runs of each network, with seeds 0, 1, ...
+        recipe: default, mnist or cifar10: what all settings below are where not given.
+        epochs: passes over the training set.
+        batch_size: images a step.
+        loss: softmax, crammer_singer, crammer_singer_l2, one_vs_all or one_vs_all_l2.
+        optimiser: sgd, heavy_ball, adam, adamw, lamb, lion or rmsprop.
+        schedule: cosine, onecycle, step or constant.
+        warmup: share of the run in which the learning rate rises.
+        crop_padding: pixels around a random crop.
+        flip: mirror half of the images.
+        cutout: side of a square that is blanked.
+        learning_rate: at its peak.
+        momentum: or beta 1 of the Adam family.
+        weight_decay: as the optimiser applies it.
+        label_smoothing: with loss softmax.
+        validation: share of the training set held out for the learning curves; 0 for none.
+        data_dir: where prepared datasets are, else TFDS_DATA_DIR.
+        json: print results.json, and neither progress nor tables.
     """
-    from cnnjax import data as datasets
-    from cnnjax import experiment
-    from cnnjax.errors import BadArgument, Failed, unknown
-    from cnnjax.train import RECIPES, show_progress
-
+    given = {name: value for name, value in locals().items() if value is not None}
     if recipe not in RECIPES:
         raise unknown("recipe", recipe, RECIPES)
     if seeds < 1:
-        raise BadArgument(f"seeds: {seeds}; allowed: integers from 1")
+        raise BadArgument(f"seeds: received {seeds}, allowed: integers from 1")
     contestants = experiment.parse_contestants(networks)
-    chosen = _replaced(RECIPES[recipe].recipe, epochs=epochs, batch_size=batch_size)
-    hyper = _replaced(RECIPES[recipe].hyper, learning_rate=learning_rate, weight_decay=weight_decay)
-    source = datasets.prepare(data, data_dir).info.full_name
-    test_set = datasets.load(data, "test", data_dir)
-    try:
-        results = experiment.compare(
-            contestants,
-            datasets.load(data, "train", data_dir),
-            test_set,
-            chosen,
-            hyper,
-            seeds=range(seeds),
-            out=out,
-            validation=validation,
-            source=source,
-            command=experiment.command_line(),
-            show_run=None if json_output else show_progress,
-        )
-    except KeyboardInterrupt:
-        raise Failed(f"interrupted; the same command goes on from {out}") from None
+    named = RECIPES[recipe]
+    source = prepare(data, data_dir).info.full_name
+    train_set, test_set = load(data, "train", data_dir), load(data, "test", data_dir)
+    results = experiment.compare(
+        contestants,
+        train_set,
+        test_set,
+        dataclasses.replace(named.recipe, **_fields(Recipe, given)),
+        dataclasses.replace(named.hyper, **_fields(Hyper, given)),
+        seeds=range(seeds),
+        out=out,
+        validation=validation,
+        source=source,
+        command=experiment.command_line(),
+        show_run=None if json else show_progress,
+    )
     report = experiment.write_report(out, test_set)
-    if json_output:
-        json.dump(results, sys.stdout, indent=1)
-        print()
+    if json:
+        print_json(results)
     else:
-        experiment.print_tables(results)
-        print(f"report: {report}")
+        experiment.print_tables(results, console())
+        print(f"{report} shows them")
     return 1 if results["failures"] else 0
 
 
-def _replaced(settings: Any, **changes: Any) -> Any:
-    """Return settings with the changes that are not None."""
-    return dataclasses.replace(settings, **{k: v for k, v in changes.items() if v is not None})
+def _fields(cls: type, given: dict[str, Any]) -> dict[str, Any]:
+    return {f.name: given[f.name] for f in dataclasses.fields(cls) if f.name in given}

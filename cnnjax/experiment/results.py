@@ -86,7 +86,8 @@ class ResultsDirectory:
                 left as it is.
             Failed: if it cannot be written, or another process is writing to it.
         """
-        path = Path(path)
+        # As the file gives them back, to compare with what it holds.
+        path, shared, networks = Path(path), _json(shared), _json(networks)
         fresh = {"format": _FORMAT, "command": command, "commands": [], **shared, "networks": {}}
         fresh |= {"runs": [], "failures": []}
         if not _is_directory_or_absent(path):
@@ -196,7 +197,7 @@ def _check(
     found = {name: results.get(name) for name in SHARED}
     known = results.get("networks", {})
     found["networks"] = {label: known.get(label, networks[label]) for label in networks}
-    difference = _difference(found, _json(wanted))
+    difference = _difference(found, wanted)
     if difference:
         raise BadArgument(
             f"out: {path} holds another experiment: {difference}; choose another directory"

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -60,7 +61,7 @@ def _accuracies(rows: list[Row], results: Mapping[str, Any]) -> Table:
     size = results["data"]["sizes"]["test"]
     epochs = results["recipe"]["epochs"]
     title = f"{results['data']['name']}: {size:,} test images, {epochs} epochs"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("network", overflow="fold")
     for name in ("parameters", "multiply-adds", "test accuracy, %\nmean ± sd (n)"):
         table.add_column(name, justify="right")
@@ -80,7 +81,11 @@ def _accuracies(rows: list[Row], results: Mapping[str, Any]) -> Table:
 
 
 def _differences(differences: list[Difference]) -> Table:
-    table = Table(title=f"difference with {differences[0].best}, points", title_justify="left")
+    table = Table(
+        title=f"difference with {differences[0].best}, points",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+    )
     table.add_column("network", overflow="fold")
     for name in ("mean", "95 % interval", "p (Holm)", "seeds"):
         table.add_column(name, justify="right")

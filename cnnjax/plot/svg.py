@@ -39,7 +39,7 @@ def to_svg(figure: "Figure", alt: str, name: str) -> str:
     # Its style sheet speaks of every element of the page; the page has the rule for its figures.
     text = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</defs>", "", text, flags=re.DOTALL)
     # Matplotlib numbers its groups alike in every figure; a page may use an id once.
-    text = re.sub(r' id="[a-z]+_\d+"', "", text)
+    text = re.sub(r' id="[\w.]+_\d+"', "", text)
     for colour, variable in COLOUR_VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
     view = re.search(r'viewBox="([^"]+)"', text)

@@ -1,0 +1,52 @@
+import pytest
+
+from cnnjax.errors import BadArgument
+from cnnjax.experiment import Contestant, parse_contestant, parse_contestants
+
+
+@pytest.mark.parametrize(
+    ("text", "contestant"),
+    [
+        ("lenet5", Contestant("lenet5", "lenet5")),
+        ("small=lenet5", Contestant("small", "lenet5")),
+        ("a:depth=8", Contestant("a:depth=8", "a", {"depth": 8})),
+        ("w=a:x=0.5,y=(1, 2),z=True", Contestant("w", "a", {"x": 0.5, "y": (1, 2), "z": True})),
+        (
+            "cnn:spec=conv8-relu-fc10",
+            Contestant("cnn:spec=conv8-relu-fc10", "cnn", {"spec": "conv8-relu-fc10"}),
+        ),
+    ],
+)
+def test_forms(text, contestant):
+    assert parse_contestant(text) == contestant
+    assert parse_contestant(contestant.argument) == contestant
+
+
+@pytest.mark.parametrize("text", ["", "=a", "a:", "a:b", "a:b=", "a:=1", "a:b=1,b=2", "x=:a=1"])
+def test_other_forms_are_refused(text):
+    with pytest.raises(BadArgument, match="network: "):
+        parse_contestant(text)
+
+
+def test_a_label_stands_once():
+    with pytest.raises(BadArgument, match="'lenet5' is given twice"):
+        parse_contestants(["lenet5", "lenet5"])
+    assert len(parse_contestants(["lenet5", "other=lenet5"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lenet6", "did you mean 'lenet5'"),
+        ("lenet5:widht=3", "lenet5: override: unknown name 'widht'"),
+        ("lenet5:num_classes=3", "num_classes comes from the data"),
+        ("cnn:spec=cnov3", "spec: layer: unknown name"),
+    ],
+)
+def test_what_cannot_be_built(text, message):
+    with pytest.raises(BadArgument, match=message):
+        parse_contestant(text).build(10)
+
+
+def test_the_number_of_classes_is_the_data_s():
+    assert parse_contestant("lenet5").build(7).num_classes == 7
