@@ -56,7 +56,7 @@ def _is_partitioned(ctx: mlir.LoweringRuleContext) -> bool:
 
 def same_manual_axes(*operands: Array) -> list[Array]:
     """Make operands inside `shard_map` vary over the same mesh axes, as lax does for its own."""
-    varying = [frozenset(getattr(jax.typeof(o), "vma", ())) for o in operands]
+    varying = [jax.typeof(o).manual_axis_type.varying for o in operands]
     union = frozenset().union(*varying)
     return [
         lax.pcast(o, tuple(union - v), to="varying") if union - v else o
