@@ -44,7 +44,7 @@ class Inception(nn.Module):
     `widths` are those of `_STAGES`.
     """
 
-    widths: tuple[int, int, int, int, int, int]
+    widths: tuple[int, ...]
     dtype: DType = jnp.float32
 
     @nn.compact

@@ -42,7 +42,8 @@ class VGG(nn.Module):
         "stem" is the first layer, a stage what its last layer gives, before the maximum.
         """
         check_images(self, images, smallest=32)
-        x, stages, at = images, {}, 0
+        stages: dict[str, Array] = {}
+        x, at = images, 0
         for stage, (width, depth) in enumerate(zip(_WIDTHS, self.depths, strict=True), start=1):
             for _ in range(depth):
                 x = Conv(
