@@ -11,8 +11,9 @@ network of modern parts, then the same with batch normalisation; the same withou
 its strides in the convolutions; a network of depthwise-separable convolutions; a residual network.
 
 Training. The same for all: the recipe below, the same order of images for the same seed. Learning
-rate and batch size were chosen with seed 0 on the held-out images of four of the networks, among
-SGD with 0.05 and 0.15 and AdamW with 0.003 and 0.01: the choice that served the worst of them best.
+rate and optimiser were chosen with seed 0 on the held-out images, among SGD with 0.05 and 0.15 and
+AdamW with 0.003 and 0.01: the best on average over LeNet-5, plain with norm, separable and a larger
+residual network.
 
 Evaluation. Accuracy on the test set, once per run, after the last step. Nothing is selected on it.
 
@@ -25,6 +26,7 @@ from pathlib import Path
 
 from cnnjax import experiment
 from cnnjax.cli.cache import enable_cache
+from cnnjax.cli.table import console
 from cnnjax.data import load, prepare
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.train import Hyper, Recipe, show_progress
@@ -41,7 +43,8 @@ NETWORKS = {
         "cnn:spec=conv16-bn-relu-pool-dwconv-bn-relu-conv32k1-bn-relu-pool-"
         "dwconv-bn-relu-conv64k1-bn-relu-gap"
     ),
-    "residual": "resnet8_cifar:width=8,stem=8",
+    # Without the stage at 28x28, which would take longer than all other networks together.
+    "residual": "resnet8_cifar:depths=(0,1,1),width=8,stem=8",
 }
 
 # AdamW decays the update and not the gradient, hence a larger number than SGD's usual 5e-4.
@@ -77,7 +80,7 @@ def main() -> int:
         show_run=show_progress,
     )
     report = experiment.write_report(arguments.out, test_set)
-    experiment.print_tables(results)
+    experiment.print_tables(results, console())
     print(f"{report} shows them")
     return 1 if results["failures"] else 0
 

@@ -63,8 +63,8 @@ def _accuracies(rows: list[Row], results: Mapping[str, Any]) -> Table:
     title = f"{results['data']['name']}: {size:,} test images, {epochs} epochs"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("network", overflow="fold")
-    for name in ("parameters", "multiply-adds", "test accuracy, %\nmean ± sd (n)"):
-        table.add_column(name, justify="right")
+    for name in ("parameters", "multiply-adds", "accuracy, %\nmean ± sd (n)"):
+        table.add_column(name, justify="right", no_wrap=True)
     for name in ("train\nseconds", "compile\nseconds"):
         table.add_column(name, justify="right")
     for row in rows:
