@@ -19,8 +19,6 @@ from cnnjax.typing import Array, DType, Images
 __all__ = ["NETWORKS", "InvertedResidual", "MNASNet"]
 
 _conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
-# The paper's momentum, 0.9997: the statistics need thousands of steps to be of use.
-_norm = partial(BatchNorm, momentum=0.9997, epsilon=1e-5)
 
 # (expansion, width, blocks, strides of the first block, kernel size) of every stack
 _STACKS = (
@@ -41,6 +39,7 @@ def _layer(
     strides: int = 1,
     *,
     groups: int = 1,
+    momentum: float,
     dtype: DType,
     train: bool,
 ) -> Array:
@@ -54,7 +53,7 @@ def _layer(
         dtype=dtype,
         name=f"layers.{at}",
     )(x)
-    return _norm(dtype=dtype, name=f"layers.{at + 1}")(x, train=train)
+    return BatchNorm(momentum, 1e-5, dtype=dtype, name=f"layers.{at + 1}")(x, train=train)
 
 
 class InvertedResidual(nn.Module):
@@ -64,12 +63,14 @@ class InvertedResidual(nn.Module):
     expansion: int
     kernel_size: int
     strides: int = 1
+    momentum: float = 0.9997
     dtype: DType = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
-        inner, layer = x.shape[-1] * self.expansion, partial(_layer, dtype=self.dtype, train=train)
+        layer = partial(_layer, momentum=self.momentum, dtype=self.dtype, train=train)
+        inner = x.shape[-1] * self.expansion
         y = relu(layer(x, 0, inner))
         y = relu(layer(y, 3, inner, self.kernel_size, self.strides, groups=inner))
         y = layer(y, 6, self.width)
@@ -79,12 +80,14 @@ class InvertedResidual(nn.Module):
 class MNASNet(nn.Module):
     """A strided stem, a separable convolution, six stacks of blocks, pooling and a linear layer.
 
-    `width_mult` scales every width but the last 1x1 layer's 1280.
+    `width_mult` scales every width but the last 1x1 layer's 1280. `momentum` is the BatchNorm's;
+    with the paper's, the default, the statistics need thousands of steps to be of use.
     """
 
     width_mult: float = 1.0
     num_classes: int = 1000
     dropout_rate: float = 0.2
+    momentum: float = 0.9997
     remat: bool = False
     dtype: DType = jnp.float32
 
@@ -97,7 +100,7 @@ class MNASNet(nn.Module):
         A stage ends before the next stride; "stem" is all before the first stack.
         """
         check_images(self, images)
-        layer = partial(_layer, dtype=self.dtype, train=train)
+        layer = partial(_layer, momentum=self.momentum, dtype=self.dtype, train=train)
         width = round_width(32 * self.width_mult)
         x = relu(layer(images, 0, width, 3, 2))
         x = relu(layer(x, 3, width, 3, groups=width))
@@ -110,6 +113,7 @@ class MNASNet(nn.Module):
                     expansion=expansion,
                     kernel_size=size,
                     strides=strides if index == 0 else 1,
+                    momentum=self.momentum,
                     dtype=self.dtype,
                     name=f"layers.{at}.{index}",
                 )
