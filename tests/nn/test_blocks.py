@@ -1,0 +1,119 @@
+"""The shared modules against what their docstrings say."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnnjax import nn
+from cnnjax.errors import BadArgument
+
+IMAGES = np.random.default_rng(0).normal(size=(3, 8, 8, 4)).astype(np.float32)
+
+
+def test_conv_norm_act_names_biases_and_pads_as_it_says():
+    block = nn.ConvNormAct(6, 3, strides=2, names=("0", "1"))
+    y, variables = block.init_with_output(jax.random.key(0), IMAGES, train=False)
+    assert y.shape == (3, 4, 4, 6)
+    assert (np.asarray(y) >= 0).all()
+    assert set(variables["params"]) == {"0", "1"}
+    assert set(variables["params"]["0"]) == {"kernel"}
+
+    bare = nn.ConvNormAct(6, 1, norm=None, act=None)
+    y, variables = bare.init_with_output(jax.random.key(0), IMAGES, train=False)
+    conv = jax.tree.map(np.asarray, variables["params"]["conv"])
+    expected = IMAGES @ conv["kernel"][0, 0] + conv["bias"]
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_symmetric_and_same_padding_differ_at_stride_two():
+    symmetric = nn.ConvNormAct(2, 3, strides=2, norm=None, act=None)
+    same = nn.ConvNormAct(2, 3, strides=2, norm=None, act=None, padding="SAME")
+    variables = symmetric.init(jax.random.key(0), IMAGES, train=False)
+    a, b = (m.apply(variables, IMAGES, train=False) for m in (symmetric, same))
+    assert a.shape == b.shape
+    assert not np.allclose(a, b)
+
+
+def test_squeeze_excite_scales_channels_by_a_gate_of_their_means():
+    block = nn.SqueezeExcite(2)
+    y, variables = block.init_with_output(jax.random.key(0), IMAGES)
+    p = jax.tree.map(np.asarray, variables["params"])
+    means = IMAGES.mean((1, 2))
+    hidden = np.maximum(means @ p["fc1"]["kernel"][0, 0] + p["fc1"]["bias"], 0)
+    gate = 1 / (1 + np.exp(-(hidden @ p["fc2"]["kernel"][0, 0] + p["fc2"]["bias"])))
+    np.testing.assert_allclose(y, IMAGES * gate[:, None, None, :], rtol=1e-4, atol=1e-5)
+
+
+def test_drop_path_drops_whole_images_and_keeps_the_expectation():
+    ones = jnp.ones((2000, 2, 2, 1))
+    drop = nn.DropPath(0.25)
+    y = np.asarray(drop.apply({}, ones, train=True, rngs={"dropout": jax.random.key(0)}))
+    per_image = y.reshape(len(y), -1)
+    assert (per_image == per_image[:, :1]).all()
+    np.testing.assert_allclose(np.unique(y), [0, 1 / 0.75], rtol=1e-6)
+    # Five standard errors of the mean of 2,000 Bernoulli draws.
+    assert abs(y.mean() - 1) < 5 * np.sqrt(0.25 / 0.75 / 2000)
+    assert (np.asarray(drop.apply({}, ones, train=False)) == 1).all()
+
+
+def test_flatten_is_in_pytorch_order():
+    x = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    np.testing.assert_array_equal(
+        nn.flatten(jnp.asarray(x)), x.transpose(0, 3, 1, 2).reshape(2, -1)
+    )
+
+
+def test_remat_changes_neither_names_nor_values():
+    class Net(nn.ConvNormAct.__bases__[0]):  # flax.linen.Module
+        remat: bool = False
+
+        def setup(self):
+            self.block = nn.ConvNormAct(4, 3)
+
+        def __call__(self, x):
+            return nn.run(self.block, x, train=False, remat=self.remat)
+
+    plain, again = Net(), Net(remat=True)
+    variables = plain.init(jax.random.key(0), IMAGES)
+    assert jax.tree.structure(again.init(jax.random.key(0), IMAGES)) == jax.tree.structure(
+        variables
+    )
+    loss = lambda model: lambda v: (model.apply(v, IMAGES) ** 2).sum()
+    for a, b in zip(
+        jax.tree.leaves(jax.grad(loss(plain))(variables)["params"]),
+        jax.tree.leaves(jax.grad(loss(again))(variables)["params"]),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(nn.ACTIVATIONS))
+def test_activations_are_elementwise_and_differentiable(name):
+    act = nn.activation(name)
+    x = np.linspace(-4, 4, 33, dtype=np.float32)
+    y = act(jnp.asarray(x))
+    assert y.shape == x.shape
+    assert y.dtype == x.dtype
+    np.testing.assert_allclose(act(jnp.asarray(x[::-1].copy()))[::-1], y, rtol=1e-6, atol=1e-7)
+    slope = jax.vmap(jax.grad(act))(jnp.asarray(x + 0.01))
+    secant = (
+        np.asarray(act(jnp.asarray(x + 0.011))) - np.asarray(act(jnp.asarray(x + 0.009)))
+    ) / 2e-3
+    np.testing.assert_allclose(slope, secant, atol=5e-3)
+
+
+def test_activations_match_their_formulas():
+    x = np.linspace(-4, 4, 33)
+    for name, formula in {
+        "relu6": np.clip(x, 0, 6),
+        "hard_sigmoid": np.clip(x + 3, 0, 6) / 6,
+        "hard_swish": x * np.clip(x + 3, 0, 6) / 6,
+        "silu": x / (1 + np.exp(-x)),
+        "leaky_relu": np.where(x > 0, x, 0.01 * x),
+    }.items():
+        np.testing.assert_allclose(
+            nn.activation(name)(jnp.asarray(x, jnp.float32)), formula, atol=1e-6
+        )
+    with pytest.raises(BadArgument, match="did you mean 'relu'"):
+        nn.activation("rellu")
