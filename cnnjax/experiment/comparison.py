@@ -13,11 +13,11 @@ import numpy as np
 
 from cnnjax.analysis.complexity import count
 from cnnjax.analysis.evaluation import probabilities
+from cnnjax.analysis.provenance import commit, hardware, versions
 from cnnjax.analysis.trace import trace
 from cnnjax.data import Dataset, split_off, statistics
 from cnnjax.errors import BadArgument
 from cnnjax.experiment.contestant import Contestant
-from cnnjax.experiment.provenance import commit, hardware, versions
 from cnnjax.experiment.results import ResultsDirectory, read_results
 from cnnjax.train import Hyper, NonFiniteLoss, Progress, Recipe, Run, fit, predict
 from cnnjax.train.checkpoint import describe
