@@ -25,7 +25,7 @@ def forward(x: Array, w: Array, geometry: Geometry, *, partitioned: bool = False
         return depthwise.forward(x, w, geometry)
     if _is_pointwise(w.shape, geometry):
         return pointwise.forward(x, w, geometry)
-    size = geometry.output_size(x.shape[1:3], w.shape[:2])
+    size = geometry.output_size((x.shape[1], x.shape[2]), (w.shape[0], w.shape[1]))
     slices = slices_for(geometry.groups, x.shape[3], w.shape[3], _WIDTH)
     kernels = merge_groups(w, geometry.groups, slices)
     if m := _tile(w.shape, geometry, size):

@@ -7,10 +7,26 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 
+def largest_divisor(number: int, most: int) -> int:
+    """Return the largest divisor of `number` that is at most `most` (at least 1)."""
+    return next(n for n in range(max(1, min(number, most)), 0, -1) if number % n == 0)
+
+
 def images_per_block(batch: int, bytes_per_image: int, target: int) -> int:
     """Return the largest divisor of `batch` whose images fit into `target` bytes, or 1."""
-    most = max(1, target // max(1, bytes_per_image))
-    return max(n for n in range(1, min(batch, most) + 1) if batch % n == 0) if batch else 1
+    return largest_divisor(batch, target // max(1, bytes_per_image))
+
+
+# Indices are never negative here: the code that would wrap them costs compile time.
+def _images(x: Array, first: Array | int, part: Array | int, size: tuple[int, ...]) -> Array:
+    start = (first, 0, 0, part * size[3])
+    return lax.dynamic_slice(x, start, size, allow_negative_indices=False)
+
+
+def _at(kernels: Array, part: Array | int) -> Array:
+    start = (part, *[0] * (kernels.ndim - 1))
+    size = (1, *kernels.shape[1:])
+    return lax.dynamic_slice(kernels, start, size, allow_negative_indices=False)[0]
 
 
 def map_blocks(
@@ -29,12 +45,17 @@ def map_blocks(
     out = jax.eval_shape(function, jax.ShapeDtypeStruct(size, x.dtype), kernels[0])
 
     def body(step: Array, y: Array) -> Array:
-        block, part = step // slices, step % slices
-        x_block = lax.dynamic_slice(x, (block * images, 0, 0, part * size[3]), size)
-        y_block = function(x_block, lax.dynamic_index_in_dim(kernels, part, keepdims=False))
-        return lax.dynamic_update_slice(y, y_block, (block * images, 0, 0, part * out.shape[3]))
+        block, part = (step, 0) if slices == 1 else (step // slices, step % slices)
+        x_block = _images(x, block * images, part, size)
+        kernel = kernels[0] if slices == 1 else _at(kernels, part)
+        y_block = function(x_block, kernel)
+        start = (block * images, 0, 0, part * out.shape[3])
+        return lax.dynamic_update_slice(y, y_block, start, allow_negative_indices=False)
 
-    y = jnp.zeros((batch, *out.shape[1:3], slices * out.shape[3]), out.dtype)
+    # Every element is overwritten. Equal constants of all convolutions would become one array
+    # that lives through the whole program and is copied into each loop.
+    start = x[0, 0, 0, 0].astype(out.dtype)
+    y = jnp.broadcast_to(start, (batch, *out.shape[1:3], slices * out.shape[3]))
     return lax.fori_loop(0, slices * (batch // images), body, y)
 
 
@@ -55,10 +76,7 @@ def sum_blocks(
     def one_slice(part: Array | int) -> Array:
         def term(block: Array | int) -> Array:
             start = block * images
-            return function(
-                lax.dynamic_slice(x, (start, 0, 0, part * x_size[3]), x_size),
-                lax.dynamic_slice(g, (start, 0, 0, part * g_size[3]), g_size),
-            )
+            return function(_images(x, start, part, x_size), _images(g, start, part, g_size))
 
         zero = jax.eval_shape(term, 0)
         total = jnp.zeros(zero.shape, zero.dtype)

@@ -3,9 +3,14 @@
 import jax.numpy as jnp
 from jax import Array, lax
 
+from cnnjax.ops.forms.blocks import largest_divisor
 from cnnjax.ops.geometry import Geometry, Pads, Pair
 
 __all__ = ["forward", "input_gradient", "kernel_gradient"]
+
+# Products that one step of the kernel gradient's loop adds up. 3x3, 144 channels, 56x56, 32 images
+# (jax 0.12): 9 products 24 ms, 36 to 100 products 18 to 20 ms, and more take longer to compile.
+_PRODUCTS = 40
 
 
 def _pad(x: Array, padding: Pads) -> Array:
@@ -39,7 +44,7 @@ def _per_output(x: Array, multiplier: int) -> Array:
 
 def forward(x: Array, w: Array, geometry: Geometry) -> Array:
     """Convolve [B, H, W, C] with [kh, kw, 1, C * multiplier]."""
-    size = geometry.output_size(x.shape[1:3], w.shape[:2])
+    size = geometry.output_size((x.shape[1], x.shape[2]), (w.shape[0], w.shape[1]))
     x = _per_output(x, w.shape[3] // x.shape[3])
     return _correlate(x, w[:, :, 0], size, geometry.strides, geometry.padding, geometry.dilation)
 
@@ -68,16 +73,44 @@ def input_gradient(g: Array, w: Array, geometry: Geometry, x_shape: tuple[int, .
 
 
 def kernel_gradient(x: Array, g: Array, geometry: Geometry, kernel_size: Pair) -> Array:
-    """Return the transpose of `forward` in the kernel: [kh, kw, 1, O]."""
+    """Return the transpose of `forward` in the kernel: [kh, kw, 1, O].
+
+    A loop over images and over a few rows at a time adds products up elementwise, one sum of
+    [W', O] per tap; the sum over W' follows once per image. A plain reduction of the products
+    of a tap writes them to memory and is ten times slower (3x3, 144 channels, 56x56).
+    """
     wide = jnp.promote_types(x.dtype, jnp.float32)
-    padded = _per_output(_pad(x, geometry.padding), g.shape[3] // x.shape[3])
-    (dh, dw), size = geometry.dilation, (g.shape[1], g.shape[2])
-    taps = [
-        # Per image first: a sum over all positions at once would run on one thread.
-        (_shifted(padded, i * dh, j * dw, size, geometry.strides) * g.astype(wide))
-        .sum((1, 2))
-        .sum(0)
-        for i in range(kernel_size[0])
-        for j in range(kernel_size[1])
-    ]
-    return jnp.stack(taps).reshape(*kernel_size, 1, g.shape[3]).astype(x.dtype)
+    multiplier = g.shape[3] // x.shape[3]
+    (sh, sw), _, (dh, dw), _ = geometry
+    (kh, kw), (_, height, width, outputs) = kernel_size, g.shape
+    rows = largest_divisor(height, max(1, _PRODUCTS // (kh * kw)))
+    span = (rows - 1) * sh + (kh - 1) * dh + 1
+
+    def one_image(image: Array, total: Array) -> Array:
+        padded = _pad(
+            _per_output(_block(x, 0, image, 1), multiplier).astype(wide), geometry.padding
+        )
+        padded = lax.optimization_barrier(padded)
+        g_image = _block(g, 0, image, 1).astype(wide)
+
+        def some_rows(step: Array, sums: list[Array]) -> list[Array]:
+            x_rows = _block(padded, 1, step * (rows * sh), span)[0]
+            g_rows = _block(g_image, 1, step * rows, rows)[0]
+            for tap, (i, j) in enumerate(taps):
+                columns = slice(j * dw, j * dw + (width - 1) * sw + 1, sw)
+                for row in range(rows):
+                    product = x_rows[row * sh + i * dh, columns] * g_rows[row]
+                    sums[tap] = sums[tap] + product
+            return sums
+
+        zeros = [jnp.zeros((width, outputs), wide)] * len(taps)
+        sums = lax.fori_loop(0, height // rows, some_rows, zeros)
+        return total + jnp.stack([s.sum(0) for s in sums])
+
+    taps = [(i, j) for i in range(kh) for j in range(kw)]
+    total = lax.fori_loop(0, x.shape[0], one_image, jnp.zeros((len(taps), outputs), wide))
+    return total.reshape(kh, kw, 1, outputs).astype(x.dtype)
+
+
+def _block(x: Array, axis: int, start: Array, size: int) -> Array:
+    return lax.dynamic_slice_in_dim(x, start, size, axis, allow_negative_indices=False)

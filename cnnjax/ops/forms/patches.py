@@ -50,7 +50,7 @@ def _taps(x: Array, kernel_size: Pair, size: Pair, window: Window) -> list[Array
 
 def correlate(x: Array, kernel: Array, size: Pair, window: Window) -> Array:
     """Convolve [n, H, W, C] with a dense kernel [kh, kw, C, O] to [n, *size, O]."""
-    taps = _taps(x, kernel.shape[:2], size, window)
+    taps = _taps(x, (kernel.shape[0], kernel.shape[1]), size, window)
     wide = jnp.promote_types(x.dtype, jnp.float32)
     products = [
         lax.dot_general(tap, part, (((3,), (0,)), ((), ())), preferred_element_type=wide)
@@ -65,7 +65,7 @@ def forward(x: Array, kernels: Array, geometry: Geometry, *, images: int) -> Arr
     x: [B, H, W, S * C]; kernels: [S, kh, kw, C, O]. Returns [B, H', W', S * O].
     """
     window = Window(*geometry[:3])
-    size = geometry.output_size(x.shape[1:3], kernels.shape[1:3])
+    size = geometry.output_size((x.shape[1], x.shape[2]), (kernels.shape[1], kernels.shape[2]))
     return map_blocks(lambda x, k: correlate(x, k, size, window), x, kernels, images)
 
 
@@ -128,7 +128,7 @@ def kernel_gradient(
         contract = (((0, 1, 2), (0, 1, 2)), ((), ()))
         products = [
             lax.dot_general(tap, g, contract, preferred_element_type=wide)
-            for tap in _taps(x, kernel_size, g.shape[1:3], window)
+            for tap in _taps(x, kernel_size, (g.shape[1], g.shape[2]), window)
         ]
         return products[0] if len(products) == 1 else jnp.stack(products)
 

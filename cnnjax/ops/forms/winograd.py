@@ -58,16 +58,21 @@ def transforms(m: int) -> Transforms:
     return Transforms(inverse / scale, kernel, evaluate(m).T, evaluate(m), kernel.T)
 
 
-def combine(matrix: np.ndarray, arrays: Sequence[Array]) -> list[Array]:
-    """Return the linear combinations of equal-shaped arrays that a small matrix's rows name."""
-    combinations = []
-    for row in matrix:
-        terms = [a if c == 1 else a * float(c) for c, a in zip(row, arrays, strict=True) if c]
-        total = terms[0]
-        for term in terms[1:]:
-            total = total + term
-        combinations.append(total)
-    return combinations
+def combine(matrix: np.ndarray, arrays: Sequence[Array], axis: int) -> Array:
+    """Return the linear combinations of equal-shaped arrays in a matrix's rows, along a new axis.
+
+    One broadcast sum: a stack of separate sums takes LLVM several times as long to compile.
+    """
+    shape = [1] * (arrays[0].ndim + 1)
+    shape[axis] = matrix.shape[0]
+    columns = jnp.asarray(matrix.T, arrays[0].dtype).reshape(-1, *shape)
+    terms = [column * jnp.expand_dims(a, axis) for column, a in zip(columns, arrays, strict=True)]
+    return sum(terms[1:], start=terms[0])
+
+
+def combine_first(matrix: np.ndarray, arrays: Sequence[Array], axis: int) -> Array:
+    """`combine` for the first of two dimensions: XLA must not fuse both into one sum of q * q."""
+    return lax.optimization_barrier(combine(matrix, arrays, axis))
 
 
 def _input_tiles(x: Array, m: int, tiles: tuple[int, int], padding: Padding) -> Array:
@@ -77,9 +82,9 @@ def _input_tiles(x: Array, m: int, tiles: tuple[int, int], padding: Padding) -> 
     height, width = tiles[0] * m + 2, tiles[1] * m + 2
     edges = ((0, 0), (top, height - top - x.shape[1]), (left, width - left - x.shape[2]), (0, 0))
     x = lax.pad(x, jnp.zeros((), x.dtype), [(lo, hi, 0) for lo, hi in edges])
-    rows = jnp.stack(combine(inputs, [x[:, k : k + height - m - 1 : m] for k in range(q)]))
+    rows = combine_first(inputs, [x[:, k : k + height - m - 1 : m] for k in range(q)], 0)
     columns = [rows[..., k : k + width - m - 1 : m, :] for k in range(q)]
-    return jnp.stack(combine(inputs, columns)).reshape(q * q, -1, x.shape[3])
+    return combine(inputs, columns, 0).reshape(q * q, -1, x.shape[3])
 
 
 def tile_counts(m: int, height: int, width: int) -> tuple[int, int]:
@@ -119,8 +124,8 @@ def forward(
         v = _input_tiles(x.astype(wide), m, tiles, padding)
         products = lax.dot_general(v, u, (((2,), (contract,)), ((0,), (0,))))
         products = products.reshape(q, q, -1, *tiles, outputs)
-        rows = jnp.stack(combine(t.outputs, [products[:, a] for a in range(q)]), axis=3)
-        y = jnp.stack(combine(t.outputs, [rows[b] for b in range(q)]), axis=4)
+        rows = combine_first(t.outputs, [products[:, a] for a in range(q)], 3)
+        y = combine(t.outputs, [rows[b] for b in range(q)], 4)
         y = y.reshape(-1, tiles[0] * m, tiles[1] * m, outputs)
         return y[:, :height, :width].astype(dtype)
 
@@ -143,8 +148,8 @@ def kernel_gradient(
         v = _input_tiles(x.astype(wide), m, tiles, padding)
         ends = [(0, 0, 0), (0, tiles[0] * m - height, 0), (0, tiles[1] * m - width, 0), (0, 0, 0)]
         g = lax.pad(g.astype(wide), jnp.zeros((), wide), ends)
-        rows = jnp.stack(combine(t.gradient, [g[:, k::m] for k in range(m)]))
-        columns = jnp.stack(combine(t.gradient, [rows[..., k::m, :] for k in range(m)]))
+        rows = combine_first(t.gradient, [g[:, k::m] for k in range(m)], 0)
+        columns = combine(t.gradient, [rows[..., k::m, :] for k in range(m)], 0)
         z = columns.reshape(q * q, -1, g.shape[3])
         return lax.dot_general(v, z, (((1,), (1,)), ((0,), (0,))))
 
