@@ -11,8 +11,9 @@ class Case:
 
     `source` is "torchvision", "timm" or "small" (`torch_small.py` beside this file); `reference`
     its name there, "" for the same name; `arguments` go to the reference's constructor,
-    `overrides` to `cnnjax.build`. Images are `[batch, channels, size, size]`. `slow` keeps the
-    case out of the default run.
+    `overrides` to `cnnjax.build`. `momentum` replaces that of the reference's BatchNorms, where it
+    is so small that float32 rounds a step away. Images are `[batch, channels, size, size]`. `slow`
+    keeps the case out of the default run.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Case:
     reference: str = ""
     slow: bool = False
     channels: int = 3
+    momentum: float | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
@@ -37,4 +39,11 @@ CASES = (
     Case("resnext101_64x4d", slow=True),
     Case("wide_resnet50_2", slow=True),
     Case("wide_resnet101_2", slow=True),
+    Case("vgg11", size=32),
+    Case("alexnet"),
+    Case("squeezenet1_1"),
+    Case("densenet121", slow=True),
+    Case("resnet20_cifar", size=32, source="small"),
+    Case("resnet18_cifar", size=32, source="small", slow=True),
+    Case("wrn16_4_cifar", size=32, source="small", slow=True),
 )

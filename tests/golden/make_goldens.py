@@ -76,12 +76,21 @@ def build(case: Case) -> torch.nn.Module:
         for attribute in ("drop_rate", "drop_prob", "p"):
             if isinstance(getattr(module, attribute, None), float):
                 setattr(module, attribute, 0.0)
+        if case.momentum is not None and isinstance(module, _BatchNorm):
+            module.momentum = case.momentum
     return model.double().requires_grad_(False)
 
 
 def names(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
     state = model.state_dict()
     return {n: tuple(t.shape) for n, t in state.items() if not n.endswith("num_batches_tracked")}
+
+
+def load(model: torch.nn.Module, state: dict[str, np.ndarray]) -> None:
+    # Not `load_state_dict`: MNASNet's wants a version that plain tensors do not carry.
+    for name, tensor in model.state_dict().items():
+        if name in state:
+            tensor.copy_(torch.from_numpy(state[name]))
 
 
 def record(
@@ -92,7 +101,7 @@ def record(
     momentum: float,
 ) -> dict[str, np.ndarray]:
     """Run one training step, then evaluation, and return their results, full size."""
-    model.load_state_dict({n: torch.from_numpy(a) for n, a in state.items()}, strict=False)
+    load(model, state)
     images = images.clone().requires_grad_()
     logits = model.train()(images)
     (gradient,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, labels), images)
@@ -101,7 +110,7 @@ def record(
     running = {n: a for n, a in changed.items() if n.endswith(("running_mean", "running_var"))}
     results |= {name: array - state[name] for name, array in running.items()}
     fitted = draw.evaluation_statistics(state, results, momentum)
-    model.load_state_dict({n: torch.from_numpy(a) for n, a in fitted.items()}, strict=False)
+    load(model, fitted)
     with torch.no_grad():
         results["logits"] = model.eval()(images).numpy()
     return results
