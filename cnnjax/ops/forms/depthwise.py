@@ -9,7 +9,7 @@ from cnnjax.ops.geometry import Geometry, Pads, Pair
 __all__ = ["forward", "input_gradient", "kernel_gradient"]
 
 # Products that one step of the kernel gradient's loop adds up. 3x3, 144 channels, 56x56, 32 images
-# (jax 0.12): 9 products 24 ms, 36 to 100 products 18 to 20 ms, and more take longer to compile.
+# (jax 0.12): 9 products 24 ms, 36 to 126 products 18 to 21 ms (n = 3), compiled in 0.16 s, 0.20 to 0.30 s.
 _PRODUCTS = 40
 
 
@@ -77,7 +77,7 @@ def kernel_gradient(x: Array, g: Array, geometry: Geometry, kernel_size: Pair) -
 
     A loop over images and over a few rows at a time adds products up elementwise, one sum of
     [W', O] per tap; the sum over W' follows once per image. A plain reduction of the products
-    of a tap writes them to memory and is ten times slower (3x3, 144 channels, 56x56).
+    of a tap writes them to memory: 172 ms instead of 22 (3x3, 144 channels, 56x56, 32 images).
     """
     wide = jnp.promote_types(x.dtype, jnp.float32)
     multiplier = g.shape[3] // x.shape[3]
