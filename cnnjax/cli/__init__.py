@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "summary": "a network layer by layer: shapes, parameters, multiply-adds",
     "data": "list, prepare and look at datasets",
     "train": "train one network",
+    "bench": "how fast networks are here, against the stock operations and PyTorch",
     "compare": "train several networks on equal terms and report",
     "weights": "check published weights in the network that they are for",
 }

@@ -1,0 +1,108 @@
+"""What a user waits for: a step's compilation in a new process, with an empty and a filled cache.
+
+    python -m cnnjax.benchmark.fresh '{"network": ..., "batch": ..., "image_size": ..., ...}'
+
+compiles one program and prints what that took as JSON; `measure_fresh` calls it twice.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from cnnjax.benchmark.case import Case
+from cnnjax.benchmark.programs import compile_mode
+from cnnjax.errors import Failed
+
+__all__ = ["main", "measure_fresh"]
+
+
+def measure_fresh(case: Case, mode: str, *, stock: bool, run: bool) -> dict[str, Any]:
+    """Compile a case in two processes that share a persistent cache, empty at first.
+
+    Args:
+        case: what to compile.
+        mode: "train" or "forward".
+        stock: with the stock operations.
+        run: let the second process take one step too, to see its peak memory.
+
+    Returns:
+        `cold` and `warm`: `lower_seconds` (tracing and lowering), `compile_seconds` (XLA, or
+        loading from the cache) and `cpu_seconds` (processor time of both) of the two; `peak_bytes` by XLA's account; `peak_rss_bytes` of the
+        second process if it ran.
+
+    Raises:
+        Failed: if a process does not end well.
+    """
+    request = {
+        "network": case.network,
+        "batch": case.batch,
+        "image_size": case.image_size,
+        "mode": mode,
+        "stock": stock,
+    }
+    with tempfile.TemporaryDirectory(prefix="cnnjax-bench-") as directory:
+        cold = _call({**request, "run": False}, directory)
+        warm = _call({**request, "run": run}, directory)
+    seconds = ("lower_seconds", "compile_seconds", "cpu_seconds")
+    found = {
+        "cold": {name: cold[name] for name in seconds},
+        "warm": {name: warm[name] for name in seconds},
+        "peak_bytes": cold["peak_bytes"],
+    }
+    return {**found, "peak_rss_bytes": warm["peak_rss_bytes"]} if run else found
+
+
+def _call(request: dict[str, Any], cache: str) -> dict[str, Any]:
+    environment = {
+        **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": cache,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        # Where this package is, also if it is not installed.
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])
+        ),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "cnnjax.benchmark.fresh", json.dumps(request)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["nothing on standard error"]
+        raise Failed(f"{request['network']}: compiling in a process of its own failed: {said[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    """Compile what the first argument asks for and print what that took."""
+    request = json.loads(sys.argv[1])
+    case = Case(request["network"], request["batch"], request["image_size"])
+    jax.block_until_ready(jax.numpy.zeros(1))  # the backend starts before the clock does
+    program, state, images, labels = compile_mode(case, request["mode"], stock=request["stock"])
+    answer: dict[str, Any] = {
+        "lower_seconds": program.lower_seconds,
+        "compile_seconds": program.compile_seconds,
+        "cpu_seconds": program.cpu_seconds,
+        "peak_bytes": program.peak_bytes,
+    }
+    if request["run"]:
+        start = time.perf_counter()
+        inputs = (images, labels) if request["mode"] == "train" else (images,)
+        jax.block_until_ready(program.call(state, *inputs))
+        answer["step_seconds"] = time.perf_counter() - start
+        unit = 1 if sys.platform == "darwin" else 1024
+        answer["peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

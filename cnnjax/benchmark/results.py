@@ -1,0 +1,200 @@
+"""Results on disk: results.json complete at every moment, CSV tables made of it.
+
+results.json   {"format", "versions", "hardware", "cases": {label: {"train": ..., ...}}}
+steps.csv      a line for each case, mode and peer: seconds, images a second, ratio to ours
+compile.csv    a line for each case and kind of operations: compile seconds, memory
+"""
+
+import csv
+import io
+import json
+import os
+import statistics
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cnnjax.analysis.provenance import hardware, versions
+from cnnjax.benchmark.interleave import ratios, spread
+from cnnjax.errors import BadArgument, Failed
+
+__all__ = [
+    "COMPILE_COLUMNS",
+    "STEP_COLUMNS",
+    "Results",
+    "compile_rows",
+    "geometric_means",
+    "step_rows",
+]
+
+RESULTS = "results.json"
+_FORMAT = 1
+
+STEP_COLUMNS = (
+    "network", "batch", "image_size", "mode", "peer", "n", "median_seconds", "min_seconds",
+    "max_seconds", "images_per_second", "ratio_to_first", "ratio_min", "ratio_max",
+    "share_of_matmul", "peak_bytes", "peak_rss_bytes",
+)  # fmt: skip
+"""`ratio_to_first`: the median over rounds of this peer's seconds by those of the first peer of its
+mode (ours; the scan; the vmap). Above 1: the first is faster."""
+
+COMPILE_COLUMNS = (
+    "network", "batch", "image_size", "mode", "peer", "cold_lower_seconds",
+    "cold_compile_seconds", "cold_cpu_seconds", "warm_lower_seconds", "warm_compile_seconds",
+    "warm_cpu_seconds", "peak_bytes", "peak_rss_bytes",
+)  # fmt: skip
+
+
+class Results:
+    """The results of one machine and one set of versions, in a directory or nowhere.
+
+    Attributes:
+        path: of the directory; None keeps the results in memory only.
+        content: what results.json holds.
+
+    Raises:
+        BadArgument: if the directory holds results of another machine or other versions, which
+            one table must not mix, or something else.
+        Failed: if it cannot be read or made.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """Open the directory, which need not exist."""
+        self.path = path
+        self.content: dict[str, Any] = {
+            "format": _FORMAT,
+            "versions": versions(),
+            "hardware": hardware(),
+            "cases": {},
+        }
+        if path is None or not (path / RESULTS).exists():
+            return
+        try:
+            found = json.loads((path / RESULTS).read_text())
+        except (OSError, ValueError) as error:
+            raise Failed(f"cannot read {path / RESULTS}: {error}") from error
+        if not isinstance(found, dict) or found.get("format") != _FORMAT:
+            raise BadArgument(f"out: {path / RESULTS} is no benchmark's, or of another version")
+        for part in ("versions", "hardware"):
+            if found[part] != self.content[part]:
+                difference = _difference(found[part], self.content[part])
+                raise BadArgument(
+                    f"out: {path} has results of other {part} ({difference}); allowed: a new "
+                    "directory, or one with results of these"
+                )
+        self.content = found
+
+    def entry(self, label: str, mode: str) -> dict[str, Any] | None:
+        """Return what is known of a mode of a case, None if nothing."""
+        return self.content["cases"].get(label, {}).get(mode)
+
+    def enter(self, label: str, case: Mapping[str, Any], mode: str, entry: Any) -> None:
+        """Add or replace a mode of a case, and write everything.
+
+        Raises `Failed` if it cannot be written.
+        """
+        self.content["cases"].setdefault(label, dict(case))[mode] = entry
+        self.content["geometric_means"] = geometric_means(self.content)
+        if self.path is None:
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            _write(self.path / RESULTS, json.dumps(self.content, indent=1) + "\n")
+            _write(self.path / "steps.csv", _csv(STEP_COLUMNS, step_rows(self.content)))
+            _write(self.path / "compile.csv", _csv(COMPILE_COLUMNS, compile_rows(self.content)))
+        except OSError as error:
+            raise Failed(f"out: cannot write to {self.path}: {error}") from error
+
+
+def step_rows(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a row of `STEP_COLUMNS` for each case, mode and peer of some results."""
+    for case in content["cases"].values():
+        for mode, entry in case.items():
+            if not isinstance(entry, Mapping) or "peers" not in entry or mode == "compile":
+                continue
+            first = next(iter(entry["peers"].values()))["seconds"]
+            for peer, found in entry["peers"].items():
+                took, ratio = spread(found["seconds"]), ratios(found["seconds"], first)
+                yield {
+                    **{name: case[name] for name in ("network", "batch", "image_size")},
+                    "mode": mode,
+                    "peer": peer,
+                    "n": found["n"],
+                    "median_seconds": took["median"],
+                    "min_seconds": took["min"],
+                    "max_seconds": took["max"],
+                    "images_per_second": entry["images"] / took["median"],
+                    "ratio_to_first": ratio["median"],
+                    "ratio_min": ratio["min"],
+                    "ratio_max": ratio["max"],
+                    "share_of_matmul": (
+                        entry["operations"] / took["median"] / entry["matmul_flops"]
+                    ),
+                    "peak_bytes": found.get("peak_bytes"),
+                    "peak_rss_bytes": found.get("peak_rss_bytes"),
+                }
+
+
+def compile_rows(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a row of `COMPILE_COLUMNS` for each compiled program of some results."""
+    for case in content["cases"].values():
+        for peer, found in case.get("compile", {}).get("peers", {}).items():
+            yield {
+                **{name: case[name] for name in ("network", "batch", "image_size")},
+                "mode": "train",
+                "peer": peer,
+                **{
+                    f"{cache}_{name}": found[cache][name]
+                    for cache in ("cold", "warm")
+                    for name in ("lower_seconds", "compile_seconds", "cpu_seconds")
+                },
+                "peak_bytes": found["peak_bytes"],
+                "peak_rss_bytes": found.get("peak_rss_bytes"),
+            }
+
+
+def geometric_means(content: Mapping[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the geometric mean over cases of every ratio, by mode and peer, with its `n`.
+
+    `{"train": {"torch": {"ratio": 1.2, "least": 0.8, "n": 10}}}`: `n` cases, `least` of them.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in step_rows(content):
+        found.setdefault(row["mode"], {}).setdefault(row["peer"], []).append(row["ratio_to_first"])
+    return {
+        mode: {
+            peer: {
+                "ratio": statistics.geometric_mean(values),
+                "least": min(values),
+                "n": len(values),
+            }
+            for peer, values in list(peers.items())[1:]  # the first is the reference
+        }
+        for mode, peers in found.items()
+    }
+
+
+def _difference(found: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    names = sorted(found.keys() | now.keys())
+    name = next(name for name in names if found.get(name) != now.get(name))
+    return f"{name}: {found.get(name)} there, {now.get(name)} here"
+
+
+def _csv(columns: tuple[str, ...], rows: Iterator[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(
+            {
+                name: f"{value:.6g}" if isinstance(value, float) else value
+                for name, value in row.items()
+            }
+        )
+    return text.getvalue()
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)

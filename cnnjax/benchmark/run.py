@@ -1,0 +1,247 @@
+"""`benchmark`: every mode of every case, each entered in the results as soon as it is measured."""
+
+import contextlib
+import datetime
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cnnjax.analysis.provenance import commit
+from cnnjax.benchmark.case import Case, Cost, cost
+from cnnjax.benchmark.fresh import measure_fresh
+from cnnjax.benchmark.interleave import interleave, matmul_rate
+from cnnjax.benchmark.loops import scan_and_steps, vmap_and_runs
+from cnnjax.benchmark.peers import PEERS, JaxPeer, Peer
+from cnnjax.benchmark.results import Results
+from cnnjax.benchmark.torch_client import Torch, TorchPeer
+from cnnjax.errors import BadArgument, Failed, unknown
+
+__all__ = ["ALL_MODES", "Settings", "benchmark"]
+
+ALL_MODES = {
+    "train": "a training step",
+    "forward": "a forward pass in evaluation mode",
+    "compile": "compile time of the training step, with an empty and a filled cache",
+}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to measure.
+
+    Attributes:
+        modes: keys of `ALL_MODES`.
+        peers: keys of `PEERS`; "ours" is always measured and comes first.
+        repeats: rounds, at least 1; one step of every peer each.
+        patience: seconds; a peer whose first step takes longer takes no other.
+        scan: steps in one `lax.scan` against the same one by one; 0 for neither.
+        seeds: runs under `vmap` against the same one by one; 0 for neither.
+        torch: the interpreter that has PyTorch; None leaves its columns out.
+
+    Raises:
+        BadArgument: for unknown names or numbers out of range.
+    """
+
+    modes: Sequence[str] = ("train", "forward")
+    peers: Sequence[str] = ("ours", "stock")
+    repeats: int = 5
+    patience: float = 30.0
+    scan: int = 0
+    seeds: int = 0
+    torch: Torch | None = None
+
+    def __post_init__(self) -> None:
+        """Check names and numbers."""
+        names: tuple[tuple[str, Sequence[str], Mapping[str, str]], ...] = (
+            ("mode", self.modes, ALL_MODES),
+            ("peers", self.peers, PEERS),
+        )
+        for argument, given, allowed in names:
+            for name in given:
+                if name not in allowed:
+                    raise unknown(argument, name, allowed)
+        numbers = {"repeats": 1, "patience": 0, "scan": 0, "seeds": 0}
+        for argument, least in numbers.items():
+            if getattr(self, argument) < least:
+                value = getattr(self, argument)
+                raise BadArgument(f"{argument}: got {value}; it must be at least {least}")
+
+
+def benchmark(
+    cases: Sequence[Case],
+    settings: Settings,
+    *,
+    out: Path | None = None,
+    command: str = "",
+    say: Say = print,
+) -> dict[str, Any]:
+    """Measure every case and return the results.
+
+    What the directory has already, with the same peers, is not measured again; a peer that fails
+    is named with its reason and the others go on.
+
+    Args:
+        cases: networks and batches.
+        settings: how.
+        out: the directory of the results, written after every mode of a case; None for nowhere.
+        command: that led here, for the record.
+        say: called with a line about each thing that is done.
+
+    Returns:
+        What `results.json` holds; see `cnnjax.benchmark.results`.
+
+    Raises:
+        BadArgument: for a directory with results of another machine or other versions.
+        Failed: if `ours` cannot be measured, or nothing written.
+    """
+    results = Results(out)
+    for case in cases:
+        costs = cost(case)
+        about = {
+            "network": case.network,
+            "batch": case.batch,
+            "image_size": case.image_size,
+            "parameters": costs.parameters,
+            "multiply_adds": costs.multiply_adds,
+        }
+        for mode, measure in _plan(case, costs, settings):
+            before = results.entry(case.label, mode)
+            if before is not None and before["asked"] == _asked(mode, settings):
+                say(f"{case.label} {mode}: measured before")
+                continue
+            entry = {
+                "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+                "command": command,
+                "commit": commit(),
+                "asked": _asked(mode, settings),
+                **measure(),
+            }
+            results.enter(case.label, about, mode, entry)
+            say(f"{case.label} {mode}: {_in_short(entry)}")
+            for peer, reason in entry.get("absent", {}).items():
+                say(f"  {peer} is absent: {reason}")
+    return results.content
+
+
+def _plan(
+    case: Case, costs: Cost, settings: Settings
+) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
+    """Return the modes of a case with what measures each."""
+    plan: list[tuple[str, Callable[[], dict[str, Any]]]] = []
+    for mode in settings.modes:
+        if mode == "compile":
+            plan.append((mode, partial(_compile_times, case, settings)))
+        else:
+            plan.append((mode, partial(_steps, case, costs, mode, settings)))
+    training = costs.operations(case, "train")
+    for word, number, ways in (
+        ("scan", settings.scan, scan_and_steps),
+        ("seeds", settings.seeds, vmap_and_runs),
+    ):
+        if number:
+            measure = partial(_loop, case, ways, settings, number, training)
+            plan.append((f"{word} {number}", measure))
+    return plan
+
+
+def _asked(mode: str, settings: Settings) -> list[str]:
+    """Return what a measurement must have tried to be the one asked for."""
+    if mode in ("train", "forward"):
+        with_torch = "with torch" if settings.torch else "without torch"
+        return [*(name for name in PEERS if name in settings.peers), with_torch]
+    return [name for name in ("ours", "stock") if name in settings.peers]
+
+
+def _steps(case: Case, costs: Cost, mode: str, settings: Settings) -> dict[str, Any]:
+    absent: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+        peers: dict[str, Peer] = {}
+        for name in PEERS:
+            if name not in settings.peers and name != "ours":
+                continue
+            peer = _peer(name, case, costs, mode, settings)
+            if isinstance(peer, str):
+                absent[name] = peer
+                continue
+            try:
+                peers[name] = stack.enter_context(peer)
+            except Failed as error:
+                if name == "ours":
+                    raise
+                absent[name] = str(error)
+        rate = matmul_rate()
+        taken = interleave(peers, settings.repeats, settings.patience)
+        for name, peer in peers.items():
+            taken[name].update(peer.facts())
+    return {
+        "images": case.batch,
+        "operations": costs.operations(case, mode),
+        "matmul_flops": rate,
+        "peers": taken,
+        "absent": absent,
+    }
+
+
+def _peer(name: str, case: Case, costs: Cost, mode: str, settings: Settings) -> Peer | str:
+    """Return a peer that is ready to be entered, or why there is none."""
+    if name in ("ours", "stock"):
+        return JaxPeer(case, mode, stock=name == "stock")
+    if settings.torch is None:
+        return "no interpreter with PyTorch was given (--torch PYTHON)"
+    return TorchPeer(
+        settings.torch,
+        case,
+        mode,
+        compiled=name == "torch-compile",
+        parameters=costs.parameters,
+        threads=_cores(),
+    )
+
+
+def _compile_times(case: Case, settings: Settings) -> dict[str, Any]:
+    peers = {}
+    for name in ("ours", "stock"):
+        if name in settings.peers or name == "ours":
+            # A stock step can take minutes, and XLA's account of its memory is exact enough.
+            peers[name] = measure_fresh(case, "train", stock=name == "stock", run=name == "ours")
+    return {"peers": peers}
+
+
+def _loop(
+    case: Case, make: Callable[..., Any], settings: Settings, count: int, training: int
+) -> dict[str, Any]:
+    ways = make(case, count)
+    rate = matmul_rate()
+    taken = interleave(ways, settings.repeats, settings.patience)
+    for name, way in ways.items():
+        taken[name].update(way.known)
+    return {
+        "images": case.batch * count,
+        "operations": training * count,
+        "matmul_flops": rate,
+        "peers": taken,
+    }
+
+
+def _in_short(entry: Mapping[str, Any]) -> str:
+    if "images" not in entry:
+        return ", ".join(
+            f"{name} {found['cold']['compile_seconds']:.1f} s cold, "
+            f"{found['warm']['compile_seconds']:.1f} s warm"
+            for name, found in entry["peers"].items()
+        )
+    return ", ".join(
+        f"{name} {sorted(found['seconds'])[found['n'] // 2]:.3f} s (n={found['n']})"
+        for name, found in entry["peers"].items()
+    )
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
