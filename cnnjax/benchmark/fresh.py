@@ -35,8 +35,8 @@ def measure_fresh(case: Case, mode: str, *, stock: bool, run: bool) -> dict[str,
 
     Returns:
         `cold` and `warm`: `lower_seconds` (tracing and lowering), `compile_seconds` (XLA, or
-        loading from the cache) and `cpu_seconds` (processor time of both) of the two; `peak_bytes` by XLA's account; `peak_rss_bytes` of the
-        second process if it ran.
+        loading from the cache) and `cpu_seconds` (processor time of both) of the two processes;
+        `peak_bytes` by XLA's account; `peak_rss_bytes` of the second process if it ran a step.
 
     Raises:
         Failed: if a process does not end well.
