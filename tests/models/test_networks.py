@@ -38,6 +38,12 @@ SMALL = {
     "convnext_tiny": (32, {"depths": (1, 1, 1, 1)}),
     "googlenet": (32, {}),
     "inception_v3": (80, {}),
+    "seresnet50": (32, {"depths": (1, 1, 1, 1)}),
+    "convnextv2_atto": (32, {"depths": (1, 1, 1, 1)}),
+    "resnetv2_50": (32, {"depths": (1, 1, 1, 1)}),
+    "nfnet_f0": (32, {"depths": (1, 1, 1, 1)}),
+    "fasternet_t0": (32, {"depths": (1, 1, 1, 1)}),
+    "inception_next_atto": (32, {"depths": (1, 1, 1, 1)}),
 }
 
 # Networks of so many layers that tracing them takes seconds.

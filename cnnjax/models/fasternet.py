@@ -1,0 +1,125 @@
+"""FasterNet: 3x3 convolutions of a quarter of the channels, between 1x1 convolutions of all.
+
+Chen et al. 2023 (arXiv:2303.03667), as timm.models.fasternet defines it.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import BatchNorm, Conv, DropPath, gelu, relu, run
+from cnnjax.typing import Activation, Array, DType, Images
+
+__all__ = ["NETWORKS", "FasterBlock", "FasterNet"]
+
+# The reference truncates at an absolute 2, a hundred deviations away: not at all.
+_init = nn.initializers.normal(0.02)
+_conv = partial(Conv, use_bias=False, kernel_init=_init)
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+
+
+class FasterBlock(nn.Module):
+    """A 3x3 convolution of the first quarter of the channels, a 1x1 expansion to twice, a 1x1."""
+
+    act: Activation = relu
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to the same shape."""
+        width, conv = x.shape[-1], partial(_conv, dtype=self.dtype)
+        part, rest = x[..., : width // 4], x[..., width // 4 :]
+        part = conv(width // 4, (3, 3), padding=1, name="spatial_mixing.partial_conv3")(part)
+        y = jnp.concatenate([part, rest.astype(part.dtype)], axis=-1)
+        y = conv(2 * width, (1, 1), name="mlp.0")(y)
+        y = self.act(_norm(dtype=self.dtype, name="mlp.1")(y, train=train))
+        y = conv(width, (1, 1), name="mlp.3")(y)
+        return x + DropPath(self.drop_path_rate)(y, train=train)
+
+
+class FasterNet(nn.Module):
+    """A 4x4 stem of stride 4, four stages with a 2x2 downsampling between, pooling, 1x1 layers.
+
+    Stage widths are 1, 2, 4, 8 times `width`. `drop_path_rate` grows linearly from 0 at the first
+    block to itself at the last.
+    """
+
+    width: int
+    depths: tuple[int, ...]
+    act: Activation = relu
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
+
+        "stem" and "stage1" both have stride 4.
+        """
+        check_images(self, images, smallest=32)
+        conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
+        x = conv(self.width, (4, 4), 4, padding=0, name="patch_embed.proj")(images)
+        x = norm(name="patch_embed.norm")(x, train=train)
+        stages, block_index = {"stem": x}, 0
+        for stage, depth in enumerate(self.depths):
+            if stage > 0:
+                merge = f"stages.{stage}.downsample"
+                x = conv(2 * x.shape[-1], (2, 2), 2, padding=0, name=f"{merge}.reduction")(x)
+                x = norm(name=f"{merge}.norm")(x, train=train)
+            for index in range(depth):
+                block = FasterBlock(
+                    act=self.act,
+                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    dtype=self.dtype,
+                    name=f"stages.{stage}.blocks.{index}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+                block_index += 1
+            stages[f"stage{stage + 1}"] = x
+        x = ops.global_avg_pool(x)[:, None, None, :]
+        x = self.act(conv(1280, (1, 1), name="conv_head")(x))[:, 0, 0, :]
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=_init, name="classifier")(
+            x
+        )
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(
+    width: int, depths: tuple[int, ...], drop_path_rate: float, act: Activation, *row: Any
+) -> Network:
+    parameters, statistics, gmacs, accuracy = row
+    return Network(
+        FasterNet,
+        {"width": width, "depths": depths, "drop_path_rate": drop_path_rate, "act": act},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights="in1k",
+    )
+
+
+# fmt: off
+NETWORKS = {
+    # width, depths, drop_path_rate, activation, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
+    "fasternet_t0": _row(40, (1, 2, 8, 2), 0.0, gelu, 3_905_500, 9_680, 0.34, 71.732),
+    "fasternet_t1": _row(64, (1, 2, 8, 2), 0.02, gelu, 7_595_368, 15_488, 0.85, 75.922),
+    "fasternet_t2": _row(96, (1, 2, 8, 2), 0.05, relu, 14_982_888, 23_232, 1.91, 78.738),
+    "fasternet_s": _row(128, (1, 2, 13, 2), 0.1, relu, 31_181_032, 41_216, 4.56, 81.328),
+    "fasternet_m": _row(144, (3, 4, 18, 3), 0.2, relu, 53_521_464, 65_952, 8.74, 82.848),
+    "fasternet_l": _row(192, (3, 4, 18, 3), 0.3, relu, 93_465_192, 87_936, 15.52, 83.516),
+}
+# fmt: on

@@ -1,0 +1,148 @@
+"""InceptionNeXt: ConvNeXt with its depthwise 7x7 split into a square, two bands and an identity.
+
+Yu et al. 2023 (arXiv:2303.16900), as timm.models.inception_next defines it.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import BatchNorm, Conv, DropPath, LayerNorm, gelu, run
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "InceptionNeXt", "InceptionNeXtBlock"]
+
+# The reference truncates at an absolute 2, a hundred deviations away: not at all.
+_init = nn.initializers.normal(0.02)
+_conv = partial(Conv, kernel_init=_init)
+_linear = partial(nn.Dense, kernel_init=_init)
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+
+
+class InceptionNeXtBlock(nn.Module):
+    """Depthwise 3x3, 1 x `band` and `band` x 1 layers of some channels, two 1x1 layers, a shortcut.
+
+    Each takes `ratio` of the channels, after those that pass as they are.
+    """
+
+    expansion: int = 4
+    band: int = 11
+    ratio: float = 0.125
+    layer_scale: float = 1e-6
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to the same shape."""
+        width, band = x.shape[-1], self.band
+        part = int(width * self.ratio)
+        conv = partial(_conv, dtype=self.dtype)
+        depthwise = partial(conv, part, padding="SAME", feature_group_count=part)
+        same, square, wide, high = jnp.split(
+            x, [width - 3 * part, width - 2 * part, width - part], -1
+        )
+        square = depthwise(kernel_size=(3, 3), name="token_mixer.dwconv_hw")(square)
+        wide = depthwise(kernel_size=(1, band), name="token_mixer.dwconv_w")(wide)
+        high = depthwise(kernel_size=(band, 1), name="token_mixer.dwconv_h")(high)
+        y = jnp.concatenate([same.astype(wide.dtype), square, wide, high], axis=-1)
+        y = _norm(dtype=self.dtype, name="norm")(y, train=train)
+        y = gelu(conv(self.expansion * width, (1, 1), name="mlp.fc1")(y))
+        y = conv(width, (1, 1), name="mlp.fc2")(y)
+        scale = nn.initializers.constant(self.layer_scale)
+        gamma = self.param("gamma", scale, (width,), jnp.float32)
+        y = y * gamma.reshape(1, 1, 1, width).astype(y.dtype)
+        return x + DropPath(self.drop_path_rate)(y, train=train)
+
+
+class InceptionNeXt(nn.Module):
+    """A 4x4 stem of stride 4, four stages with a 2x2 downsampling between, pooling, two linear layers.
+
+    Stage widths are 1, 2, 4, 8 times `width`. `drop_path_rate` grows linearly from 0 at the first
+    block to itself at the last.
+    """
+
+    depths: tuple[int, ...]
+    width: int
+    band: int = 11
+    ratio: float = 0.125
+    layer_scale: float = 1e-6
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
+
+        "stem" and "stage1" both have stride 4.
+        """
+        check_images(self, images, smallest=32)
+        conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
+        linear = partial(_linear, dtype=self.dtype)
+        x = conv(self.width, (4, 4), 4, padding=0, name="stem.0")(images)
+        x = norm(name="stem.1")(x, train=train)
+        stages, block_index = {"stem": x}, 0
+        for stage, depth in enumerate(self.depths):
+            if stage > 0:
+                x = norm(name=f"stages.{stage}.downsample.0")(x, train=train)
+                x = conv(
+                    self.width * 2**stage,
+                    (2, 2),
+                    2,
+                    padding=0,
+                    name=f"stages.{stage}.downsample.1",
+                )(x)
+            for index in range(depth):
+                block = InceptionNeXtBlock(
+                    expansion=3 if stage == 3 else 4,
+                    band=self.band,
+                    ratio=self.ratio,
+                    layer_scale=self.layer_scale,
+                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    dtype=self.dtype,
+                    name=f"stages.{stage}.blocks.{index}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+                block_index += 1
+            stages[f"stage{stage + 1}"] = x
+        x = ops.global_avg_pool(x)
+        x = gelu(linear(3 * x.shape[-1], name="head.fc1")(x))
+        x = LayerNorm(epsilon=1e-6, dtype=self.dtype, name="head.norm")(x)
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        logits = linear(self.num_classes, name="head.fc2")(x)
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(depths: tuple[int, ...], width: int, *row: Any, **fields: Any) -> Network:
+    parameters, statistics, gmacs, accuracy, weights = row
+    return Network(
+        InceptionNeXt,
+        {"depths": depths, "width": width, **fields},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+# fmt: off
+NETWORKS = {
+    # depths, width, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "inception_next_atto": _row((2, 2, 6, 2), 40, 4_156_520, 4_320, 0.5, 75.348, "sail_in1k", band=9, ratio=0.25),
+    "inception_next_tiny": _row((3, 3, 9, 3), 96, 28_055_680, 14_784, 4.19, 82.508, "sail_in1k"),
+    "inception_next_small": _row((3, 3, 27, 3), 96, 49_374_016, 28_608, 8.36, 83.584, "sail_in1k"),
+    "inception_next_base": _row((3, 3, 27, 3), 128, 86_672_136, 38_144, 14.85, 85.202, "sail_in1k_384"),
+}
+# fmt: on

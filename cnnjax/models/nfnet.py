@@ -1,0 +1,273 @@
+"""Normalizer-free residual networks: NF-ResNet and NFNet.
+
+Brock et al. 2021 (arXiv:2101.08692 and arXiv:2102.06171), as timm.models.nfnet defines them:
+kernels are standardised and scaled, the residual branch divides by the deviation that its input is
+expected to have. "dm" are DeepMind's own networks; the others pad symmetrically, have no gain after
+the branch and scale kernels by what those scale activations by.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.models.resnet_d import EfficientChannelAttention
+from cnnjax.nn import DropPath, SqueezeExcite, gelu, relu, run, silu
+from cnnjax.typing import Activation, Array, DType, Images
+
+__all__ = ["NETWORKS", "NormFreeBlock", "NormFreeNet", "ScaledConv"]
+
+_init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+
+# 1 / the deviation of the activation of a standard normal
+_GAMMA = {relu: 1.7139588594436646, gelu: 1.7015043497085571, silu: 1.7881293296813965}
+
+
+class ScaledConv(nn.Module):
+    """A convolution whose kernel is standardised over each output's inputs, times a gain.
+
+    `gamma * gain * (kernel - mean) / sqrt((var + epsilon) * fan_in)`; parameters `kernel`
+    `[kh, kw, C / groups, features]`, `gain` `[features, 1, 1, 1]` (as the reference's files have
+    it), `bias` `[features]`.
+    """
+
+    features: int
+    kernel_size: int
+    strides: int = 1
+    groups: int = 1
+    same: bool = False
+    gamma: float = 1.0
+    gain_init: float = 1.0
+    epsilon: float = 1e-5
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, features]`."""
+        size, features = self.kernel_size, self.features
+        shape = (size, size, x.shape[-1] // self.groups, features)
+        kernel = self.param("kernel", _init, shape, jnp.float32)
+        gain_init = nn.initializers.constant(self.gain_init)
+        gain = self.param("gain", gain_init, (features, 1, 1, 1), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), (features,), jnp.float32)
+        centred = kernel - kernel.mean((0, 1, 2), keepdims=True)
+        var = jnp.square(centred).mean((0, 1, 2), keepdims=True)
+        fan_in = shape[0] * shape[1] * shape[2]
+        factor = self.gamma * fan_in**-0.5 * gain.reshape(1, 1, 1, features)
+        kernel = centred * jax.lax.rsqrt(var + self.epsilon) * factor
+        y = ops.conv2d(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            strides=self.strides,
+            padding="SAME" if self.same else size // 2,
+            groups=self.groups,
+        )
+        return y + bias.astype(self.dtype).reshape(1, 1, 1, features)
+
+
+class NormFreeBlock(nn.Module):
+    """An activation before each of 1x1, 3x3 (strided, grouped), maybe 3x3, and 1x1 convolutions.
+
+    `x' = shortcut + alpha * f(beta * act(x))` with `alpha` 0.2. `conv` and `attention` are as in
+    `NormFreeNet`, whose `skip_gain`, `extra` and `group_size` these are too.
+    """
+
+    features: int
+    inner: int
+    conv: Callable[..., nn.Module]
+    act: Activation
+    beta: float = 1.0
+    strides: int = 1
+    group_size: int | None = None
+    extra: bool = False
+    attention: Callable[..., Array] | None = None
+    skip_gain: bool = False
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, features]`."""
+        act, inner, strides = self.act, self.inner, self.strides
+        conv = partial(self.conv, dtype=self.dtype)
+        groups = inner // self.group_size if self.group_size else 1
+        y = act(x) * self.beta
+        shortcut = x
+        if x.shape[-1] != self.features or strides > 1:
+            shortcut = y
+            if strides > 1:
+                shortcut = ops.avg_pool(
+                    shortcut, 2, strides=2, ceil_mode=True, count_include_pad=False
+                )
+            shortcut = conv(self.features, 1, name="downsample.conv")(shortcut)
+        y = conv(inner, 1, name="conv1")(y)
+        y = conv(inner, 3, strides, groups=groups, name="conv2")(act(y))
+        if self.extra:
+            y = conv(inner, 3, groups=groups, name="conv2b")(act(y))
+        # Without the gain after it, the branch starts at zero through this one.
+        gain_init = 1.0 if self.skip_gain else 0.0
+        y = conv(self.features, 1, gain_init=gain_init, name="conv3")(act(y))
+        if self.attention is not None:
+            # Twice, since a gate of about one half halves the deviation.
+            y = 2 * self.attention(y, self.dtype)
+        y = DropPath(self.drop_path_rate)(y, train=train)
+        if self.skip_gain:
+            gain = self.param("skipinit_gain", nn.initializers.zeros_init(), (), jnp.float32)
+            y = y * gain.astype(y.dtype)
+        return 0.2 * y + shortcut
+
+
+class NormFreeNet(nn.Module):
+    """A stem, four stages of `NormFreeBlock`, maybe a 1x1 layer, pooling and a linear layer.
+
+    `quad` is a stem of four 3x3 convolutions, strides 2, 1, 1, 2; without it a 7x7 and max pooling.
+    A block's inner width is its width times `bottleneck`, in groups of `group_size` channels.
+    `extra` adds a 3x3 convolution to a block; `attention` is called with the array and `dtype`.
+    `last_width` is that of the 1x1 layer. `deepmind` scales activations instead of kernels, pads as
+    TensorFlow does and multiplies each branch by a gain that starts at zero. `drop_path_rate` grows
+    linearly from 0 at the first block to itself at the last.
+    """
+
+    depths: tuple[int, ...]
+    widths: tuple[int, ...] = (256, 512, 1536, 1536)
+    quad: bool = True
+    bottleneck: float = 0.5
+    group_size: int | None = 128
+    extra: bool = True
+    attention: Callable[..., Array] | None = None
+    last_width: int | None = 3072
+    act: Activation = gelu
+    deepmind: bool = False
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
+
+        "stem" has stride 2, "stage1" stride 4.
+        """
+        check_images(self, images)
+        gamma = _GAMMA[self.act]
+        kind = partial(ScaledConv, same=True) if self.deepmind else partial(ScaledConv, gamma=gamma)
+        conv = partial(kind, dtype=self.dtype)
+
+        def act(x: Array) -> Array:
+            return self.act(x) * gamma if self.deepmind else self.act(x)
+
+        if self.quad:
+            x = act(conv(16, 3, 2, name="stem.conv1")(images))
+            x = act(conv(32, 3, name="stem.conv2")(x))
+            x = conv(64, 3, name="stem.conv3")(x)
+            stages = {"stem": x}
+            x = conv(128, 3, 2, name="stem.conv4")(act(x))
+        else:
+            x = conv(64, 7, 2, name="stem.conv")(images)
+            stages = {"stem": x}
+            x = ops.max_pool(x, 3, strides=2, padding=1)
+        variance, block_index = 1.0, 0
+        for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
+            for index in range(depth):
+                block = NormFreeBlock(
+                    width,
+                    int(width * self.bottleneck),
+                    kind,
+                    act,
+                    beta=variance**-0.5,
+                    strides=2 if stage > 0 and index == 0 else 1,
+                    group_size=self.group_size,
+                    extra=self.extra,
+                    attention=self.attention,
+                    skip_gain=self.deepmind,
+                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    dtype=self.dtype,
+                    name=f"stages.{stage}.{index}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+                # A projected shortcut starts again from variance 1; each branch adds alpha^2.
+                variance = (1.0 if index == 0 else variance) + 0.2**2
+                block_index += 1
+            stages[f"stage{stage + 1}"] = x
+        if self.last_width:
+            x = conv(self.last_width, 1, name="final_conv")(x)
+        x = ops.global_avg_pool(act(x))
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        logits = nn.Dense(
+            self.num_classes,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.normal(0.01),
+            name="head.fc",
+        )(x)
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _squeeze_excite(x: Array, dtype: DType) -> Array:
+    squeezed = x.shape[-1] // 2
+    return SqueezeExcite(squeezed, kernel_init=_init, dtype=dtype, name="attn_last")(x)
+
+
+def _eca(x: Array, dtype: DType) -> Array:
+    return EfficientChannelAttention(dtype=dtype, name="attn_last")(x)
+
+
+def _row(fields: dict[str, Any], depths: tuple[int, ...], *row: Any) -> Network:
+    input_size, parameters, gmacs, accuracy, weights = row
+    return Network(
+        NormFreeNet,
+        {**fields, "depths": depths},
+        parameters=parameters,
+        multiply_adds=gmacs,
+        input_size=input_size,
+        reference="timm",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+_RES: dict[str, Any] = {
+    "widths": (256, 512, 1024, 2048),
+    "quad": False,
+    "bottleneck": 0.25,
+    "group_size": None,
+    "extra": False,
+    "last_width": None,
+    "act": relu,
+}
+_F: dict[str, Any] = {"attention": _squeeze_excite}
+_DM: dict[str, Any] = {"attention": _squeeze_excite, "deepmind": True}
+_ECA: dict[str, Any] = {"bottleneck": 0.25, "group_size": 64, "act": silu, "attention": _eca}
+
+# fmt: off
+NETWORKS = {
+    # fields, depths, input size, parameters, 1e9 multiply-adds, published top-1, weights
+    "nf_resnet26": _row(_RES, (2, 2, 2, 2), 224, 15_995_176, 2.41, None, None),
+    "nf_resnet50": _row(_RES, (3, 4, 6, 3), 256, 25_557_032, 5.46, 80.658, "ra2_in1k"),
+    "nf_resnet101": _row(_RES, (3, 4, 23, 3), 224, 44_549_160, 8.01, None, None),
+    "nfnet_f0": _row(_F, (1, 2, 6, 3), 192, 71_489_272, 7.21, None, None),
+    "nfnet_f1": _row(_F, (2, 4, 12, 6), 224, 132_634_232, 17.87, None, None),
+    "nfnet_f2": _row(_F, (3, 6, 18, 9), 256, 193_779_192, 33.76, None, None),
+    "nfnet_f3": _row(_F, (4, 8, 24, 12), 320, 254_924_152, 68.77, None, None),
+    "dm_nfnet_f0": _row(_DM, (1, 2, 6, 3), 192, 71_489_284, 7.21, 83.468, "dm_in1k"),
+    "dm_nfnet_f1": _row(_DM, (2, 4, 12, 6), 224, 132_634_256, 17.87, 84.7, "dm_in1k"),
+    "dm_nfnet_f2": _row(_DM, (3, 6, 18, 9), 256, 193_779_228, 33.76, 85.184, "dm_in1k"),
+    "dm_nfnet_f3": _row(_DM, (4, 8, 24, 12), 320, 254_924_200, 68.77, 85.676, "dm_in1k"),
+    "dm_nfnet_f4": _row(_DM, (5, 10, 30, 15), 384, 316_069_172, 122.14, 85.838, "dm_in1k"),
+    "dm_nfnet_f5": _row(_DM, (6, 12, 36, 18), 416, 377_214_144, 170.71, 86.102, "dm_in1k"),
+    "dm_nfnet_f6": _row(_DM, (7, 14, 42, 21), 448, 438_359_116, 229.7, 86.364, "dm_in1k"),
+    "eca_nfnet_l0": _row({**_ECA, "last_width": 2304}, (1, 2, 6, 3), 224, 24_143_924, 4.35, 82.59, "ra2_in1k"),
+    "eca_nfnet_l1": _row(_ECA, (2, 4, 12, 6), 256, 41_407_728, 9.62, 84.062, "ra2_in1k"),
+    "eca_nfnet_l2": _row(_ECA, (3, 6, 18, 9), 320, 56_722_348, 20.95, 84.71, "ra3_in1k"),
+    "eca_nfnet_l3": _row(_ECA, (4, 8, 24, 12), 352, 72_036_968, 32.57, None, None),
+}
+# fmt: on

@@ -1,0 +1,101 @@
+"""Res2Net: residual networks whose 3x3 convolution is a hierarchy of smaller ones.
+
+Gao et al. 2019 (arXiv:1904.01169), as timm.models.res2net defines it.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network
+from cnnjax.models.resnet_d import ResNetD, project
+from cnnjax.nn import BatchNorm, Conv, DropPath, kaiming_normal, relu
+from cnnjax.typing import Array, DType
+
+__all__ = ["NETWORKS", "ScaleBottleneck"]
+
+_conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+
+
+class ScaleBottleneck(nn.Module):
+    """1x1 and 1x1 layers with `scale` slices between, all but the last through a 3x3 layer.
+
+    Each slice is added to the output of the one before it, except where the shape changes; there
+    the last slice is averaged.
+    """
+
+    width: int
+    strides: int = 1
+    groups: int = 1
+    base_width: int = 26
+    scale: int = 4
+    average: bool = False
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, 4 * width]`."""
+        conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
+        inner, outer = self.width * self.base_width // 64 * self.groups, 4 * self.width
+        changes = self.strides > 1 or x.shape[-1] != outer
+        y = conv(inner * self.scale, (1, 1), name="conv1")(x)
+        y = relu(norm(name="bn1")(y, train=train))
+        *slices, last = jnp.split(y, self.scale, axis=-1)
+        outputs: list[Array] = []
+        for index, piece in enumerate(slices):
+            if outputs and not changes:
+                piece = piece + outputs[-1]
+            piece = conv(
+                inner,
+                (3, 3),
+                self.strides,
+                padding=1,
+                feature_group_count=self.groups,
+                name=f"convs.{index}",
+            )(piece)
+            outputs.append(relu(norm(name=f"bns.{index}")(piece, train=train)))
+        if changes:
+            last = ops.avg_pool(last, 3, strides=self.strides, padding=1)
+        y = conv(outer, (1, 1), name="conv3")(jnp.concatenate([*outputs, last], axis=-1))
+        y = norm(scale_init=nn.initializers.zeros_init(), name="bn3")(y, train=train)
+        y = DropPath(self.drop_path_rate)(y, train=train)
+        shortcut = partial(project, average=self.average, dtype=self.dtype, train=train)
+        return relu(y + shortcut(x, outer, self.strides))
+
+
+def _row(base_width: int, scale: int, *row: Any, depth: int = 6, **fields: Any) -> Network:
+    parameters, statistics, gmacs, accuracy = row
+    stem = (32, 32, 64) if fields.get("average") else None
+    return Network(
+        ResNetD,
+        {
+            "block": partial(ScaleBottleneck, base_width=base_width, scale=scale, **fields),
+            "stem": stem,
+            "depths": (3, 4, depth, 3),
+        },
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights="in1k",
+    )
+
+
+NETWORKS = {
+    # base width, scale, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
+    "res2net50_26w_4s": _row(26, 4, 25_699_120, 59_492, 4.28, 77.994),
+    "res2net50_26w_6s": _row(26, 6, 37_051_448, 71_764, 6.33, 78.586),
+    "res2net50_26w_8s": _row(26, 8, 48_403_776, 84_036, 8.37, 78.95),
+    "res2net50_48w_2s": _row(48, 2, 25_287_304, 55_008, 4.18, 77.528),
+    "res2net50_14w_8s": _row(14, 8, 25_059_816, 62_796, 4.21, 78.142),
+    "res2net101_26w_4s": _row(26, 4, 45_206_688, 119_060, 8.1, 79.192, depth=23),
+    "res2next50": _row(4, 4, 24_671_464, 64_448, 4.2, 78.238, groups=8),
+    "res2net50d": _row(26, 4, 25_718_352, 59_620, 4.52, 80.28, average=True),
+    "res2net101d": _row(26, 4, 45_225_920, 119_188, 8.35, 81.236, depth=23, average=True),
+}

@@ -1,0 +1,225 @@
+"""Pre-activation residual networks for large images, and Big Transfer (BiT).
+
+He et al. 2016, "Identity Mappings" (arXiv:1603.05027); Kolesnikov et al. 2020 (arXiv:1912.11370),
+whose convolutions have standardised kernels (Qiao et al. 2019, arXiv:1903.10520) and whose norms
+are over groups. As timm.models.resnetv2 defines them: the stride is in the 3x3 convolution.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import BatchNorm, Conv, DropPath, GroupNorm, kaiming_normal, relu, run
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "PreActivationBottleneck", "ResNetV2", "StandardisedConv"]
+
+
+class StandardisedConv(nn.Module):
+    """A convolution whose kernel has mean 0 and variance 1 over each output's inputs.
+
+    Parameter `kernel` `[kh, kw, C, features]` is stored as it is and standardised at every call:
+    `(kernel - mean) / sqrt(var + epsilon)`.
+    """
+
+    features: int
+    kernel_size: tuple[int, int]
+    strides: int = 1
+    padding: int = 0
+    epsilon: float = 1e-8
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Map `[B, H, W, C]` to `[B, H', W', features]`."""
+        shape = (*self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", kaiming_normal, shape, jnp.float32)
+        centred = kernel - kernel.mean((0, 1, 2), keepdims=True)
+        var = jnp.square(centred).mean((0, 1, 2), keepdims=True)
+        kernel = centred * jax.lax.rsqrt(var + self.epsilon)
+        return ops.conv2d(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            strides=self.strides,
+            padding=self.padding,
+        )
+
+
+def _batch_norm(x: Array, *, name: str, train: bool, dtype: DType) -> Array:
+    x = BatchNorm(momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)(x, train=train)
+    return relu(x)
+
+
+def _group_norm(x: Array, *, name: str, train: bool, dtype: DType) -> Array:
+    del train
+    norm = GroupNorm(32, epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)
+    return relu(norm(x))
+
+
+class PreActivationBottleneck(nn.Module):
+    """Norm and ReLU before each of a 1x1, a 3x3 (strided) and a 1x1 convolution, and a shortcut.
+
+    `project` convolves the shortcut, after the first ReLU; with `average` a 2x2 mean takes its
+    stride. `conv` and `norm` are as in `ResNetV2`.
+    """
+
+    features: int
+    strides: int = 1
+    project: bool = False
+    average: bool = False
+    conv: Callable[..., nn.Module] = Conv
+    norm: Callable[..., Array] = _batch_norm
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, features]`."""
+        conv = partial(self.conv, dtype=self.dtype)
+        norm = partial(self.norm, train=train, dtype=self.dtype)
+        inner, strides, shortcut = self.features // 4, self.strides, x
+        y = norm(x, name="norm1")
+        if self.project:
+            shortcut = y
+            if self.average and strides > 1:
+                shortcut = ops.avg_pool(
+                    shortcut, 2, strides=2, ceil_mode=True, count_include_pad=False
+                )
+            shortcut = conv(
+                features=self.features,
+                kernel_size=(1, 1),
+                strides=1 if self.average else strides,
+                padding=0,
+                name="downsample.conv",
+            )(shortcut)
+        y = conv(features=inner, kernel_size=(1, 1), padding=0, name="conv1")(y)
+        y = norm(y, name="norm2")
+        y = conv(features=inner, kernel_size=(3, 3), strides=strides, padding=1, name="conv2")(y)
+        y = norm(y, name="norm3")
+        y = conv(features=self.features, kernel_size=(1, 1), padding=0, name="conv3")(y)
+        return shortcut + DropPath(self.drop_path_rate)(y, train=train)
+
+
+class ResNetV2(nn.Module):
+    """A stem, four stages of `PreActivationBottleneck`, a norm, pooling and a 1x1 convolution.
+
+    `conv` is a class or partial called with `features`, `kernel_size`, `strides`, `padding`,
+    `dtype` and `name`; `norm` a function of an array, `name`, `train` and `dtype` that normalises
+    and activates. `width_factor` multiplies every width. `stem` has the widths of the first two of
+    three 3x3 convolutions, None is one 7x7. `zero_pad` pads the stem's max pool with zeros.
+    `drop_path_rate` grows linearly from 0 at the first block to itself at the last.
+    """
+
+    depths: tuple[int, ...]
+    conv: Callable[..., nn.Module] = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
+    norm: Callable[..., Array] = _batch_norm
+    width_factor: int = 1
+    stem: tuple[int, int] | None = None
+    average: bool = False
+    zero_pad: bool = False
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
+        check_images(self, images)
+        conv = partial(self.conv, dtype=self.dtype)
+        norm = partial(self.norm, train=train, dtype=self.dtype)
+        width, padding = 64 * self.width_factor, 1
+        if self.stem is None:
+            x = conv(features=width, kernel_size=(7, 7), strides=2, padding=3, name="stem.conv")(
+                images
+            )
+        else:
+            layer = partial(conv, kernel_size=(3, 3), padding=1)
+            x = layer(features=self.stem[0], strides=2, name="stem.conv1")(images)
+            x = layer(features=self.stem[1], name="stem.conv2")(norm(x, name="stem.norm1"))
+            x = layer(features=width, name="stem.conv3")(norm(x, name="stem.norm2"))
+        stages, block_index = {"stem": x}, 0
+        if self.zero_pad:
+            x, padding = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 0
+        x = ops.max_pool(x, 3, strides=2, padding=padding)
+        for stage, depth in enumerate(self.depths):
+            for index in range(depth):
+                block = PreActivationBottleneck(
+                    256 * 2**stage * self.width_factor,
+                    strides=2 if stage > 0 and index == 0 else 1,
+                    project=index == 0,
+                    average=self.average,
+                    conv=self.conv,
+                    norm=self.norm,
+                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    dtype=self.dtype,
+                    name=f"stages.{stage}.blocks.{index}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+                block_index += 1
+            stages[f"stage{stage + 1}"] = x
+        x = ops.global_avg_pool(norm(x, name="norm"))
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        logits = Conv(
+            self.num_classes,
+            (1, 1),
+            dtype=self.dtype,
+            kernel_init=nn.initializers.normal(0.01),
+            name="head.fc",
+        )(x[:, None, None, :])[:, 0, 0, :]
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(fields: dict[str, Any], depths: tuple[int, ...], *row: Any) -> Network:
+    input_size, parameters, statistics, gmacs, accuracy, weights = row
+    return Network(
+        ResNetV2,
+        {**fields, "depths": depths},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        input_size=input_size,
+        reference="timm",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+def _bit(width_factor: int) -> dict[str, Any]:
+    layers = {"conv": StandardisedConv, "norm": _group_norm, "zero_pad": True}
+    return {**layers, "width_factor": width_factor}
+
+
+_D: dict[str, Any] = {"stem": (32, 32), "average": True}
+_T: dict[str, Any] = {"stem": (24, 32), "average": True}
+_50, _101, _152 = (3, 4, 6, 3), (3, 4, 23, 3), (3, 8, 36, 3)
+_FT = "goog_in21k_ft_in1k"
+
+# fmt: off
+NETWORKS = {
+    # fields, depths, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "resnetv2_50": _row({}, _50, 224, 25_549_352, 45_440, 4.11, 81.406, "a1h_in1k"),
+    "resnetv2_50d": _row(_D, _50, 224, 25_568_584, 45_568, 4.35, None, None),
+    "resnetv2_50t": _row(_T, _50, 224, 25_566_048, 45_552, 4.32, None, None),
+    "resnetv2_101": _row({}, _101, 224, 44_541_480, 97_664, 7.83, 83.002, "a1h_in1k"),
+    "resnetv2_101d": _row(_D, _101, 224, 44_560_712, 97_792, 8.07, None, None),
+    "resnetv2_152": _row({}, _152, 224, 60_185_128, 143_744, 11.55, None, None),
+    "resnetv2_152d": _row(_D, _152, 224, 60_204_360, 143_872, 11.8, None, None),
+    "resnetv2_50x1_bit": _row(_bit(1), _50, 224, 25_549_352, 0, 4.23, 82.82, "goog_distilled_in1k"),
+    "resnetv2_50x3_bit": _row(_bit(3), _50, 448, 217_319_080, 0, 145.7, 83.982, _FT),
+    "resnetv2_101x1_bit": _row(_bit(1), _101, 448, 44_541_480, 0, 31.65, 82.332, _FT),
+    "resnetv2_101x3_bit": _row(_bit(3), _101, 448, 387_934_888, 0, 280.33, 84.43, _FT),
+    "resnetv2_152x2_bit": _row(_bit(2), _152, 224, 236_335_208, 0, 46.95, 84.468, _FT),
+    "resnetv2_152x4_bit": _row(_bit(4), _152, 480, 936_533_224, 0, 844.84, 84.936, _FT),
+}
+# fmt: on
