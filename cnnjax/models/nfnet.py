@@ -25,7 +25,11 @@ __all__ = ["NETWORKS", "NormFreeBlock", "NormFreeNet", "ScaledConv"]
 _init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 
 # 1 / the deviation of the activation of a standard normal
-_GAMMA = {relu: 1.7139588594436646, gelu: 1.7015043497085571, silu: 1.7881293296813965}
+_GAMMA: dict[Activation, float] = {
+    relu: 1.7139588594436646,
+    gelu: 1.7015043497085571,
+    silu: 1.7881293296813965,
+}
 
 
 class ScaledConv(nn.Module):

@@ -93,4 +93,10 @@ CASES = (
     Case("convnextv2_atto", source="timm"),
     Case("fasternet_t0", source="timm"),
     Case("inception_next_atto", source="timm"),
+    Case(
+        "dm_nfnet_f0",
+        source="timm",
+        arguments={"depths": (1, 2, 1, 1)},
+        overrides={"depths": (1, 2, 1, 1)},
+    ),
 )

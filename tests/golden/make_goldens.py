@@ -90,7 +90,7 @@ def load(model: torch.nn.Module, state: dict[str, np.ndarray]) -> None:
     # Not `load_state_dict`: MNASNet's wants a version that plain tensors do not carry.
     for name, tensor in model.state_dict().items():
         if name in state:
-            tensor.copy_(torch.from_numpy(state[name]))
+            tensor.copy_(torch.as_tensor(state[name]))
 
 
 def record(
