@@ -2,7 +2,7 @@
 
 import math
 
-from cnnjax.ops.forms import depthwise, patches, pointwise, winograd
+from cnnjax.ops.forms import depthwise, direct, patches, pointwise, winograd
 from cnnjax.ops.forms.blocks import images_per_block, merge_groups, slices_for, split_groups
 from cnnjax.ops.geometry import Geometry, Pads
 from cnnjax.typing import Array
@@ -28,9 +28,11 @@ def forward(x: Array, w: Array, geometry: Geometry, *, partitioned: bool = False
     size = geometry.output_size((x.shape[1], x.shape[2]), (w.shape[0], w.shape[1]))
     slices = slices_for(geometry.groups, x.shape[3], w.shape[3], _WIDTH)
     kernels = merge_groups(w, geometry.groups, slices)
-    if m := _tile(w.shape, geometry, size):
+    if m := _tile(w.shape, geometry, size, 64):
         images = _winograd_images(x.shape, w.shape, m, size, slices, partitioned)
         return winograd.forward(x, kernels, geometry.padding, m=m, images=images)
+    if geometry.groups == 1:
+        return direct.forward(x, w, geometry)
     images = _patch_images(x.shape, w.shape, size, slices, partitioned)
     return patches.forward(x, kernels, geometry, images=images)
 
@@ -46,11 +48,13 @@ def input_gradient(
     size = x_shape[1:3]
     slices = slices_for(geometry.groups, x_shape[3], w.shape[3], _WIDTH)
     kernels = merge_groups(w, geometry.groups, slices)
-    if m := _tile(w.shape, geometry, size):
+    if m := _tile(w.shape, geometry, size, 64):
         images = _winograd_images(x_shape, w.shape, m, size, slices, partitioned)
         (top, bottom), (left, right) = geometry.padding
         padding: Pads = ((2 - top, 2 - bottom), (2 - left, 2 - right))
         return winograd.forward(g, kernels, padding, m=m, images=images, rotate=True)
+    if geometry.groups == 1:
+        return direct.input_gradient(g, w, geometry, (x_shape[1], x_shape[2]))
     images = _patch_images(g.shape, w.shape, size, slices, partitioned)
     return patches.input_gradient(g, kernels, geometry, (x_shape[1], x_shape[2]), images=images)
 
@@ -61,12 +65,13 @@ def kernel_gradient(
     """Return the transpose of `forward` in the kernel, applied to `g` `[B, H', W', O]`."""
     kernel_size = (w_shape[0], w_shape[1])
     if _is_depthwise(x.shape, geometry):
-        return depthwise.kernel_gradient(x, g, geometry, kernel_size)
+        by = depthwise.kernel_gradient_by_tap if partitioned else depthwise.kernel_gradient
+        return by(x, g, geometry, kernel_size).astype(x.dtype)
     if _is_pointwise(w_shape, geometry):
         return pointwise.kernel_gradient(x, g, geometry)
     size = g.shape[1:3]
     slices = slices_for(geometry.groups, x.shape[3], w_shape[3], _WIDTH)
-    if m := _tile(w_shape, geometry, size):
+    if m := _tile(w_shape, geometry, size, 32):
         images = _winograd_images(x.shape, w_shape, m, size, slices, partitioned)
         dense = winograd.kernel_gradient(x, g, geometry.padding, slices=slices, m=m, images=images)
     else:
@@ -83,11 +88,11 @@ def _is_pointwise(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
     return w_shape[:2] == (1, 1) and geometry.groups == 1 and geometry.padding == ((0, 0), (0, 0))
 
 
-def _tile(w_shape: tuple[int, ...], geometry: Geometry, size: tuple[int, ...]) -> int:
-    """Return the m of Winograd's F(m x m, 3 x 3), or 0 for patches."""
+def _tile(w_shape: tuple[int, ...], geometry: Geometry, size: tuple[int, ...], least: int) -> int:
+    """Return the m of Winograd's F(m x m, 3 x 3), or 0 below `least` channels and elsewhere."""
     if w_shape[:2] != (3, 3) or geometry.strides != (1, 1) or geometry.dilation != (1, 1):
         return 0
-    if w_shape[2] * geometry.groups < 8:
+    if min(w_shape[2] * geometry.groups, w_shape[3]) < least:
         return 0
     cost = {m: math.prod(winograd.tile_counts(m, *size)) * (m + 2) ** 2 for m in (4, 2)}
     cost[0] = math.prod(size) * 9

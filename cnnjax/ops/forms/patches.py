@@ -120,17 +120,35 @@ def input_gradient(
 def kernel_gradient(
     x: Array, g: Array, geometry: Geometry, kernel_size: Pair, *, slices: int, images: int
 ) -> Array:
-    """Return the transpose of `forward` in the kernels: [S, kh, kw, C, O], float32 or wider."""
+    """Return the transpose of `forward` in the kernels: [S, kh, kw, C, O], float32 or wider.
+
+    The patches are those of `x`, or without stride those of `g` if it has fewer channels.
+    """
     window = Window(*geometry[:3])
     wide = jnp.promote_types(x.dtype, jnp.float32)
+    inner, outer = x.shape[3] // slices, g.shape[3] // slices
 
-    def block(x: Array, g: Array) -> Array:
+    def product(a: Array, b: Array) -> Array:
         contract = (((0, 1, 2), (0, 1, 2)), ((), ()))
-        products = [
-            lax.dot_general(tap, g, contract, preferred_element_type=wide)
-            for tap in _taps(x, kernel_size, (g.shape[1], g.shape[2]), window)
-        ]
-        return products[0] if len(products) == 1 else jnp.stack(products)
+        return lax.dot_general(a, b, contract, preferred_element_type=wide)
 
-    total = sum_blocks(block, x, g, slices, images)
-    return total.reshape(slices, *kernel_size, x.shape[3] // slices, g.shape[3] // slices)
+    def from_images(x: Array, g: Array) -> Array:
+        taps = _taps(x, kernel_size, (g.shape[1], g.shape[2]), window)
+        return jnp.stack([product(tap, g) for tap in taps])
+
+    def from_cotangents(x: Array, g: Array) -> Array:
+        (top, _), (left, _) = geometry.padding
+        (kh, kw), (dh, dw), (_, h, w, _) = kernel_size, geometry.dilation, x.shape
+        low = (kh - 1) * dh - top, (kw - 1) * dw - left
+        high = h + top - g.shape[1], w + left - g.shape[2]
+        g = _pad(g, ((low[0], high[0]), (low[1], high[1])))
+        columns = [g[:, :, j : j + w] for j in range((kw - 1) * dw, -1, -dw)]
+        joined = jnp.concatenate(columns, axis=3)
+        rows = [joined[:, i : i + h] for i in range((kh - 1) * dh, -1, -dh)]
+        return product(x, jnp.concatenate(rows, axis=3))
+
+    if geometry.strides != (1, 1) or outer > inner:
+        total = sum_blocks(from_images, x, g, slices, images)
+        return total.reshape(slices, *kernel_size, inner, outer)
+    total = sum_blocks(from_cotangents, x, g, slices, images)
+    return total.reshape(slices, inner, *kernel_size, outer).transpose(0, 2, 3, 1, 4)

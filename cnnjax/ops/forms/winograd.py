@@ -107,6 +107,9 @@ def forward(
     degrees and used from O to C, as the input gradient needs. Returns [B, H', W', S * O].
     """
     q, t, dtype = m + 2, transforms(m), x.dtype
+    # Without this XLA transforms the kernels of all layers at the start of the program, and they
+    # live, four times as large, until they are needed.
+    x, kernels = lax.optimization_barrier((x, kernels))
     height, width = output_size(x.shape, padding)
     tiles = tile_counts(m, height, width)
     slices, _, _, inner, outer = kernels.shape
