@@ -24,6 +24,7 @@ from cnnjax.analysis.provenance import command_line
 from cnnjax.benchmark import ALL_MODES, PEERS, Case, Settings, Torch, benchmark
 from cnnjax.cli.bench import draw, print_results
 from cnnjax.cli.cache import enable_cache
+from cnnjax.cli.huge_pages import use_huge_pages
 from cnnjax.errors import BadArgument, Failed, unknown
 from cnnjax.models import MODELS
 
@@ -57,6 +58,7 @@ def main() -> int:
     parser.add_argument("--peers", default=",".join(PEERS), help=", ".join(PEERS))
     parser.add_argument("--mode", default=",".join([*ALL_MODES, "loops"]), help="what to measure")
     arguments = parser.parse_args()
+    use_huge_pages()
     enable_cache()
 
     chosen = arguments.networks or list(BATCHES | LOOPS)

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from cnnjax import experiment
 from cnnjax.cli.cache import enable_cache
+from cnnjax.cli.huge_pages import use_huge_pages
 from cnnjax.cli.table import console
 from cnnjax.data import load, prepare
 from cnnjax.errors import BadArgument, Failed
@@ -60,6 +61,7 @@ def main() -> int:
     parser.add_argument("--data-dir", type=Path, help="where data sets are prepared")
     parser.add_argument("--quick", action="store_true", help="one epoch: to see that it works")
     arguments = parser.parse_args()
+    use_huge_pages()
     enable_cache()
 
     recipe = Recipe(**{**RECIPE.to_dict(), "epochs": 1}) if arguments.quick else RECIPE

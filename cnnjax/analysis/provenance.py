@@ -47,7 +47,7 @@ def commit(directory: Path | None = None) -> dict[str, Any] | None:
 
 
 def hardware() -> dict[str, Any]:
-    """Return the processor's name, its cores, the memory in bytes and jax's devices."""
+    """Return the processor, its cores, the memory in bytes, jax's devices, the allocator."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):  # not on every system
@@ -59,6 +59,8 @@ def hardware() -> dict[str, Any]:
         "memory_bytes": memory,
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
         "system": f"{platform.system()} {platform.machine()}",
+        # Huge pages change the time of a step by a third.
+        "glibc_tunables": os.environ.get("GLIBC_TUNABLES", ""),
     }
 
 

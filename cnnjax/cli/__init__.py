@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from cnnjax.cli.huge_pages import use_huge_pages
 from cnnjax.errors import BadArgument, Failed, unknown
 
 __all__ = ["COMMANDS", "main"]
@@ -40,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     happened.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
+    if argv is None and arguments[:1] and arguments[0] in ("train", "compare", "bench"):
+        use_huge_pages()
     try:
         status = _run(arguments)
         sys.stdout.flush()
