@@ -40,7 +40,7 @@ def held_out(images: np.ndarray, labels: np.ndarray, total: int) -> np.ndarray:
     return chosen
 
 
-class _Embedded(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class _Embedded(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """What both have in common: arrays from a package, cut into train and test."""
 
     SIZES: ClassVar[dict[str, int]]

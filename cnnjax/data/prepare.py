@@ -208,7 +208,7 @@ def _check_network(builder: Any) -> None:
 
 
 def _may_write(root: pathlib.Path) -> bool:
-    """Whether a directory's owner lets anybody write; a superuser could, and should not, ignore it."""
+    """Whether a directory lets anybody write; a superuser could, and should not, ignore it."""
     return not root.is_dir() or bool(root.stat().st_mode & 0o222)
 
 

@@ -158,7 +158,8 @@ class SpecNetwork(nn.Module):
         """
         check_images(self, images)
         check_size(self.spec, *images.shape[1:3])
-        x, stages = images, {}
+        x = images
+        stages: dict[str, Array] = {}
         for number, layer in enumerate(parse(self.spec)):
             if layer.kind in ("maxpool", "avgpool", "gap", "fc") and x.ndim == 4:
                 stages[f"stage{len(stages) + ('stem' not in stages)}"] = x

@@ -35,7 +35,8 @@ class VGGCifar(nn.Module):
     ) -> Array | tuple[Array, dict[str, Array]]:
         """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
         check_images(self, images, smallest=16)
-        x, stages, position = images, {}, 0
+        x, position = images, 0
+        stages: dict[str, Array] = {}
         for stage, (width, depth) in enumerate(zip(_WIDTHS, self.depths, strict=True), start=1):
             for _ in range(depth):
                 x = Conv(

@@ -137,5 +137,5 @@ def flatten(x: Array) -> Array:
 def run(block: nn.Module, x: Array, *, train: bool, remat: bool = False) -> Array:
     """Return `block(x, train=train)`; with `remat` the backward pass computes it again."""
     if not remat:
-        return block(x, train=train)  # type: ignore[operator]
+        return block(x, train=train)
     return nn.remat(lambda block, x: block(x, train=train))(block, x)

@@ -34,7 +34,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        """Normalise `x` `[..., C]`: with `train` by its own statistics, which move the running ones."""
+        """Normalise `x` `[..., C]`; `train`: by its own statistics, moving the running ones."""
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
