@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cnnjax.experiment.summary import Difference, Row, differences_with_best, rows_of
 
-__all__ = ["accuracy_text", "difference_texts", "print_tables"]
+__all__ = ["accuracy_text", "caution", "difference_texts", "print_tables"]
 
 
 def print_tables(results: Mapping[str, Any], console: Console | None = None) -> None:

@@ -29,7 +29,7 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import ACTIVATIONS, BatchNorm, Conv, flatten
 from cnnjax.typing import Array, DType, Images
 
-__all__ = ["NETWORKS", "SpecNetwork", "parse"]
+__all__ = ["NETWORKS", "Layer", "SpecNetwork", "check_size", "parse"]
 
 _LAYERS = ("conv", "dwconv", "pool", "maxpool", "avgpool", "gap", "fc", "bn", "dropout")
 _SIZED = re.compile(r"(conv|fc)(\d+)|(dwconv)|(pool|maxpool|avgpool)(\d*)")

@@ -15,7 +15,7 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run
 from cnnjax.typing import Array, DType, Images
 
-__all__ = ["NETWORKS", "DenseNetCifar"]
+__all__ = ["NETWORKS", "DenseLayer", "DenseNetCifar"]
 
 _conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)

@@ -1,6 +1,6 @@
 """Modules that many families share: convolution-norm-activation, squeeze-excite, drop-path."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from cnnjax import ops
 from cnnjax.nn.activations import relu, sigmoid
 from cnnjax.nn.conv import Conv
 from cnnjax.nn.norm import BatchNorm
-from cnnjax.typing import Activation, Array, DType
+from cnnjax.typing import Activation, Array, DType, Key
 
 __all__ = [
     "ConvNormAct",
@@ -25,11 +25,18 @@ __all__ = [
     "uniform_bias",
 ]
 
-kaiming_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-"""He et al. 2015 with fan-out, torchvision's choice for the convolutions of most networks."""
+_kaiming_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
-uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-"""U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what PyTorch gives a layer that nobody initialises."""
+
+def kaiming_normal(key: Key, shape: Sequence[int], dtype: DType = jnp.float32) -> Array:
+    """Draw from N(0, 2 / fan_out): He et al. 2015, torchvision's choice for most networks."""
+    return _kaiming_normal(key, shape, dtype)
+
+
+def uniform(key: Key, shape: Sequence[int], dtype: DType = jnp.float32) -> Array:
+    """Draw from U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)), PyTorch's default for its layers."""
+    return _uniform(key, shape, dtype)
 
 
 def uniform_bias(fan_in: int) -> nn.initializers.Initializer:

@@ -25,7 +25,7 @@ from cnnjax.train.recipe import Hyper, Recipe
 from cnnjax.train.state import TrainState
 from cnnjax.typing import Key
 
-__all__ = ["CHECKPOINT", "identity", "prepare", "restore", "save_checkpoint"]
+__all__ = ["CHECKPOINT", "describe", "identity", "prepare", "restore", "save_checkpoint"]
 
 CHECKPOINT = "checkpoint.safetensors"
 

@@ -22,7 +22,7 @@ from cnnjax.train.sharding import devices_in, replicated
 from cnnjax.train.state import TrainState
 from cnnjax.typing import Key, Variables
 
-__all__ = ["NonFiniteLoss", "Run", "fit"]
+__all__ = ["NonFiniteLoss", "Run", "Session", "check", "fit"]
 
 # Losses are fetched this often and not after every step, for the host to stay ahead of the device.
 _SECONDS_BETWEEN_LOOKS = 0.5

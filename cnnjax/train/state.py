@@ -11,7 +11,7 @@ from cnnjax.train.optimisers import optimiser
 from cnnjax.train.recipe import Hyper, Recipe
 from cnnjax.typing import Array, Key, Variables
 
-__all__ = ["TrainState", "create_state", "named_key"]
+__all__ = ["TrainState", "create_state", "named_key", "optimiser_of", "variables_of"]
 
 
 @jax.tree_util.register_dataclass

@@ -6,6 +6,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+__all__ = [
+    "images_per_block",
+    "largest_divisor",
+    "map_blocks",
+    "merge_groups",
+    "slices_for",
+    "split_groups",
+    "sum_blocks",
+]
+
 
 def largest_divisor(number: int, most: int) -> int:
     """Return the largest divisor of `number` that is at most `most` (at least 1)."""

@@ -12,7 +12,7 @@ from jax import Array, lax
 from cnnjax.ops.forms.blocks import map_blocks, sum_blocks
 from cnnjax.ops.geometry import Geometry, Pads, Pair
 
-__all__ = ["forward", "input_gradient", "kernel_gradient"]
+__all__ = ["Window", "correlate", "forward", "input_gradient", "kernel_gradient"]
 
 # Below this many values in a row of taps, a product per row would be too thin.
 _JOIN_ALL = 64

@@ -17,6 +17,17 @@ from jax import Array, lax
 
 from cnnjax.ops.forms.blocks import map_blocks, sum_blocks
 
+__all__ = [
+    "Transforms",
+    "combine",
+    "combine_first",
+    "forward",
+    "kernel_gradient",
+    "output_size",
+    "tile_counts",
+    "transforms",
+]
+
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
 # Points at which the polynomials are evaluated, besides infinity. Symmetric pairs around 1 keep

@@ -1,0 +1,126 @@
+"""MobileNetV1: depthwise separable convolutions.
+
+Howard et al. 2017 (arXiv:1704.04861), as timm.models.efficientnet defines mobilenetv1, with ReLU6.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.models.widths import round_width
+from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu6, run
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "MobileNetV1", "Separable"]
+
+_conv = partial(Conv, use_bias=False)
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+# The deviation counts one group's outputs: k * k of a depthwise kernel, which is its fan-in.
+_depthwise_init = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+
+# (width, blocks) of every group; all but the first start with stride 2
+_GROUPS = ((64, 1), (128, 2), (256, 2), (512, 6), (1024, 2))
+
+
+class Separable(nn.Module):
+    """A depthwise 3x3 and a 1x1 layer."""
+
+    width: int
+    strides: int = 1
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        y = _conv(
+            x.shape[-1],
+            (3, 3),
+            self.strides,
+            padding=1,
+            feature_group_count=x.shape[-1],
+            kernel_init=_depthwise_init,
+            dtype=self.dtype,
+            name="conv_dw",
+        )(x)
+        y = relu6(_norm(dtype=self.dtype, name="bn1")(y, train=train))
+        y = _conv(self.width, (1, 1), kernel_init=kaiming_normal, dtype=self.dtype, name="conv_pw")(
+            y
+        )
+        return relu6(_norm(dtype=self.dtype, name="bn2")(y, train=train))
+
+
+class MobileNetV1(nn.Module):
+    """A strided stem, five groups of `Separable`, pooling and a linear layer.
+
+    `width_mult` scales every width; `head` adds a 1x1 layer of 1024 channels before the pooling.
+    """
+
+    num_classes: int = 1000
+    width_mult: float = 1.0
+    head: bool = False
+    dropout_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
+
+        "stem" is the first group, before the next stride.
+        """
+        check_images(self, images)
+        conv = partial(_conv, kernel_init=kaiming_normal, dtype=self.dtype)
+        norm = partial(_norm, dtype=self.dtype)
+        x = conv(round_width(32 * self.width_mult), (3, 3), 2, padding=1, name="conv_stem")(images)
+        x = relu6(norm(name="bn1")(x, train=train))
+        stages = {}
+        for group, (width, depth) in enumerate(_GROUPS):
+            for index in range(depth):
+                block = Separable(
+                    round_width(width * self.width_mult),
+                    strides=2 if group > 0 and index == 0 else 1,
+                    dtype=self.dtype,
+                    name=f"blocks.{group}.{index}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+            stages[f"stage{group}" if group else "stem"] = x
+        if self.head:
+            x = conv(1024, (1, 1), name="conv_head")(x)
+            x = relu6(norm(name="bn2")(x, train=train))
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
+        logits = nn.Dense(
+            self.num_classes,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+            name="classifier",
+        )(x)
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(fields: dict[str, Any], *row: Any) -> Network:
+    parameters, statistics, gmacs, accuracy = row
+    return Network(
+        MobileNetV1,
+        fields,
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights="ra4_e3600_r224_in1k",
+    )
+
+
+NETWORKS = {
+    # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
+    "mobilenetv1_100": _row({}, 4_231_976, 21_888, 0.58, 76.088),
+    "mobilenetv1_100h": _row({"head": True}, 5_282_600, 23_936, 0.63, 76.598),
+    "mobilenetv1_125": _row({"width_mult": 1.25}, 6_270_840, 27_360, 0.89, 77.612),
+}

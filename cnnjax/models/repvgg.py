@@ -1,0 +1,209 @@
+"""RepVGG: three parallel branches in training, one 3x3 convolution when deployed.
+
+Ding et al. 2021 (arXiv:2101.03697), as timm.models.byobnet defines it.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, DropPath, relu, run
+from cnnjax.typing import Array, DType, Images, Variables
+
+__all__ = ["NETWORKS", "RepVGG", "RepVGGBlock", "fuse"]
+
+
+def _scale_init(key: Array, shape: tuple[int, ...], dtype: DType = jnp.float32) -> Array:
+    return 0.1 + 0.1 * jax.random.normal(key, shape, dtype)
+
+
+_norm = partial(
+    BatchNorm,
+    momentum=0.9,
+    epsilon=1e-5,
+    scale_init=_scale_init,
+    bias_init=nn.initializers.normal(0.1),
+)
+
+
+class RepVGGBlock(nn.Module):
+    """`relu(bn(conv3x3(x)) + bn(conv1x1(x)) + bn(x))`, the last where the shape stays.
+
+    With `deployed`, one 3x3 convolution with a bias, whose parameters `fuse` makes.
+    """
+
+    width: int
+    strides: int = 1
+    groups: int = 1
+    deployed: bool = False
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        # The deviation counts one group's outputs.
+        init = nn.initializers.variance_scaling(2.0 * self.groups, "fan_out", "normal")
+        if self.deployed:
+            y = Conv(
+                self.width,
+                (3, 3),
+                self.strides,
+                padding=1,
+                feature_group_count=self.groups,
+                kernel_init=init,
+                dtype=self.dtype,
+                name="reparam_conv",
+            )(x)
+            return relu(y)
+        layer = partial(
+            ConvNormAct,
+            self.width,
+            strides=self.strides,
+            groups=self.groups,
+            norm=_norm,
+            act=None,
+            kernel_init=init,
+            dtype=self.dtype,
+        )
+        y = layer(kernel_size=1, name="conv_1x1")(x, train=train)
+        y = y + layer(kernel_size=3, name="conv_kxk")(x, train=train)
+        if x.shape == y.shape:
+            y = DropPath(self.drop_path_rate)(y, train=train)
+            y = y + _norm(dtype=self.dtype, name="identity")(x, train=train)
+        return relu(y)
+
+
+class RepVGG(nn.Module):
+    """A strided block, four strided stages of `RepVGGBlock`, pooling and a linear layer.
+
+    Every second block of a stage has `groups` groups. `deployed` is the fused form: give it
+    `fuse(variables)`. `drop_path_rate` grows linearly from 0 at the first block to itself at the
+    last.
+    """
+
+    depths: tuple[int, ...]
+    widths: tuple[int, ...]
+    stem_width: int = 64
+    groups: int = 1
+    deployed: bool = False
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
+        check_images(self, images)
+        layer = partial(RepVGGBlock, deployed=self.deployed, dtype=self.dtype)
+        x = layer(self.stem_width, 2, name="stem")(images, train=train)
+        stages, block_index = {"stem": x}, 0
+        for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
+            for index in range(depth):
+                block = layer(
+                    width,
+                    strides=2 if index == 0 else 1,
+                    groups=self.groups if index % 2 else 1,
+                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    name=f"stages.{stage}.{index}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+                block_index += 1
+            stages[f"stage{stage + 1}"] = x
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
+        logits = nn.Dense(
+            self.num_classes,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.normal(0.01),
+            name="head.fc",
+        )(x)
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def fuse(variables: Variables, *, epsilon: float = 1e-5) -> Variables:
+    """Return the variables of the deployed form, which computes what evaluation mode computes.
+
+    In each block every branch `bn(conv(x))` is a convolution of kernel `t * kernel` and bias
+    `bias - t * mean`, `t = scale / sqrt(var + epsilon)`; 1x1 kernels and the identity are padded to
+    the size of the largest, and all are added. Parameters outside the blocks stay as they are.
+    `variables` has "params" and "batch_stats" of a `RepVGG` or `MobileOne`; the result "params".
+    """
+    fused = {}
+    for name, block in variables["params"].items():
+        statistics = variables["batch_stats"].get(name)
+        fused[name] = _fuse_block(block, statistics, epsilon) if statistics else block
+    return {"params": fused}
+
+
+def _fuse_block(block: Any, statistics: Any, epsilon: float) -> dict[str, Any]:
+    branches = {name: block[name]["conv"]["kernel"] for name in block if name.startswith("conv_")}
+    size = max(kernel.shape[0] for kernel in branches.values())
+    _, _, group, width = next(iter(branches.values())).shape
+    if "identity" in block:
+        # Output c copies input c, which is number c mod `group` of its group.
+        branches["identity"] = jnp.eye(group)[None, None, :, jnp.arange(width) % group]
+    kernel, bias = jnp.zeros((size, size, group, width)), jnp.zeros(width)
+    for name, branch in branches.items():
+        norm, running = block[name], statistics[name]
+        if name != "identity":
+            norm, running = norm["bn"], running["bn"]
+        factor = norm["scale"] / jnp.sqrt(running["var"] + epsilon)
+        edge = (size - branch.shape[0]) // 2
+        branch = jnp.pad(branch, [(edge, edge), (edge, edge), (0, 0), (0, 0)])
+        kernel = kernel + branch * factor.reshape(1, 1, 1, width)
+        bias = bias + norm["bias"] - running["mean"] * factor
+    rest = {
+        name: value
+        for name, value in block.items()
+        if name != "identity" and not name.startswith("conv_")
+    }
+    return {"reparam_conv": {"kernel": kernel, "bias": bias}, **rest}
+
+
+def _row(fields: dict[str, Any], *row: Any) -> Network:
+    parameters, statistics, gmacs, accuracy = row
+    return Network(
+        RepVGG,
+        fields,
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights="rvgg_in1k",
+    )
+
+
+def _a(widths: tuple[int, ...], stem_width: int = 64) -> dict[str, Any]:
+    return {"depths": (2, 4, 14, 1), "widths": widths, "stem_width": stem_width}
+
+
+def _b(widths: tuple[int, ...], groups: int = 1) -> dict[str, Any]:
+    return {"depths": (4, 6, 16, 1), "widths": widths, "groups": groups}
+
+
+# fmt: off
+NETWORKS = {
+    # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
+    "repvgg_a0": _row(_a((48, 96, 192, 1280), 48), 9_108_968, 23_648, 1.36, 72.426),
+    "repvgg_a1": _row(_a((64, 128, 256, 1280)), 14_092_264, 29_824, 2.36, 74.474),
+    "repvgg_a2": _row(_a((96, 192, 384, 1408)), 28_210_600, 42_560, 5.12, 76.488),
+    "repvgg_b0": _row(_b((64, 128, 256, 1280)), 15_817_960, 35_200, 3.06, 75.158),
+    "repvgg_b1": _row(_b((128, 256, 512, 2048)), 57_415_016, 68_096, 11.82, 78.37),
+    "repvgg_b1g4": _row(_b((128, 256, 512, 2048), 4), 39_966_056, 68_096, 7.31, 77.608),
+    "repvgg_b2": _row(_b((160, 320, 640, 2560)), 89_022_376, 85_056, 18.38, 78.788),
+    "repvgg_b2g4": _row(_b((160, 320, 640, 2560), 4), 61_758_376, 85_056, 11.33, 79.396),
+    "repvgg_b3": _row(_b((192, 384, 768, 2560)), 123_085_288, 99_968, 26.21, 80.528),
+    "repvgg_b3g4": _row(_b((192, 384, 768, 2560), 4), 83_825_128, 99_968, 16.06, 80.224),
+}
+# fmt: on

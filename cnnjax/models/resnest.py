@@ -1,0 +1,134 @@
+"""ResNeSt: residual networks with split attention.
+
+Zhang et al. 2020 (arXiv:2004.08955), as timm.models.resnest defines it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network
+from cnnjax.models.resnet_d import ResNetD, project
+from cnnjax.nn import BatchNorm, Conv, DropPath, kaiming_normal, relu
+from cnnjax.typing import Array, DType
+
+__all__ = ["NETWORKS", "SplitAttention", "SplitBottleneck"]
+
+_conv = partial(Conv, kernel_init=kaiming_normal)
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+
+
+class SplitAttention(nn.Module):
+    """A 3x3 layer to `radix` splits of `width` channels, mixed by a softmax over the splits.
+
+    With one split the weight is a sigmoid. The weights come from the mean of the sum of the splits,
+    through a layer of a quarter of all split channels, at least 32, `groups` apart.
+    """
+
+    width: int
+    radix: int = 2
+    groups: int = 1
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H, W, width]`."""
+        width, radix, groups = self.width, self.radix, self.groups
+        conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
+        squeezed = max(32, x.shape[-1] * radix // 4)
+        y = conv(
+            width * radix,
+            (3, 3),
+            padding=1,
+            feature_group_count=groups * radix,
+            use_bias=False,
+            name="conv",
+        )(x)
+        y = relu(norm(name="bn0")(y, train=train))
+        y = y.reshape(*y.shape[:3], radix, width)
+        mean = ops.global_avg_pool(y.sum(3))[:, None, None, :]
+        one = partial(conv, kernel_size=(1, 1), feature_group_count=groups)
+        attention = one(squeezed, name="fc1")(mean)
+        attention = relu(norm(name="bn1")(attention, train=train))
+        attention = one(width * radix, name="fc2")(attention)
+        if radix == 1:
+            return y[:, :, :, 0] * jax.nn.sigmoid(attention)
+        # Each group of channels holds its own splits: [groups, radix, width / groups].
+        attention = attention.reshape(-1, groups, radix, width // groups)
+        attention = jax.nn.softmax(attention, axis=2).swapaxes(1, 2)
+        return (y * attention.reshape(-1, 1, 1, radix, width)).sum(3)
+
+
+class SplitBottleneck(nn.Module):
+    """1x1, `SplitAttention` and 1x1 layers, and a shortcut.
+
+    The stride is a 3x3 mean after the attention, or before it with `average_first`.
+    """
+
+    width: int
+    strides: int = 1
+    groups: int = 1
+    base_width: int = 64
+    radix: int = 2
+    average_first: bool = False
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, 4 * width]`."""
+        conv = partial(_conv, kernel_size=(1, 1), use_bias=False, dtype=self.dtype)
+        inner, outer = self.width * self.base_width // 64 * self.groups, 4 * self.width
+        y = conv(inner, name="conv1")(x)
+        y = relu(_norm(dtype=self.dtype, name="bn1")(y, train=train))
+        if self.strides > 1 and self.average_first:
+            y = ops.avg_pool(y, 3, strides=self.strides, padding=1)
+        y = SplitAttention(inner, self.radix, self.groups, dtype=self.dtype, name="conv2")(
+            y, train=train
+        )
+        if self.strides > 1 and not self.average_first:
+            y = ops.avg_pool(y, 3, strides=self.strides, padding=1)
+        y = conv(outer, name="conv3")(y)
+        y = _norm(scale_init=nn.initializers.zeros_init(), dtype=self.dtype, name="bn3")(
+            y, train=train
+        )
+        y = DropPath(self.drop_path_rate)(y, train=train)
+        shortcut = partial(project, average=True, dtype=self.dtype, train=train)
+        return relu(y + shortcut(x, outer, self.strides))
+
+
+def _row(block: Callable[..., nn.Module], stem: int, depths: tuple[int, ...], *row: Any) -> Network:
+    input_size, parameters, statistics, gmacs, accuracy, weights = row
+    return Network(
+        ResNetD,
+        {"block": block, "stem": (stem, stem, 2 * stem), "depths": depths},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        input_size=input_size,
+        reference="timm",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+_FAST = partial(SplitBottleneck, average_first=True)
+
+# fmt: off
+NETWORKS = {
+    # block, stem, depths, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "resnest14d": _row(SplitBottleneck, 32, (1, 1, 1, 1), 224, 10_611_688, 22_336, 2.76, 75.516, "gluon_in1k"),
+    "resnest26d": _row(SplitBottleneck, 32, (2, 2, 2, 2), 224, 17_069_448, 36_736, 3.64, 78.476, "gluon_in1k"),
+    "resnest50d": _row(SplitBottleneck, 32, (3, 4, 6, 3), 224, 27_483_240, 64_576, 5.4, 80.958, "in1k"),
+    "resnest101e": _row(SplitBottleneck, 64, (3, 4, 23, 3), 256, 48_275_016, 130_112, 13.38, 82.916, "in1k"),
+    "resnest200e": _row(SplitBottleneck, 64, (3, 24, 36, 3), 320, 70_201_544, 218_432, 35.69, 83.88, "in1k"),
+    "resnest269e": _row(SplitBottleneck, 64, (3, 30, 48, 8), 416, 110_929_480, 314_432, 77.69, 84.542, "in1k"),
+    "resnest50d_4s2x40d": _row(partial(_FAST, radix=4, groups=2, base_width=40), 32, (3, 4, 6, 3), 224, 30_417_592, 94_784, 4.4, 81.146, "in1k"),
+    "resnest50d_1s4x24d": _row(partial(_FAST, radix=1, groups=4, base_width=24), 32, (3, 4, 6, 3), 224, 25_677_000, 63_680, 4.43, 81.024, "in1k"),
+}
+# fmt: on

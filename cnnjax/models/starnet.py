@@ -1,0 +1,112 @@
+"""StarNet: networks whose only nonlinearity is a product of two projections, one of them clipped.
+
+Ma et al. 2024, "Rewrite the Stars" (arXiv:2403.19967), as timm.models.starnet defines it.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import BatchNorm, ConvNormAct, DropPath, relu6, run
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "StarBlock", "StarNet"]
+
+# The reference truncates at an absolute 2, a hundred deviations away: not at all.
+_init = nn.initializers.normal(0.02)
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+_layer = partial(ConvNormAct, norm=_norm, act=None, use_bias=True, kernel_init=_init)
+
+
+class StarBlock(nn.Module):
+    """`x + depthwise(g(relu6(f1(d)) * f2(d)))`, `d` a depthwise 7x7 layer; f1, f2 expand, g projects."""
+
+    expansion: int
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to the same shape."""
+        width, layer = x.shape[-1], partial(_layer, dtype=self.dtype)
+        inner = self.expansion * width
+        y = layer(width, 7, groups=width, name="dwconv")(x, train=train)
+        first = layer(inner, 1, norm=None, name="f1")(y, train=train)
+        second = layer(inner, 1, norm=None, name="f2")(y, train=train)
+        y = layer(width, 1, name="g")(relu6(first) * second, train=train)
+        y = layer(width, 7, groups=width, norm=None, name="dwconv2")(y, train=train)
+        return x + DropPath(self.drop_path_rate)(y, train=train)
+
+
+class StarNet(nn.Module):
+    """A strided stem of 32 channels, four strided stages of `StarBlock`, pooling, a linear layer.
+
+    Stage widths are 1, 2, 4, 8 times `width`. `drop_path_rate` grows linearly from 0 at the first
+    block to itself at the last.
+    """
+
+    width: int
+    depths: tuple[int, ...]
+    expansion: int = 4
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
+        check_images(self, images)
+        layer = partial(_layer, dtype=self.dtype)
+        x = relu6(layer(32, 3, 2, name="stem.0")(images, train=train))
+        stages, block_index = {"stem": x}, 0
+        for stage, depth in enumerate(self.depths):
+            x = layer(self.width * 2**stage, 3, 2, name=f"stages.{stage}.0")(x, train=train)
+            for index in range(depth):
+                block = StarBlock(
+                    self.expansion,
+                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    dtype=self.dtype,
+                    name=f"stages.{stage}.{index + 1}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+                block_index += 1
+            stages[f"stage{stage + 1}"] = x
+        x = ops.global_avg_pool(_norm(dtype=self.dtype, name="norm")(x, train=train))
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=_init, name="head")(x)
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(width: int, depths: tuple[int, ...], *row: Any, expansion: int = 4) -> Network:
+    parameters, statistics, gmacs, accuracy = row
+    return Network(
+        StarNet,
+        {"width": width, "depths": depths, "expansion": expansion},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights="in1k" if accuracy else None,
+    )
+
+
+NETWORKS = {
+    # width, depths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
+    "starnet_s1": _row(24, (2, 2, 8, 3), 2_869_168, 7_120, 0.42, 73.532),
+    "starnet_s2": _row(32, (1, 2, 6, 2), 3_682_024, 7_296, 0.55, 74.666),
+    "starnet_s3": _row(32, (2, 2, 8, 4), 5_750_792, 10_496, 0.76, 77.378),
+    "starnet_s4": _row(32, (3, 3, 12, 5), 7_482_728, 13_952, 1.05, 78.824),
+    "starnet_s050": _row(16, (1, 1, 3, 1), 542_728, 2_272, 0.09, None, expansion=3),
+    "starnet_s100": _row(20, (1, 2, 4, 1), 1_043_280, 3_304, 0.19, None),
+    "starnet_s150": _row(24, (1, 2, 4, 2), 1_560_616, 4_720, 0.23, None, expansion=3),
+}
