@@ -44,6 +44,14 @@ SMALL = {
     "nfnet_f0": (32, {"depths": (1, 1, 1, 1)}),
     "fasternet_t0": (32, {"depths": (1, 1, 1, 1)}),
     "inception_next_atto": (32, {"depths": (1, 1, 1, 1)}),
+    "efficientnet_lite0": (32, {}),
+    "mobilenetv4_conv_small": (32, {}),
+    "skresnet50d": (32, {"depths": (1, 1, 1, 1)}),
+    "resnest50d": (32, {"depths": (1, 1, 1, 1)}),
+    "mobilenetv1_100": (32, {}),
+    "repvgg_a0": (32, {"depths": (2, 1, 1, 1)}),
+    "mobileone_s4": (32, {"depths": (1, 1, 1, 1), "attentions": (0, 0, 1, 0)}),
+    "starnet_s050": (32, {"depths": (1, 1, 1, 1)}),
 }
 
 # Networks of so many layers that tracing them takes seconds.
