@@ -45,6 +45,7 @@ from cnnjax.models import (
     starnet,
     vgg,
     vgg_cifar,
+    xception,
 )
 from cnnjax.models.network import Network
 
@@ -87,6 +88,7 @@ MODELS: Mapping[str, Network] = {
     **repvgg.NETWORKS,
     **mobileone.NETWORKS,
     **starnet.NETWORKS,
+    **xception.NETWORKS,
 }
 
 

@@ -52,6 +52,7 @@ SMALL = {
     "repvgg_a0": (32, {"depths": (2, 1, 1, 1)}),
     "mobileone_s4": (32, {"depths": (1, 1, 1, 1), "attentions": (0, 0, 1, 0)}),
     "starnet_s050": (32, {"depths": (1, 1, 1, 1)}),
+    "legacy_xception": (32, {"middle": 1}),
 }
 
 # Networks of so many layers that tracing them takes seconds.
