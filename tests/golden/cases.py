@@ -53,6 +53,7 @@ CASES = (
         source="timm",
         arguments={"layers": (1, 2, 1, 1)},
         overrides={"depths": (1, 2, 1, 1)},
+        slow=True,
     ),
     Case(
         "ecaresnet50d",
@@ -77,6 +78,7 @@ CASES = (
         source="timm",
         arguments={"layers": (1, 2, 1, 1)},
         overrides={"depths": (1, 2, 1, 1)},
+        slow=True,
     ),
     Case(
         "nfnet_f0",
@@ -89,6 +91,7 @@ CASES = (
         source="timm",
         arguments={"depths": (1, 2, 1, 1)},
         overrides={"depths": (1, 2, 1, 1)},
+        slow=True,
     ),
     Case("convnextv2_atto", source="timm"),
     Case("fasternet_t0", source="timm"),
@@ -98,5 +101,6 @@ CASES = (
         source="timm",
         arguments={"depths": (1, 2, 1, 1)},
         overrides={"depths": (1, 2, 1, 1)},
+        slow=True,
     ),
 )
