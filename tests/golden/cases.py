@@ -11,9 +11,9 @@ class Case:
 
     `source` is "torchvision", "timm" or "small" (`torch_small.py` beside this file); `reference`
     its name there, "" for the same name; `arguments` go to the reference's constructor,
-    `overrides` to `cnnjax.build`. `momentum` replaces that of the reference's BatchNorms, where it
-    is so small that float32 rounds a step away. Images are `[batch, channels, size, size]`. `slow`
-    keeps the case out of the default run.
+    `overrides` to `cnnjax.build`. Images are `[batch, channels, size, size]`. `slow` keeps the case
+    out of the default run. `float64`: the comparison is in float64, for networks whose training
+    step is too ill-conditioned for float32; evaluation is compared in float32 as well.
     """
 
     name: str
@@ -22,10 +22,15 @@ class Case:
     source: str = "torchvision"
     reference: str = ""
     slow: bool = False
+    float64: bool = False
     channels: int = 3
-    momentum: float | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The shape of the images, `[B, C, H, W]`."""
+        return (self.batch, self.channels, self.size, self.size)
 
 
 CASES = (
@@ -39,6 +44,7 @@ CASES = (
     Case("resnext101_64x4d", slow=True),
     Case("wide_resnet50_2", slow=True),
     Case("wide_resnet101_2", slow=True),
+    Case("mobilenet_v2", float64=True),
     Case("vgg11", size=32),
     Case("alexnet"),
     Case("squeezenet1_1"),

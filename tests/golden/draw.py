@@ -8,6 +8,10 @@ input is within rounding of a kink (0 of a ReLU, 6 of a ReLU6, +-3 of a hard swi
 gradient by a step, and a chain of normalisations amplifies rounding. So what a BatchNorm puts out
 has a small spread around 1, which leaves a few percent of the units clipped, and one channel in
 eight lies anywhere in [-6, 8], which reaches every kink.
+
+Evaluation has BatchNorms of its own, because there nothing removes a constant: with those of
+training it would swamp what depends on the image after a few layers. So their offsets are small,
+and one channel in eight has a large factor instead.
 """
 
 import zlib
@@ -22,11 +26,11 @@ def _generator(text: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(text.encode()))
 
 
-def parameter(name: str, shape: Sequence[int], batch_norm: bool) -> np.ndarray:
+def parameter(name: str, shape: Sequence[int], norm: str = "") -> np.ndarray:
     """Draw the float32 array called `name` in a torch state dict.
 
-    Kernels are He-uniform by fan-in, factors uniform in [0.6, 1.4], biases in [-0.2, 0.2]; those
-    of a `batch_norm` (a module with running statistics) as said above.
+    Kernels are He-uniform by fan-in, factors uniform in [0.6, 1.4], biases in [-0.2, 0.2]. `norm`
+    is "training" or "evaluation" for those of a BatchNorm, as said above.
     """
     shape = tuple(shape)
     generator = _generator(f"{name} {shape}")
@@ -35,12 +39,15 @@ def parameter(name: str, shape: Sequence[int], batch_norm: bool) -> np.ndarray:
     if leaf == "running_mean":
         return np.float32(0.2) * uniform
     if leaf == "running_var":
-        return 1 + np.float32(0.4) * uniform
-    if batch_norm and leaf == "weight":
+        return np.float32(1 if norm == "training" else 3) * (1 + np.float32(0.4) * uniform)
+    if norm == "training" and leaf == "weight":
         return np.float32(0.4) + np.float32(0.1) * uniform
-    if batch_norm and leaf == "bias":
+    if norm == "training" and leaf == "bias":
         far = generator.random(shape, dtype=np.float32) < 0.125
         return 1 + np.where(far, np.float32(7), np.float32(0.4)) * uniform
+    if norm == "evaluation" and leaf == "weight":
+        large = generator.random(shape, dtype=np.float32) < 0.125
+        return np.where(large, np.float32(4), np.float32(1)) * (1 + np.float32(0.4) * uniform)
     if leaf.endswith("bias"):
         return np.float32(0.2) * uniform
     if int(np.prod(shape)) == max(shape, default=1):  # a vector, whatever axes of 1 it has
@@ -48,30 +55,16 @@ def parameter(name: str, shape: Sequence[int], batch_norm: bool) -> np.ndarray:
     return np.float32(np.sqrt(6 / np.prod(shape[1:]))) * uniform
 
 
-def state(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """Draw every parameter and running statistic of a network, from `name -> shape`."""
+def state(shapes: Mapping[str, tuple[int, ...]], mode: str) -> dict[str, np.ndarray]:
+    """Draw a network's parameters and running statistics from `name -> shape`.
+
+    `mode` is "training" or "evaluation".
+    """
     norms = {name.rpartition(".")[0] for name in shapes if name.endswith("running_mean")}
     return {
-        name: parameter(name, shape, name.rpartition(".")[0] in norms)
+        name: parameter(name, shape, mode if name.rpartition(".")[0] in norms else "")
         for name, shape in shapes.items()
     }
-
-
-def evaluation_statistics(
-    start: Mapping[str, np.ndarray], change: Mapping[str, np.ndarray], momentum: float
-) -> dict[str, np.ndarray]:
-    """Return running statistics that fit a batch, from their change by one training step on it.
-
-    A step moves them by `momentum` of the way to the batch's; the variance is multiplied by the
-    drawn `start` of it, in [0.6, 1.4], so that evaluation is not training over again.
-    """
-    fitted = {}
-    for name, old in start.items():
-        if name.endswith("running_mean"):
-            fitted[name] = old + change[name] / momentum
-        elif name.endswith("running_var"):
-            fitted[name] = (old + change[name] / momentum) * old
-    return fitted
 
 
 def images(case: str, seed: int, shape: Sequence[int]) -> np.ndarray:
@@ -84,7 +77,7 @@ def labels(batch: int) -> np.ndarray:
     return np.arange(batch, dtype=np.int32) % CLASSES
 
 
-def projections(name: str, array: np.ndarray, count: int) -> np.ndarray:
+def projections(name: str, array: np.ndarray, count: int = 1) -> np.ndarray:
     """Return `count` Gaussian projections of `array`, divided by the root of `count`.
 
     The norm of the difference of two results is the norm of the difference of the arrays, to about

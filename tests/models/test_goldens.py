@@ -2,6 +2,8 @@
 
 import dataclasses
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +23,39 @@ import draw  # noqa: E402
 from cases import CASES, Case  # noqa: E402
 
 TOLERANCE = 1e-4
+TOLERANCE64 = 1e-9
 # These networks are compiled to be run once: XLA's expensive passes cost more than they give.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
-def _build(case: Case) -> Any:
+@contextmanager
+def _wide() -> Iterator[None]:
+    """Compute in float64, also where the networks widen a smaller type to `jnp.float32`."""
+    with jax.enable_x64(True), cnnjax.ops.stock(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jnp, "float32", jnp.float64)
+        yield
+
+
+def _build(case: Case, dtype: Any) -> Any:
     """Build the network with every random drop off."""
     fields = [f.name for f in dataclasses.fields(MODELS[case.name].family)]
     rates = {f: 0.0 for f in fields if f.endswith("_rate") or f.startswith("drop")}
-    return cnnjax.build(case.name, **{"num_classes": draw.CLASSES, **rates, **case.overrides})
+    settings = {"num_classes": draw.CLASSES, "dtype": dtype, **rates, **case.overrides}
+    return cnnjax.build(case.name, **settings)
 
 
 def _step(model: Any, variables: Any, images: jax.Array, labels: jax.Array) -> Any:
-    """Return the logits, updated statistics and input gradient of a training step."""
+    """Return the logits of all heads, updated statistics and input gradient of a training step."""
 
     def loss(images: jax.Array) -> Any:
-        logits, new = model.apply(variables, images, train=True, mutable=["batch_stats"])
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        return losses.mean(), (logits, new.get("batch_stats", {}))
+        (logits, features), new = model.apply(
+            variables, images, train=True, features=True, mutable=["batch_stats"]
+        )
+        heads = [logits, *(features[f] for f in sorted(features) if f.startswith("aux"))]
+        total = sum(
+            optax.softmax_cross_entropy_with_integer_labels(head, labels).mean() for head in heads
+        )
+        return total, (jnp.concatenate(heads, -1), new.get("batch_stats", {}))
 
     gradient, (logits, statistics) = jax.grad(loss, has_aux=True)(images)
     return logits, statistics, gradient
@@ -53,10 +70,10 @@ def _run(function: Any, model: Any, *arguments: Any) -> Any:
     return lowered.compile(compiler_options=QUICK)(*arguments)
 
 
-def _check(what: str, value: Any, golden: np.ndarray, norm: Any = None) -> None:
+def _check(what: str, value: Any, golden: np.ndarray, tolerance: float, norm: Any = None) -> None:
     error = np.linalg.norm(np.asarray(value, np.float64) - golden)
     relative = error / (np.linalg.norm(golden) if norm is None else norm)
-    assert relative < TOLERANCE, f"{what}: relative error {relative:.1e}"
+    assert relative < tolerance, f"{what}: relative error {relative:.1e}"
 
 
 @pytest.mark.parametrize(
@@ -65,30 +82,43 @@ def _check(what: str, value: Any, golden: np.ndarray, norm: Any = None) -> None:
 )
 def test_network_equals_its_reference(case: Case) -> None:
     golden = np.load(GOLDEN / f"{case.name}.npz")
-    model = _build(case)
-    shape = (case.batch, case.channels, case.size, case.size)
-    pixels = draw.images(case.name, int(golden["seed"]), shape)
-    images = jnp.asarray(pixels.transpose(0, 2, 3, 1))
-    expected = jax.eval_shape(lambda key: model.init(key, images, train=False), jax.random.key(0))
+    pixels = draw.images(case.name, int(golden["seed"]), case.shape).transpose(0, 2, 3, 1)
+    labels = draw.labels(case.batch)
 
-    shapes = torch_shapes(expected)
-    lines = [f"{name} {','.join(map(str, shapes[name]))}" for name in sorted(shapes)]
-    assert lines == golden["names"].tobytes().decode().split("\n")
+    def initial(dtype: Any) -> Any:
+        model = _build(case, dtype)
+        images = jnp.asarray(pixels, dtype)
+        key = jax.random.key(0)
+        expected = jax.eval_shape(lambda key: model.init(key, images, train=False), key)
+        return model, images, expected
 
-    state = draw.state(shapes)
-    labels = jnp.asarray(draw.labels(case.batch))
-    variables = from_state_dict(state, expected)
-    logits, statistics, gradient = _run(_step, model, variables, images, labels)
+    with _wide() if case.float64 else nullcontext():
+        tolerance = TOLERANCE64 if case.float64 else TOLERANCE
+        model, images, expected = initial(jnp.float32)
+        shapes = torch_shapes(expected)
+        lines = [f"{name} {','.join(map(str, shapes[name]))}" for name in sorted(shapes)]
+        assert lines == golden["names"].tobytes().decode().split("\n")
 
-    _check("training logits", logits, golden["train_logits"])
-    after = to_state_dict({"batch_stats": statistics})
-    change = {name: after[name].astype(np.float64) - state[name] for name in after}
-    assert len(after) == len(golden["statistics"])
-    for name, (*projected, norm) in zip(sorted(after), golden["statistics"], strict=True):
-        _check(name, draw.projections(name, change[name], 2), np.array(projected), norm)
-    nchw = np.asarray(gradient).transpose(0, 3, 1, 2)
-    _check("input gradient", draw.projections("gradient", nchw, 32), golden["gradient"])
+        training = draw.state(shapes, "training")
+        variables = from_state_dict(training, expected)
+        logits, statistics, gradient = _run(_step, model, variables, images, jnp.asarray(labels))
+        _check("training logits", logits, golden["train_logits"], tolerance)
+        after = to_state_dict({"batch_stats": statistics})
+        assert len(after) == len(golden["statistics"])
+        for name, projected in zip(sorted(after), golden["statistics"], strict=True):
+            change = after[name].astype(np.float64) - training[name]
+            norm = np.linalg.norm(change)
+            _check(name, draw.projections(name, change), projected, tolerance, norm)
+        nchw = np.asarray(gradient).transpose(0, 3, 1, 2)
+        projected = draw.projections("gradient", nchw, 32)
+        _check("input gradient", projected, golden["gradient"], tolerance)
+        if case.float64:
+            evaluation = from_state_dict(draw.state(shapes, "evaluation"), expected)
+            logits = _run(_evaluate, model, evaluation, images)
+            _check("evaluation logits", logits, golden["logits"], tolerance)
 
-    fitted = draw.evaluation_statistics(state, change, float(golden["momentum"]))
-    variables = from_state_dict(state | fitted, expected)
-    _check("evaluation logits", _run(_evaluate, model, variables, images), golden["logits"])
+    model, images, expected = initial(jnp.float32)
+    evaluation = from_state_dict(draw.state(shapes, "evaluation"), expected)
+    logits = _run(_evaluate, model, evaluation, images)
+    limit = max(TOLERANCE, 10 * float(golden["rounding"]))
+    _check("evaluation logits in float32", logits, golden["logits"], limit)
