@@ -31,7 +31,7 @@ QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes
 @contextmanager
 def _wide() -> Iterator[None]:
     """Compute in float64, also where the networks widen a smaller type to `jnp.float32`."""
-    with jax.enable_x64(True), cnnjax.ops.stock(), pytest.MonkeyPatch.context() as patch:
+    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
         patch.setattr(jnp, "float32", jnp.float64)
         yield
 
@@ -83,42 +83,36 @@ def _check(what: str, value: Any, golden: np.ndarray, tolerance: float, norm: An
 def test_network_equals_its_reference(case: Case) -> None:
     golden = np.load(GOLDEN / f"{case.name}.npz")
     pixels = draw.images(case.name, int(golden["seed"]), case.shape).transpose(0, 2, 3, 1)
-    labels = draw.labels(case.batch)
+    model, key, images = _build(case, jnp.float32), jax.random.key(0), jnp.asarray(pixels)
+    expected = jax.eval_shape(lambda key: model.init(key, images, train=False), key)
+    shapes = torch_shapes(expected)
+    lines = [f"{name} {','.join(map(str, shapes[name]))}" for name in sorted(shapes)]
+    assert lines == golden["names"].tobytes().decode().split("\n")
+    training, evaluation = draw.state(shapes, "training"), draw.state(shapes, "evaluation")
 
-    def initial(dtype: Any) -> Any:
-        model = _build(case, dtype)
-        images = jnp.asarray(pixels, dtype)
-        key = jax.random.key(0)
-        expected = jax.eval_shape(lambda key: model.init(key, images, train=False), key)
-        return model, images, expected
+    logits = _run(_evaluate, model, from_state_dict(evaluation, expected), images)
+    limit = max(TOLERANCE, 10 * float(golden["rounding"]))
+    _check("evaluation logits", logits, golden["logits"], limit)
 
     with _wide() if case.float64 else nullcontext():
-        tolerance = TOLERANCE64 if case.float64 else TOLERANCE
-        model, images, expected = initial(jnp.float32)
-        shapes = torch_shapes(expected)
-        lines = [f"{name} {','.join(map(str, shapes[name]))}" for name in sorted(shapes)]
-        assert lines == golden["names"].tobytes().decode().split("\n")
-
-        training = draw.state(shapes, "training")
-        variables = from_state_dict(training, expected)
-        logits, statistics, gradient = _run(_step, model, variables, images, jnp.asarray(labels))
-        _check("training logits", logits, golden["train_logits"], tolerance)
-        after = to_state_dict({"batch_stats": statistics})
-        assert len(after) == len(golden["statistics"])
-        for name, projected in zip(sorted(after), golden["statistics"], strict=True):
-            change = after[name].astype(np.float64) - training[name]
-            norm = np.linalg.norm(change)
-            _check(name, draw.projections(name, change), projected, tolerance, norm)
-        nchw = np.asarray(gradient).transpose(0, 3, 1, 2)
-        projected = draw.projections("gradient", nchw, 32)
-        _check("input gradient", projected, golden["gradient"], tolerance)
+        dtype, tolerance = (jnp.float64, TOLERANCE64) if case.float64 else (jnp.float32, TOLERANCE)
+        model, images = _build(case, dtype), jnp.asarray(pixels, dtype)
+        labels = jnp.asarray(draw.labels(case.batch))
+        # What is drawn are float32 numbers: nothing is lost on the way.
+        variables = jax.tree.map(dtype, from_state_dict(training, expected))
+        logits, statistics, gradient = _run(_step, model, variables, images, labels)
         if case.float64:
-            evaluation = from_state_dict(draw.state(shapes, "evaluation"), expected)
-            logits = _run(_evaluate, model, evaluation, images)
-            _check("evaluation logits", logits, golden["logits"], tolerance)
+            variables = jax.tree.map(dtype, from_state_dict(evaluation, expected))
+            exact = _run(_evaluate, model, variables, images)
+            _check("evaluation logits in float64", exact, golden["logits"], tolerance)
 
-    model, images, expected = initial(jnp.float32)
-    evaluation = from_state_dict(draw.state(shapes, "evaluation"), expected)
-    logits = _run(_evaluate, model, evaluation, images)
-    limit = max(TOLERANCE, 10 * float(golden["rounding"]))
-    _check("evaluation logits in float32", logits, golden["logits"], limit)
+    _check("training logits", logits, golden["train_logits"], tolerance)
+    after = to_state_dict({"batch_stats": statistics})
+    assert len(after) == len(golden["statistics"])
+    for name, projected in zip(sorted(after), golden["statistics"], strict=True):
+        change = after[name].astype(np.float64) - training[name]
+        norm = np.linalg.norm(change)
+        _check(name, draw.projections(name, change), projected, tolerance, norm)
+    nchw = np.asarray(gradient).transpose(0, 3, 1, 2)
+    projected = draw.projections("gradient", nchw, 32)
+    _check("input gradient", projected, golden["gradient"], tolerance)
