@@ -61,9 +61,19 @@ def elu(x: Array) -> Array:
     return jax.nn.elu(x)
 
 
+@jax.custom_jvp
 def silu(x: Array) -> Array:
     """`x * sigmoid(x)`, also called swish (Ramachandran et al. 2017)."""
     return jax.nn.silu(x)
+
+
+@silu.defjvp
+def _silu_jvp(primals, tangents):  # type: ignore[no-untyped-def]
+    (x,), (dx,) = primals, tangents
+    # The sigmoid in other words: XLA would keep the forward pass's one, an array as large as x,
+    # until the backward pass (EfficientNet-B0's training step on a CPU: 1.1 times the time).
+    s = 0.5 + 0.5 * jnp.tanh(0.5 * x)
+    return silu(x), dx * (s + x * s * (1 - s))
 
 
 def gelu(x: Array) -> Array:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from cnnjax.ops.batch_norm import batch_norm
 from cnnjax.typing import Array, DType
 
 __all__ = ["BatchNorm", "GroupNorm", "LayerNorm"]
@@ -38,28 +39,24 @@ class BatchNorm(nn.Module):
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
-        dtype = self.dtype or x.dtype
+        scale = self._parameter("scale", self.use_scale, self.scale_init, jnp.ones, channels)
+        bias = self._parameter("bias", self.use_bias, self.bias_init, jnp.zeros, channels)
         if train:
-            values = x.astype(jnp.float32)
-            axes = tuple(range(x.ndim - 1))
-            mean = values.mean(axes)
-            # Two passes: E[x^2] - E[x]^2 loses every digit where the mean is large.
-            var = jnp.square(values - mean.reshape((1,) * len(axes) + channels)).mean(axes)
+            y, mean, var = batch_norm(x, scale, bias, epsilon=self.epsilon)
             if not self.is_initializing():
                 count = x.size // x.shape[-1]
                 unbiased = var * (count / max(count - 1, 1))
                 running_mean.value += (1 - self.momentum) * (mean - running_mean.value)
                 running_var.value += (1 - self.momentum) * (unbiased - running_var.value)
         else:
-            mean, var = running_mean.value, running_var.value
-        factor = jax.lax.rsqrt(var + self.epsilon)
-        if self.use_scale:
-            factor = factor * self.param("scale", self.scale_init, channels, jnp.float32)
-        shift = -mean * factor
-        if self.use_bias:
-            shift = shift + self.param("bias", self.bias_init, channels, jnp.float32)
-        shape = (1,) * (x.ndim - 1) + channels
-        return (x * factor.reshape(shape) + shift.reshape(shape)).astype(dtype)
+            factor = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
+            shift = bias - running_mean.value * factor
+            shape = (1,) * (x.ndim - 1) + channels
+            y = x * factor.reshape(shape) + shift.reshape(shape)
+        return y.astype(self.dtype or x.dtype)
+
+    def _parameter(self, name, used, init, default, shape):  # type: ignore[no-untyped-def]
+        return self.param(name, init, shape, jnp.float32) if used else default(shape, jnp.float32)
 
 
 class LayerNorm(nn.Module):

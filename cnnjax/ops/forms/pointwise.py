@@ -25,6 +25,8 @@ def forward(x: Array, w: Array, geometry: Geometry) -> Array:
 
 def input_gradient(g: Array, w: Array, geometry: Geometry, x_shape: tuple[int, ...]) -> Array:
     """Return the transpose of `forward` in the images: zeros between the strides."""
+    # The kernel's gradient needs `g` whole as well: without this XLA would compute it twice.
+    g = lax.optimization_barrier(g)
     x = _product(g, w[0, 0], ((3,), (1,)))
     if x.shape == x_shape:
         return x
