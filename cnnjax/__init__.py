@@ -2,7 +2,15 @@
 
 from cnnjax import ops
 from cnnjax.models import build, list_models
-from cnnjax.weights import load_weights, save_weights
+from cnnjax.weights import load_model, load_weights, save_weights
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "build", "list_models", "load_weights", "ops", "save_weights"]
+__all__ = [
+    "__version__",
+    "build",
+    "list_models",
+    "load_model",
+    "load_weights",
+    "ops",
+    "save_weights",
+]

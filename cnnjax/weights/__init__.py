@@ -2,7 +2,19 @@
 
 from cnnjax.weights.check import check_weights
 from cnnjax.weights.load import load_model, load_weights
+from cnnjax.weights.packages import PACKAGE, PACKAGES
+from cnnjax.weights.preprocessing import Preprocessing, preprocessing_of
 from cnnjax.weights.read import read_state_dict
 from cnnjax.weights.write import save_weights
 
-__all__ = ["check_weights", "load_model", "load_weights", "read_state_dict", "save_weights"]
+__all__ = [
+    "PACKAGE",
+    "PACKAGES",
+    "Preprocessing",
+    "check_weights",
+    "load_model",
+    "load_weights",
+    "preprocessing_of",
+    "read_state_dict",
+    "save_weights",
+]

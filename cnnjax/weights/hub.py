@@ -1,6 +1,7 @@
 """Download weights from the Hugging Face hub."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cnnjax.errors import Failed, missing_extra
@@ -19,11 +20,12 @@ def is_hub_id(source: str) -> bool:
     return re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source) is not None
 
 
-def download(repository: str) -> Path:
-    """Return the weights file of a hub repository, from the hub's cache where it is there already.
+def download(repository: str, names: Sequence[str] = _FILES) -> Path:
+    """Return a file of a hub repository, from the hub's cache where it is there already.
 
-    Raises `Failed` where huggingface_hub is not installed (extra `hub`), the hub does not answer
-    and the cache has nothing, or the repository does not exist or has no weights file.
+    It is the first of `names` that the repository has; by default its weights. Raises `Failed`
+    where huggingface_hub is not installed (extra `hub`), the hub does not answer and the cache has
+    nothing, or the repository does not exist or has none of the files.
     """
     try:
         from huggingface_hub import hf_hub_download
@@ -34,7 +36,7 @@ def download(repository: str) -> Path:
         )
     except ImportError:
         raise missing_extra("huggingface_hub", "hub") from None
-    for name in _FILES:
+    for name in names:
         try:
             return Path(hf_hub_download(repository, name))
         except LocalEntryNotFoundError as error:
@@ -50,4 +52,4 @@ def download(repository: str) -> Path:
             ) from error
         except Exception as error:  # whatever the transport raises
             raise Failed(f"{repository}: the download failed ({error})") from error
-    raise Failed(f"{repository}: has none of {', '.join(_FILES)}")
+    raise Failed(f"{repository}: has none of {', '.join(names)}")

@@ -1,5 +1,6 @@
 """Load published weights into one of our networks, checked name by name and shape by shape."""
 
+import dataclasses
 import logging
 import re
 from collections.abc import Mapping
@@ -14,7 +15,13 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from cnnjax.errors import BadArgument
 from cnnjax.models import MODELS, build
 from cnnjax.typing import Key
+from cnnjax.weights.efficientnet_names import (
+    TENSORFLOW_BORN,
+    is_numbered_through,
+    to_timm_names,
+)
 from cnnjax.weights.hub import download, is_hub_id
+from cnnjax.weights.packages import PACKAGE, package_file
 from cnnjax.weights.read import SUFFIXES, read_state_dict
 from cnnjax.weights.torch_names import from_state_dict, to_state_dict, torch_names, torch_shapes
 
@@ -39,9 +46,13 @@ def load_weights(
     """Return the weights in `source` as the variables of the network `name`.
 
     `source` is a `.safetensors`, `.pth` or `.pt` file with the reference's (torchvision's or
-    timm's) names, a hub id such as "timm/resnet50.a1_in1k" (extra `hub`), or a state dict of
+    timm's) names, a hub id such as "timm/resnet50.a1_in1k" (extra `hub`), "package" for a network
+    in `PACKAGES` whose weights a Python package carries (extra `pretrained`), or a state dict of
     arrays. The result has the structure, shapes and dtypes of
     `build(name, num_classes=num_classes, **overrides).init(...)`.
+
+    Weights of the lite networks that were trained in TensorFlow belong to `padding="SAME"` and
+    `epsilon=1e-3`: `load_model` builds the network so, and this function says it as a warning.
 
     `num_classes` None takes the file's number of classes. Another number than the file's keeps the
     file's backbone and initialises the head from `key` (`jax.random.key(0)` where None), which is
@@ -53,9 +64,17 @@ def load_weights(
     Raises `BadArgument` listing every missing, unexpected and misshapen name, or for a source that
     is no file of weights; `Failed` for a damaged file or failed download.
     """
-    return load_model(
+    model, variables = load_model(
         name, source, num_classes=num_classes, channels=channels, key=key, **overrides
-    )[1]
+    )
+    given = build(name, **overrides)
+    changed = [f for f in TENSORFLOW_BORN if getattr(model, f, None) != getattr(given, f, None)]
+    if changed:
+        fields = ", ".join(f"{field}={getattr(model, field)!r}" for field in changed)
+        _log.warning(
+            "%s: these weights belong to the network with %s, which load_model builds", name, fields
+        )
+    return variables
 
 
 def load_model(
@@ -67,13 +86,22 @@ def load_model(
     key: Key | None = None,
     **overrides: Any,
 ) -> tuple[Any, dict[str, Any]]:
-    """Return the network, built for the file's number of classes, and what `load_weights` does."""
+    """Return the network, built as the weights need it, and what `load_weights` does.
+
+    It has the file's number of classes, and for TensorFlow's weights of a lite network the padding
+    and epsilon that these were trained with, unless `overrides` say otherwise.
+    """
     label = "the state dict" if isinstance(source, Mapping) else str(source)
-    model = build(
-        name, **overrides, **({} if num_classes is None else {"num_classes": num_classes})
-    )
-    state = {n: a for n, a in _read(source).items() if not n.endswith("num_batches_tracked")}
+    if num_classes is not None:
+        overrides["num_classes"] = num_classes
+    model = build(name, **overrides)
+    state = {n: a for n, a in _read(name, source).items() if not n.endswith("num_batches_tracked")}
     channels = MODELS[name].channels if channels is None else channels
+    if is_numbered_through(state):
+        if set(TENSORFLOW_BORN) <= {f.name for f in dataclasses.fields(model)}:
+            overrides = {**TENSORFLOW_BORN, **overrides}
+            model = build(name, **overrides)
+        state = to_timm_names(state, torch_shapes(_expect(model, channels)))
     expected, head = _expect(model, channels), _head(model, channels)
     shapes = torch_shapes(expected)
 
@@ -81,7 +109,7 @@ def load_model(
     if num_classes is None and set(held) == head:
         counts = {shape[0] for n, shape in held.items() if shape and shape != shapes[n]}
         if len(counts) == 1:  # a file for another number of classes
-            model = build(name, **overrides, num_classes=counts.pop())
+            model = build(name, **{**overrides, "num_classes": counts.pop()})
             expected = _expect(model, channels)
             shapes = torch_shapes(expected)
     if num_classes is not None and all(held.get(n) != shapes[n] for n in head):
@@ -102,17 +130,19 @@ def load_model(
     return model, from_state_dict(state, expected)
 
 
-def _read(source: str | Path | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _read(name: str, source: str | Path | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     if isinstance(source, Mapping):
         return dict(source)
+    if source == PACKAGE:
+        return read_state_dict(package_file(name))
     path = Path(source)
     if path.suffix in SUFFIXES or path.exists():
         return read_state_dict(path)
     if is_hub_id(str(source)):
         return read_state_dict(download(str(source)))
     raise BadArgument(
-        f"source is {str(source)!r}; it must be a file ending in {', '.join(SUFFIXES)}, or a hub "
-        "id like timm/resnet50.a1_in1k"
+        f"source is {str(source)!r}; it must be a file ending in {', '.join(SUFFIXES)}, a hub "
+        f"id like timm/resnet50.a1_in1k, or {PACKAGE!r}"
     )
 
 
