@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "train": "train one network",
     "bench": "how fast networks are here, against the stock operations and PyTorch",
     "compare": "train several networks on equal terms and report",
+    "predict": "what is on photographs, by a network with published weights",
     "weights": "check published weights in the network that they are for",
 }
 

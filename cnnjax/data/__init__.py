@@ -1,18 +1,23 @@
-"""Datasets in memory, and augmentation as pure functions on batches."""
+"""Datasets in memory, photographs from files, and augmentation as pure functions on batches."""
 
+from cnnjax.data.class_names import class_names
 from cnnjax.data.dataset import Dataset, split_off, statistics
 from cnnjax.data.describe import catalogue, describe
 from cnnjax.data.load import load
+from cnnjax.data.photographs import prepare_photograph, read_photograph
 from cnnjax.data.prepare import list_datasets, list_prepared, prepare
 
 __all__ = [
     "Dataset",
     "catalogue",
+    "class_names",
     "describe",
     "list_datasets",
     "list_prepared",
     "load",
     "prepare",
+    "prepare_photograph",
+    "read_photograph",
     "split_off",
     "statistics",
 ]
