@@ -1,9 +1,11 @@
 """Activations: elementwise functions, each with the piecewise form its paper gives."""
 
+import math
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from cnnjax.errors import unknown
 from cnnjax.typing import Activation, Array
@@ -76,9 +78,19 @@ def _silu_jvp(primals, tangents):  # type: ignore[no-untyped-def]
     return silu(x), dx * (s + x * s * (1 - s))
 
 
+@jax.custom_jvp
 def gelu(x: Array) -> Array:
     """`x * Phi(x)` with the exact normal distribution function (Hendrycks and Gimpel 2016)."""
-    return jax.nn.gelu(x, approximate=False)
+    return 0.5 * x * (1 + lax.erf(x * math.sqrt(0.5)))
+
+
+@gelu.defjvp
+def _gelu_jvp(primals, tangents):  # type: ignore[no-untyped-def]
+    (x,), (dx,) = primals, tangents
+    # The same function in other words, for the reason that `silu` has: forward and backward of
+    # [8, 56, 56, 384] on a CPU 10.7 ms; one `erf` for both 14.8; `jax.nn.gelu` 31.6 (jax 0.12).
+    phi = 0.5 * (1 - lax.erf(x * -math.sqrt(0.5)))
+    return gelu(x), dx * (phi + x * jnp.exp(-0.5 * x * x) * math.sqrt(0.5 / math.pi))
 
 
 def gelu_tanh(x: Array) -> Array:
