@@ -7,6 +7,7 @@ read without knowing the tree, and importing it costs nothing.
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import tempfile
@@ -37,8 +38,12 @@ def identity(
     key: Key,
     train_set: Dataset,
     validation: Dataset | None,
+    start: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return what makes a run this run, as JSON: equal for equal runs in any process."""
+    """Return what makes a run this run, as JSON: equal for equal runs in any process.
+
+    `start` is what it starts from besides the key: arrays by name, `{}` for none.
+    """
     return {
         "model": describe(model),
         "recipe": recipe.to_dict(),
@@ -46,6 +51,7 @@ def identity(
         "key": [str(jax.random.key_impl(key)), jax.random.key_data(key).tolist()],
         "train_set": train_set.fingerprint(),
         "validation": None if validation is None else validation.fingerprint(),
+        "start": _fingerprint(start) if start else None,
     }
 
 
@@ -63,6 +69,15 @@ def describe(value: Any) -> Any:
     if hasattr(value, "func"):  # functools.partial
         return describe([value.func, value.args, value.keywords])
     return getattr(value, "__qualname__", None) or str(value)
+
+
+def _fingerprint(tree: Any) -> str:
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        array = np.asarray(leaf)
+        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def prepare(directory: Path) -> None:

@@ -11,18 +11,25 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from cnnjax.data.dataset import Dataset, statistics
+from cnnjax.data.dataset import Dataset
 from cnnjax.errors import BadArgument, Failed
+from cnnjax.train.arguments import check, check_variables, normalisation_of
 from cnnjax.train.checkpoint import identity, prepare, restore, save_checkpoint
 from cnnjax.train.evaluate import totals
-from cnnjax.train.programs import compiled, create_program, order_program, step_program
+from cnnjax.train.programs import (
+    compiled,
+    create_program,
+    order_program,
+    start_program,
+    step_program,
+)
 from cnnjax.train.progress import Progress, Report
 from cnnjax.train.recipe import Hyper, Recipe
 from cnnjax.train.sharding import devices_in, replicated
 from cnnjax.train.state import TrainState
 from cnnjax.typing import Key, Variables
 
-__all__ = ["NonFiniteLoss", "Run", "Session", "check", "fit"]
+__all__ = ["NonFiniteLoss", "Run", "Session", "fit"]
 
 # Losses are fetched this often and not after every step, for the host to stay ahead of the device.
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -57,8 +64,8 @@ class Run:
             batches while training), `seconds`, `images_per_second`, and with a validation set
             `validation_loss` and `validation_accuracy`.
         test: `loss` and `accuracy` on the test set after the last step; `{}` without one.
-        mean: `[C]` float32, of the training images / 255.
-        std: `[C]` float32, likewise.
+        mean: `[C]` float32, what normalisation subtracted from images / 255.
+        std: `[C]` float32, what it divided by.
         compile_seconds: tracing, lowering and compiling; almost 0 when an earlier run did it.
         train_seconds: the training steps of all epochs, without evaluation and checkpoints.
         failure: why the run ended early, in a `sweep`; None if it did not.
@@ -84,6 +91,8 @@ def fit(
     key: Key,
     *,
     validation: Dataset | None = None,
+    variables: Variables | None = None,
+    normalisation: tuple[np.ndarray, np.ndarray] | None = None,
     progress: Progress | None = None,
     checkpoint_dir: str | Path | None = None,
     mesh: Mesh | None = None,
@@ -101,22 +110,40 @@ def fit(
         hyper: the scalars.
         key: the run's only source of randomness, from `jax.random.key`.
         validation: evaluated after every epoch.
+        variables: weights to start from, such as `load_weights` returns; None draws them from the
+            key. They are copied.
+        normalisation: `(mean [C], std [C])` of images / 255, such as those weights were trained
+            with; None takes the training set's.
         progress: called while the run goes; see `show_progress`.
         checkpoint_dir: where the run is saved after every epoch, and resumed from.
         mesh: of `data_parallel_mesh`, to share each batch out over its devices.
 
     Raises:
-        BadArgument: if the sets do not fit each other or the model, or the checkpoint is another
-            run's.
+        BadArgument: if the sets do not fit each other or the model, variables are not the model's,
+            or the checkpoint is another run's.
         NonFiniteLoss: at the first loss that is infinite or NaN.
         Failed: if a checkpoint cannot be read or written.
     """
     check(model, recipe, [hyper], train_set, test_set, validation)
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
-    run = identity(model, recipe, hyper, key, train_set, validation) if directory else {}
+    start = {
+        name: value
+        for name, value in (("variables", variables), ("normalisation", normalisation))
+        if value is not None
+    }
+    run = identity(model, recipe, hyper, key, train_set, validation, start) if directory else {}
     if directory is not None:
         prepare(directory)
-    session = Session(model, train_set, recipe, hyper, key, mesh=mesh)
+    session = Session(
+        model,
+        train_set,
+        recipe,
+        hyper,
+        key,
+        variables=variables,
+        normalisation=normalisation,
+        mesh=mesh,
+    )
     state = session.state
     history: list[dict[str, Any]] = []
     if directory is not None:
@@ -152,34 +179,6 @@ def fit(
     )
 
 
-def check(
-    model: Any,
-    recipe: Recipe,
-    hypers: list[Hyper],
-    train_set: Dataset,
-    test_set: Dataset | None,
-    validation: Dataset | None,
-) -> None:
-    """Raise `BadArgument` unless model, settings and datasets fit each other."""
-    for name, other in (("test_set", test_set), ("validation", validation)):
-        if other is None:
-            continue
-        if other.images.shape[1:] != train_set.images.shape[1:]:
-            raise BadArgument(
-                f"{name}: images are {list(other.images.shape[1:])}, "
-                f"the training set's {list(train_set.images.shape[1:])}"
-            )
-        if other.class_names != train_set.class_names:
-            raise BadArgument(f"{name}: its classes are not the training set's")
-    classes, outputs = len(train_set.class_names), getattr(model, "num_classes", None)
-    if outputs is not None and outputs < classes:
-        raise BadArgument(
-            f"model: num_classes is {outputs}, {train_set.name!r} has {classes} classes"
-        )
-    if recipe.loss != "softmax" and any(float(hyper.label_smoothing) for hyper in hypers):
-        raise BadArgument(f"label_smoothing: must be 0 with loss={recipe.loss!r}")
-
-
 class Session:
     """The compiled programs and device arrays of one run, or with `many` of several at once."""
 
@@ -191,6 +190,8 @@ class Session:
         hyper: Hyper,
         key: Key,
         *,
+        variables: Variables | None = None,
+        normalisation: tuple[np.ndarray, np.ndarray] | None = None,
         many: bool = False,
         mesh: Mesh | None = None,
     ) -> None:
@@ -204,7 +205,7 @@ class Session:
         self.model, self.recipe, self.many, self.mesh = model, recipe, many, mesh
         self.steps_per_epoch = len(train_set) // self.batch_size
         self.steps = recipe.epochs * self.steps_per_epoch
-        self.mean, self.std = statistics(train_set)
+        self.mean, self.std = normalisation_of(train_set, normalisation)
         # Copies, because they go into the state, which the step donates.
         scalars = jax.tree.map(lambda x: jnp.array(x, jnp.float32, copy=True), hyper)
         mean, std = jnp.array(self.mean, copy=True), jnp.array(self.std, copy=True)
@@ -212,15 +213,13 @@ class Session:
         self.key, self.images, self.labels, self.indices = jax.device_put(
             (key, train_set.images, train_set.labels, np.arange(len(train_set))), whole
         )
-        create, seconds = compiled(
-            create_program(model, recipe, train_set.images.shape[1:], many),
-            scalars,
-            mean,
-            std,
-            key,
-            quick=jax.default_backend() == "cpu",
-        )
-        self.state: TrainState = jax.device_put(create(scalars, mean, std, key), whole)
+        program = create_program(model, recipe, train_set.images.shape[1:], many)
+        arguments: tuple[Any, ...] = (scalars, mean, std, key)
+        if variables is not None:
+            check_variables(variables, jax.eval_shape(program, *arguments))
+            program, arguments = start_program(recipe), (variables, scalars, mean, std)
+        create, seconds = compiled(program, *arguments, quick=jax.default_backend() == "cpu")
+        self.state: TrainState = jax.device_put(create(*arguments), whole)
         self._order, order_seconds = compiled(
             order_program(many, mesh), self.key, np.int32(0), self.indices
         )

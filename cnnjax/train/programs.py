@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from cnnjax.ops.switch import is_stock
 from cnnjax.train.recipe import Recipe
 from cnnjax.train.sharding import batch_sharding, replicated
-from cnnjax.train.state import TrainState, create_state, named_key
+from cnnjax.train.state import TrainState, create_state, named_key, start_state
 from cnnjax.train.step import forward, make_train_step, metrics_of
 from cnnjax.typing import Array, Key
 
@@ -27,6 +27,7 @@ __all__ = [
     "forward_program",
     "metrics_program",
     "order_program",
+    "start_program",
     "step_program",
 ]
 
@@ -68,6 +69,18 @@ def create_program(model: Any, recipe: Recipe, image: tuple[int, int, int], many
         return create_state(model, recipe, jnp.zeros((1, *image)), hyper, mean, std, key)
 
     return jax.jit(jax.vmap(create, in_axes=(0, None, None, 0)) if many else create)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def start_program(recipe: Recipe) -> Any:
+    """Return `(variables, hyper, mean, std) -> TrainState` with copies of what it is given."""
+
+    def start(variables: Any, hyper: Any, mean: Array, std: Array) -> TrainState:
+        # Copies: the step donates its state, and jit hands an input through as it is.
+        copies = jax.tree.map(jnp.copy, (variables, hyper, mean, std))
+        return start_state(copies[0], recipe, *copies[1:])
+
+    return jax.jit(start)
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)

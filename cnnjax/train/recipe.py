@@ -36,6 +36,9 @@ class Recipe:
         cutout: side in pixels of a square put to the mean colour, from 0.
         ema_decay: evaluate an exponential moving average of the weights with this decay per
             step, in [0, 1); 0 evaluates the weights themselves.
+        head: names of the model's submodules that learn at the full rate, such as
+            `("classifier",)`; all others learn at `Hyper.backbone_rate` times it. `()`: all at
+            the full rate.
 
     Raises:
         BadArgument: for a value outside these ranges.
@@ -53,6 +56,7 @@ class Recipe:
     flip: bool = False
     cutout: int = 0
     ema_decay: float = 0.0
+    head: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("crop_padding", 0), ("cutout", 0)):
@@ -78,9 +82,14 @@ class Recipe:
         if clip is not None and not (_is_number(clip) and 0 < clip < math.inf):
             raise BadArgument(f"clip_norm: received {clip!r}, allowed: None, numbers above 0")
 
+        if isinstance(self.head, list):  # as JSON has it
+            object.__setattr__(self, "head", tuple(self.head))
+        if not (isinstance(self.head, tuple) and all(isinstance(n, str) for n in self.head)):
+            raise BadArgument(f"head: received {self.head!r}, allowed: a tuple of names")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary that json can write."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "head": list(self.head)}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Recipe":
@@ -97,6 +106,8 @@ class Hyper:
         momentum: in [0, 1); beta 1 of the Adam family and of Lion.
         weight_decay: at least 0.
         label_smoothing: in [0, 1); 0 with the hinge losses.
+        backbone_rate: what the learning rate is multiplied by outside of `Recipe.head`, at least
+            0; 1 where the recipe names no head.
 
     Raises:
         BadArgument: for a number outside these ranges.
@@ -106,6 +117,7 @@ class Hyper:
     momentum: Array | float = 0.9
     weight_decay: Array | float = 5e-4
     label_smoothing: Array | float = 0.0
+    backbone_rate: Array | float = 1.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

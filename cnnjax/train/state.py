@@ -11,7 +11,7 @@ from cnnjax.train.optimisers import optimiser
 from cnnjax.train.recipe import Hyper, Recipe
 from cnnjax.typing import Array, Key, Variables
 
-__all__ = ["TrainState", "create_state", "named_key", "optimiser_of", "variables_of"]
+__all__ = ["TrainState", "create_state", "named_key", "optimiser_of", "start_state", "variables_of"]
 
 
 @jax.tree_util.register_dataclass
@@ -62,7 +62,7 @@ def named_key(key: Key, name: str) -> Key:
 def create_state(
     model: Any, recipe: Recipe, images: Array, hyper: Hyper, mean: Array, std: Array, key: Key
 ) -> TrainState:
-    """Return the state before the first step.
+    """Return the state before the first step, with weights drawn from the key.
 
     Args:
         model: a Linen module.
@@ -75,6 +75,13 @@ def create_state(
     """
     blank = jnp.zeros(images.shape, jnp.float32)
     variables = model.init(named_key(key, "init"), blank, train=False)
+    return start_state(variables, recipe, hyper, mean, std)
+
+
+def start_state(
+    variables: Variables, recipe: Recipe, hyper: Hyper, mean: Array, std: Array
+) -> TrainState:
+    """Return the state before the first step, with these weights; arguments as `create_state`."""
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
     transform = optimiser_of(recipe, hyper)
     return TrainState(

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnjax.data.augment import cutout, normalise, random_crop, random_flip
+from cnnjax.errors import unknown
 from cnnjax.train.losses import LOSSES
 from cnnjax.train.optimisers import learning_rate_factor
 from cnnjax.train.recipe import Recipe
@@ -87,7 +88,7 @@ def make_train_step(model: Any, recipe: Recipe, steps: int) -> TrainStep:
             recipe.schedule, state.step, steps=steps, warmup=recipe.warmup
         )
         rate = hyper.learning_rate * factor
-        params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
+        params = _moved(state.params, updates, rate, hyper.backbone_rate, recipe.head)
         new = TrainState(
             step=state.step + 1,
             params=params,
@@ -101,6 +102,25 @@ def make_train_step(model: Any, recipe: Recipe, steps: int) -> TrainStep:
         return new, {"loss": loss, "accuracy": jnp.mean(logits.argmax(axis=-1) == labels)}
 
     return step
+
+
+def _moved(
+    params: Any, updates: Any, rate: Array, backbone_rate: Array | float, head: tuple[str, ...]
+) -> Any:
+    """Return `params - rate * updates`, at a rate of its own outside of the head."""
+    if not head:
+        return jax.tree.map(lambda p, u: p - rate * u, params, updates)
+    for name in head:
+        if name not in params:
+            raise unknown("head", name, params)
+    return {
+        name: jax.tree.map(
+            lambda p, u, r=rate if name in head else rate * backbone_rate: p - r * u,
+            params[name],
+            updates[name],
+        )
+        for name in params
+    }
 
 
 def _averaged(state: TrainState, variables: Variables, decay: float) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 
 from cnnjax.data.dataset import Dataset
 from cnnjax.errors import BadArgument
-from cnnjax.train.fit import NonFiniteLoss, Run, Session, check
+from cnnjax.train.arguments import check
+from cnnjax.train.fit import NonFiniteLoss, Run, Session
 from cnnjax.train.progress import Progress
 from cnnjax.train.recipe import Hyper, Recipe
 from cnnjax.typing import Array, Key

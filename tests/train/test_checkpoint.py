@@ -78,6 +78,7 @@ def test_a_killed_process_goes_on_to_the_same_bits(tmp_path):
         ({"train_set": toy_set(64, "train", seed=1)}, "train_set"),
         ({"model": Toy(num_classes=4)}, "model.*num_classes"),
         ({"validation": None}, "validation"),
+        ({"normalisation": (np.zeros(1), np.ones(1))}, "start"),
     ],
 )
 def test_another_runs_checkpoint_is_refused_and_kept(tmp_path_factory, change, name):

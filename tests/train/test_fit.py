@@ -168,3 +168,58 @@ def test_what_does_not_fit_together_is_refused(changes, message):
     arguments = {"model": Toy(), "train_set": TRAIN, "test_set": TEST, "recipe": RECIPE}
     with pytest.raises(BadArgument, match=message):
         fit(**(arguments | changes), hyper=HYPER, key=KEY)
+
+
+def test_a_run_starts_from_given_weights_and_keeps_them(run):
+    """Without learning, what comes out is what went in: weights, normalisation and all."""
+    start = jax.tree.map(jnp.array, fit(Toy(), TRAIN, None, RECIPE, HYPER, KEY).variables)
+    before = jax.tree.map(np.asarray, start)
+    recipe = Recipe(epochs=1, batch_size=32)
+    normalisation = (np.full(1, 0.25), np.full(1, 0.5))
+    still = fit(
+        Toy(), TRAIN, None, recipe, Hyper(learning_rate=0.0), KEY, variables=start,
+        normalisation=normalisation,
+    )  # fmt: skip
+    assert same(start, before)
+    assert same(still.variables["params"], before["params"])
+    assert (still.mean, still.std) == normalisation
+    moved = fit(Toy(), TRAIN, None, recipe, HYPER, KEY, variables=start)
+    again = fit(Toy(), TRAIN, None, recipe, HYPER, KEY, variables=start)
+    assert same(moved.variables, again.variables)
+    assert not same(moved.variables["params"], before["params"])
+
+
+def test_the_head_learns_at_a_rate_of_its_own():
+    """The first update is the rate times what it was: for the head the full one, else a tenth."""
+    one_step = Recipe(epochs=1, batch_size=100, optimiser="adamw", schedule="constant", warmup=0)
+    whole = fit(Toy(), TRAIN, None, one_step, Hyper(learning_rate=0.1), KEY).state.params
+    with_head = dataclasses.replace(one_step, head=("Dense_0",))
+    runs = {
+        rate: fit(Toy(), TRAIN, None, with_head, Hyper(0.1, backbone_rate=rate), KEY).state.params
+        for rate in (1.0, 0.1, 0.0)
+    }
+    for name in whole:
+        for ones, tenths, zeros in zip(
+            *(jax.tree.leaves(runs[rate][name]) for rate in runs), strict=True
+        ):
+            share = 1.0 if name == "Dense_0" else 0.1
+            still = ones if name == "Dense_0" else zeros
+            np.testing.assert_allclose(tenths - still, share * (ones - still), atol=1e-6)
+            assert name != "Dense_0" or not (ones == 0).all()
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), whole[name], runs[1.0][name]
+        )
+
+
+def test_starts_and_heads_that_do_not_fit_are_named():
+    recipe = Recipe(epochs=1)
+    start = fit(Toy(), TRAIN, None, recipe, HYPER, KEY).variables
+    with pytest.raises(BadArgument, match=r"variables: .*'bias'"):
+        fit(Toy(num_classes=4), TRAIN, None, recipe, HYPER, KEY, variables=start)
+    for bad in (([0.5, 0.5], [1, 1]), ([0.5], [0])):
+        with pytest.raises(BadArgument, match="normalisation"):
+            fit(Toy(), TRAIN, None, recipe, HYPER, KEY, normalisation=bad)
+    with pytest.raises(BadArgument, match="head: unknown name 'Dens_0'; did you mean 'Dense_0'"):
+        fit(Toy(), TRAIN, None, Recipe(head=("Dens_0",)), HYPER, KEY)
+    with pytest.raises(BadArgument, match="backbone_rate"):
+        fit(Toy(), TRAIN, None, recipe, Hyper(backbone_rate=0.1), KEY)

@@ -61,8 +61,8 @@ def test_a_name_that_is_no_field_suggests_the_nearest():
 
 
 def test_hyper_is_a_pytree_that_may_hold_anything():
-    assert jax.tree.leaves(jax.tree.map(lambda _: True, Hyper())) == [True] * 4
-    stacked = Hyper(*[jnp.arange(3.0)] * 4)
+    assert jax.tree.leaves(jax.tree.map(lambda _: True, Hyper())) == [True] * 5
+    stacked = Hyper(*[jnp.arange(3.0)] * 5)
     assert jax.vmap(lambda hyper: hyper.momentum * 2)(stacked).tolist() == [0, 2, 4]
 
 
