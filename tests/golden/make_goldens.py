@@ -65,7 +65,7 @@ def build(case: Case) -> torch.nn.Module:
     if case.source == "torchvision":
         import torchvision
 
-        model = torchvision.models.get_model(name, weights=None, **arguments)
+        model = getattr(torchvision.models, name)(**arguments)
     elif case.source == "timm":
         import timm
 

@@ -38,10 +38,11 @@ def _wide() -> Iterator[None]:
 
 def _build(case: Case, dtype: Any) -> Any:
     """Build the network with every random drop off."""
-    fields = [f.name for f in dataclasses.fields(MODELS[case.name].family)]
+    name = case.network or case.name
+    fields = [f.name for f in dataclasses.fields(MODELS[name].family)]
     rates = {f: 0.0 for f in fields if f.endswith("_rate") or f.startswith("drop")}
     settings = {"num_classes": draw.CLASSES, "dtype": dtype, **rates, **case.overrides}
-    return cnnjax.build(case.name, **settings)
+    return cnnjax.build(name, **settings)
 
 
 def _step(model: Any, variables: Any, images: jax.Array, labels: jax.Array) -> Any:
