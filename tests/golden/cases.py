@@ -9,12 +9,12 @@ from typing import Any
 class Case:
     """One comparison: its `name`, and where the network and its reference are defined.
 
-    `network` is the name here. `source` is "torchvision", "timm" or "small" (`torch_small.py`
-    beside this file); `reference` the name there, of a function or a class. Either is "" for
-    `name`. `arguments` go to the reference, `overrides` to `cnnjax.build`. Images are
-    `[batch, channels, size, size]`. `slow` keeps the case out of the default run. `float64`: the
-    comparison is in float64, for networks whose training step is too ill-conditioned for float32;
-    evaluation is compared in float32 as well.
+    `network` is the name here. `source` is "torchvision", "timm" or "small" (`torch_small.py` and
+    `torch_residual.py` beside this file); `reference` the name there, of a function or a class.
+    Either is "" for `name`. `arguments` go to the reference, `overrides` to `cnnjax.build`. Images
+    are `[batch, channels, size, size]`. `slow` keeps the case out of the default run. `float64`:
+    the comparison is in float64, for networks whose training step is too ill-conditioned for
+    float32; evaluation is compared in float32 as well.
     """
 
     name: str

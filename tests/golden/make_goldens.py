@@ -73,9 +73,11 @@ def build(case: Case) -> torch.nn.Module:
             arguments["in_chans"] = case.channels
         model = timm.create_model(name, pretrained=False, **arguments)
     else:
+        import torch_residual
         import torch_small
 
-        model = getattr(torch_small, name)(**arguments)
+        small = torch_residual if hasattr(torch_residual, name) else torch_small
+        model = getattr(small, name)(**arguments)
     for module in model.modules():
         for attribute in ("drop_rate", "drop_prob", "p"):
             if isinstance(getattr(module, attribute, None), float):

@@ -1,0 +1,255 @@
+"""PyTorch definitions of residual networks for small images: torchvision and timm have none."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class _Shortcut(nn.Module):
+    """Option A of He et al. 2016: every second pixel, and zero channels on both sides."""
+
+    def __init__(self, extra: int) -> None:
+        super().__init__()
+        self.extra = extra
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.extra // 2, self.extra // 2))
+
+
+class _Block(nn.Module):
+    def __init__(self, inputs: int, width: int, stride: int, option: str) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.shortcut: nn.Module = nn.Sequential()
+        if inputs != width or stride != 1:
+            if option == "A":
+                self.shortcut = _Shortcut(width - inputs)
+            else:
+                projection = nn.Conv2d(inputs, width, 1, stride, bias=False)
+                self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + self.shortcut(x))
+
+
+class _Bottleneck(nn.Module):
+    def __init__(
+        self, inputs: int, width: int, stride: int, option: str, inner: int = 0, groups: int = 1
+    ) -> None:
+        super().__init__()
+        inner = inner or width // 4
+        self.conv1 = nn.Conv2d(inputs, inner, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, groups=groups, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(width)
+        self.shortcut: nn.Module = nn.Sequential()
+        if inputs != width or stride != 1:
+            projection = nn.Conv2d(inputs, width, 1, stride, bias=False)
+            self.shortcut = nn.Sequential(projection, nn.BatchNorm2d(width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.bn3(self.conv3(F.relu(self.bn2(self.conv2(y)))))
+        return F.relu(y + self.shortcut(x))
+
+
+def _next_block(inputs: int, width: int, stride: int, option: str) -> nn.Module:
+    """ResNeXt, cardinality 32: bottlenecks twice as wide as 4 channels a group at 256."""
+    return _Bottleneck(inputs, width, stride, option, inner=width // 2, groups=32)
+
+
+class _ResNet(nn.Module):
+    def __init__(
+        self,
+        depths: tuple[int, ...],
+        stem: int,
+        option: str,
+        num_classes: int,
+        block: Callable[..., nn.Module] = _Block,
+        expansion: int = 1,
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, stem, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
+        inputs = stem
+        self.stages = len(depths)
+        for stage, depth in enumerate(depths):
+            width, blocks = expansion * stem * 2**stage, []
+            for index in range(depth):
+                stride = 2 if stage > 0 and index == 0 else 1
+                blocks.append(block(inputs, width, stride, option))
+                inputs = width
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.linear = nn.Linear(inputs, num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.bn1(self.conv1(x)))
+        for stage in range(self.stages):
+            x = getattr(self, f"layer{stage + 1}")(x)
+        return self.linear(x.mean((2, 3)))
+
+
+def resnet20_cifar(num_classes: int) -> nn.Module:
+    """He et al. 2016, section 4.2, with the shortcut of option A."""
+    return _ResNet((3, 3, 3), 16, "A", num_classes)
+
+
+def resnet20_b_cifar(num_classes: int) -> nn.Module:
+    """The same with projections, option B."""
+    return _ResNet((3, 3, 3), 16, "B", num_classes)
+
+
+def resnet56_cifar(num_classes: int) -> nn.Module:
+    """He et al. 2016, section 4.2, nine blocks a stage."""
+    return _ResNet((9, 9, 9), 16, "A", num_classes)
+
+
+def resnet164_bottleneck_cifar(num_classes: int) -> nn.Module:
+    """Eighteen bottlenecks a stage, outputs of 64, 128 and 256 channels."""
+    return _ResNet((18, 18, 18), 16, "B", num_classes, _Bottleneck, 4)
+
+
+def resnet18_cifar(num_classes: int) -> nn.Module:
+    """ResNet-18 with a 3x3 stem and no pooling."""
+    return _ResNet((2, 2, 2, 2), 64, "B", num_classes)
+
+
+def resnet50_cifar(num_classes: int) -> nn.Module:
+    """ResNet-50 with a 3x3 stem and no pooling."""
+    return _ResNet((3, 4, 6, 3), 64, "B", num_classes, _Bottleneck, 4)
+
+
+def resnext29_32x4d_cifar(num_classes: int, depths: tuple[int, ...] = (3, 3, 3)) -> nn.Module:
+    """Xie et al. 2017, section 5.3."""
+    return _ResNet(depths, 64, "B", num_classes, _next_block, 4)
+
+
+class _PreBlock(nn.Module):
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        if inputs != width or stride != 1:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, width, 1, stride, bias=False))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.bn1(x))
+        if hasattr(self, "shortcut"):
+            x = self.shortcut(y)
+        return x + self.conv2(F.relu(self.bn2(self.conv1(y))))
+
+
+class _WideResNet(nn.Module):
+    """Three stages; depth counts the convolutions, the stem and the linear layer in."""
+
+    def __init__(self, depth: int, widen: int, num_classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        inputs = 16
+        for stage in range(3):
+            width, blocks = 16 * widen * 2**stage, []
+            for index in range((depth - 4) // 6):
+                stride = 2 if stage > 0 and index == 0 else 1
+                blocks.append(_PreBlock(inputs, width, stride))
+                inputs = width
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.bn = nn.BatchNorm2d(inputs)
+        self.linear = nn.Linear(inputs, num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.layer3(self.layer2(self.layer1(self.conv1(x))))
+        return self.linear(F.relu(self.bn(x)).mean((2, 3)))
+
+
+def wrn16_4_cifar(num_classes: int) -> nn.Module:
+    """Zagoruyko and Komodakis 2016, depth 16, four times as wide."""
+    return _WideResNet(16, 4, num_classes)
+
+
+def wrn28_10_cifar(num_classes: int) -> nn.Module:
+    """The same, depth 28, ten times as wide."""
+    return _WideResNet(28, 10, num_classes)
+
+
+def preresnet20_cifar(num_classes: int) -> nn.Module:
+    """He et al. 2016 (identity mappings): a wide residual network of width 1."""
+    return _WideResNet(22, 1, num_classes)
+
+
+class _PreActResNet18(nn.Module):
+    """Four stages of two blocks, neither norm nor activation at the end."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+        inputs = 64
+        for stage, width in enumerate((64, 128, 256, 512), start=1):
+            stride = 1 if stage == 1 else 2
+            blocks = _PreBlock(inputs, width, stride), _PreBlock(width, width, 1)
+            setattr(self, f"layer{stage}", nn.Sequential(*blocks))
+            inputs = width
+        self.linear = nn.Linear(inputs, num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.layer4(self.layer3(self.layer2(self.layer1(self.conv1(x)))))
+        return self.linear(x.mean((2, 3)))
+
+
+def preact_resnet18_cifar(num_classes: int) -> nn.Module:
+    """ResNet-18 with pre-activation blocks, a 3x3 stem and no pooling."""
+    return _PreActResNet18(num_classes)
+
+
+class _PyramidBlock(nn.Module):
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(width)
+        self.stride, self.extra = stride, width - inputs
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.bn3(self.conv2(F.relu(self.bn2(self.conv1(self.bn1(x))))))
+        if self.stride != 1:
+            x = F.avg_pool2d(x, 2)
+        return y + F.pad(x, (0, 0, 0, 0, 0, self.extra))
+
+
+class _PyramidNet(nn.Module):
+    def __init__(self, depth: int, alpha: int, num_classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        count = (depth - 2) // 6
+        exact, inputs = 16.0, 16
+        for stage in range(3):
+            blocks = []
+            for index in range(count):
+                exact += alpha / (3 * count)
+                stride = 2 if stage > 0 and index == 0 else 1
+                blocks.append(_PyramidBlock(inputs, round(exact), stride))
+                inputs = round(exact)
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+        self.bn = nn.BatchNorm2d(inputs)
+        self.linear = nn.Linear(inputs, num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.layer3(self.layer2(self.layer1(self.bn1(self.conv1(x)))))
+        return self.linear(F.relu(self.bn(x)).mean((2, 3)))
+
+
+def pyramidnet110_a48_cifar(num_classes: int, depth: int = 110) -> nn.Module:
+    """Han, Kim and Kim 2017: basic blocks that widen from 16 by 48 in all."""
+    return _PyramidNet(depth, 48, num_classes)
