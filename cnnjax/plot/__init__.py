@@ -3,6 +3,7 @@
 from cnnjax.plot.curves import learning_curves
 from cnnjax.plot.grids import filter_grid, filter_tiles, image_grid, image_tiles, mosaic
 from cnnjax.plot.matrices import confusion_matrix
+from cnnjax.plot.samples import accuracy_by_size
 from cnnjax.plot.style import SERIES, compact
 from cnnjax.plot.svg import COLOUR_VARIABLES, to_svg
 from cnnjax.plot.tradeoff import accuracy_against, differences
@@ -11,6 +12,7 @@ __all__ = [
     "COLOUR_VARIABLES",
     "SERIES",
     "accuracy_against",
+    "accuracy_by_size",
     "compact",
     "confusion_matrix",
     "differences",

