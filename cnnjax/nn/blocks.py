@@ -141,8 +141,8 @@ def flatten(x: Array) -> Array:
     return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
 
 
-def run(block: nn.Module, x: Array, *, train: bool, remat: bool = False) -> Array:
-    """Return `block(x, train=train)`; with `remat` the backward pass computes it again."""
+def run(block: nn.Module, *inputs: Array, train: bool, remat: bool = False) -> Array:
+    """Return `block(*inputs, train=train)`; with `remat` the backward pass computes it again."""
     if not remat:
-        return block(x, train=train)
-    return nn.remat(lambda block, x: block(x, train=train))(block, x)
+        return block(*inputs, train=train)
+    return nn.remat(lambda block, *inputs: block(*inputs, train=train))(block, *inputs)
