@@ -1,0 +1,185 @@
+"""DPN: dual path networks, whose blocks add to some channels and append others.
+
+Chen et al. 2017 (arXiv:1707.01629), as timm.models.dpn defines it.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, relu, run, silu, uniform, uniform_bias
+from cnnjax.typing import Activation, Array, DType, Images
+
+__all__ = ["DPN", "NETWORKS", "DualPathBlock"]
+
+_conv = partial(Conv, kernel_size=(1, 1), use_bias=False, kernel_init=uniform)
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-3)
+
+
+class _NormActConv(nn.Module):
+    """Normalisation, ReLU, convolution."""
+
+    features: int
+    kernel_size: int = 1
+    strides: int = 1
+    groups: int = 1
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, features]`."""
+        x = relu(_norm(dtype=self.dtype, name="bn")(x, train=train))
+        return _conv(
+            self.features,
+            kernel_size=(self.kernel_size, self.kernel_size),
+            strides=self.strides,
+            padding=self.kernel_size // 2,
+            feature_group_count=self.groups,
+            dtype=self.dtype,
+            name="conv",
+        )(x)
+
+
+class DualPathBlock(nn.Module):
+    """1x1, 3x3 (strided, grouped) and 1x1 layers: `width` channels to add and `growth` to append.
+
+    The first block of a stage projects its input to `width + 2 * growth` channels (`project`). In
+    the "b" networks (`apart`) two convolutions give the two kinds of channels.
+    """
+
+    inner: int
+    width: int
+    growth: int
+    strides: int = 1
+    groups: int = 32
+    project: bool = False
+    apart: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H, W, C + growth]`.
+
+        With `project`, to `[B, H / strides, W / strides, width + 3 * growth]`.
+        """
+        layer = partial(_NormActConv, dtype=self.dtype)
+        shortcut = x
+        if self.project:
+            features, name = self.width + 2 * self.growth, f"c1x1_w_s{self.strides}"
+            shortcut = layer(features, strides=self.strides, name=name)(x, train=train)
+        y = layer(self.inner, name="c1x1_a")(x, train=train)
+        y = layer(self.inner, 3, self.strides, self.groups, name="c3x3_b")(y, train=train)
+        if self.apart:
+            y = relu(_norm(dtype=self.dtype, name="c1x1_c.bn")(y, train=train))
+            added = _conv(self.width, dtype=self.dtype, name="c1x1_c1")(y)
+            appended = _conv(self.growth, dtype=self.dtype, name="c1x1_c2")(y)
+        else:
+            y = layer(self.width + self.growth, name="c1x1_c")(y, train=train)
+            added, appended = jnp.split(y, [self.width], axis=-1)
+        kept, dense = jnp.split(shortcut, [self.width], axis=-1)
+        return jnp.concatenate([kept + added, dense, appended], axis=-1)
+
+
+class DPN(nn.Module):
+    """A stem, four stages of dual path blocks, global average pooling and a linear layer.
+
+    Stage i adds to `width * 2**i` channels, appends `growths[i]` a block, and has
+    `inner * 2**i` channels inside its blocks. `act` is the activation of the stem and after the
+    last block; those of the blocks are ReLUs.
+    """
+
+    depths: tuple[int, ...]
+    growths: tuple[int, ...]
+    stem: int
+    stem_kernel: int = 7
+    width: int = 256
+    inner: int = 96
+    groups: int = 32
+    apart: bool = False
+    act: Activation = relu
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
+        check_images(self, images)
+        x = ConvNormAct(
+            self.stem,
+            self.stem_kernel,
+            2,
+            norm=_norm,
+            act=self.act,
+            kernel_init=uniform,
+            dtype=self.dtype,
+            name="features.conv1_1",
+        )(images, train=train)
+        stages = {"stem": x}
+        x = ops.max_pool(x, 3, strides=2, padding=1)
+        for stage, (depth, growth) in enumerate(zip(self.depths, self.growths, strict=True)):
+            for index in range(depth):
+                block = DualPathBlock(
+                    self.inner * 2**stage,
+                    self.width * 2**stage,
+                    growth,
+                    strides=2 if stage > 0 and index == 0 else 1,
+                    groups=self.groups,
+                    project=index == 0,
+                    apart=self.apart,
+                    dtype=self.dtype,
+                    name=f"features.conv{stage + 2}_{index + 1}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+            stages[f"stage{stage + 1}"] = x
+        x = self.act(_norm(dtype=self.dtype, name="features.conv5_bn_ac.bn")(x, train=train))
+        x = ops.global_avg_pool(x)
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        # The reference's last layer is a 1x1 convolution.
+        logits = Conv(
+            self.num_classes,
+            (1, 1),
+            dtype=self.dtype,
+            kernel_init=uniform,
+            bias_init=uniform_bias(x.shape[-1]),
+            name="classifier",
+        )(x[:, None, None, :])
+        logits = logits[:, 0, 0, :].astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(depths: tuple[int, ...], growths: tuple[int, ...], *row: Any, **fields: Any) -> Network:
+    parameters, statistics, gmacs, accuracy, weights = row
+    return Network(
+        DPN,
+        {"depths": depths, "growths": growths, **fields},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+_SMALL: dict[str, Any] = {"stem": 10, "stem_kernel": 3, "width": 64, "inner": 128}
+
+# fmt: off
+NETWORKS = {
+    # depths, growths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "dpn48b": _row((3, 4, 6, 3), (16, 32, 32, 64), 9_126_226, 44_956, 1.69, None, None, **_SMALL, apart=True, act=silu),
+    "dpn68": _row((3, 4, 12, 3), (16, 32, 32, 64), 12_611_602, 65_116, 2.35, 76.304, "mx_in1k", **_SMALL),
+    "dpn68b": _row((3, 4, 12, 3), (16, 32, 32, 64), 12_611_602, 65_116, 2.35, 79.342, "ra_in1k", **_SMALL, apart=True),
+    "dpn92": _row((3, 4, 20, 3), (16, 32, 24, 128), 37_668_392, 125_216, 6.54, 80.032, "mx_in1k", stem=64),
+    "dpn98": _row((3, 6, 20, 3), (16, 32, 32, 128), 61_570_728, 164_896, 11.73, 79.664, "mx_in1k", stem=96, inner=160, groups=40),
+    "dpn131": _row((4, 8, 28, 3), (16, 32, 32, 128), 79_254_504, 223_360, 16.09, 79.836, "mx_in1k", stem=128, inner=160, groups=40),
+    "dpn107": _row((4, 8, 20, 3), (20, 64, 64, 128), 86_917_800, 213_824, 18.38, 80.166, "mx_in1k", stem=128, inner=200, groups=50),
+}
+# fmt: on
