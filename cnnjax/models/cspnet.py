@@ -1,0 +1,309 @@
+"""CSPNet: stages of which only one half of the channels passes through the blocks.
+
+Wang et al. 2019 (arXiv:1911.11929), as timm.models.cspnet defines it; the stages of its "cs3"
+networks join the halves by one layer instead of two.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import (
+    BatchNorm,
+    ConvNormAct,
+    DropPath,
+    SqueezeExcite,
+    kaiming_normal,
+    leaky_relu,
+    run,
+    silu,
+)
+from cnnjax.typing import Activation, Array, DType, Images
+
+__all__ = ["NETWORKS", "CspBottleneck", "CspNet", "CspStage", "DarkBlock"]
+
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+# The last norm of a block starts at zero.
+_last_norm = partial(_norm, scale_init=nn.initializers.zeros_init())
+
+
+def _squeeze_excite(x: Array, share: float | None, act: Activation, name: str) -> Array:
+    """Squeeze-excite to `share` of the channels, in multiples of 8; the identity for None."""
+    if share is None:
+        return x
+    squeezed = max(8, int(x.shape[-1] * share + 4) // 8 * 8)
+    attention = SqueezeExcite(
+        squeezed, act=act, kernel_init=kaiming_normal, dtype=x.dtype, name=name
+    )
+    return attention(x)
+
+
+class CspBottleneck(nn.Module):
+    """1x1, 3x3 (grouped) and 1x1 layers, added to the input and activated.
+
+    Inside are `ratio` of the channels; `squeeze` is the share of squeeze-excite, None for none.
+    """
+
+    ratio: float
+    squeeze: float | None = None
+    groups: int = 1
+    act: Activation = leaky_relu
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to the same shape."""
+        layer = partial(ConvNormAct, act=self.act, dtype=self.dtype)
+        inner = round(x.shape[-1] * self.ratio)
+        y = layer(inner, 1, name="conv1")(x, train=train)
+        y = layer(inner, 3, groups=self.groups, name="conv2")(y, train=train)
+        y = _squeeze_excite(y, self.squeeze, self.act, "attn2")
+        last = partial(ConvNormAct, norm=_last_norm, act=None, dtype=self.dtype, name="conv3")
+        y = last(x.shape[-1], 1)(y, train=train)
+        return self.act(DropPath(self.drop_path_rate)(y, train=train) + x)
+
+
+class DarkBlock(nn.Module):
+    """A 1x1 and a 3x3 layer (grouped), both activated, added to the input.
+
+    Between them are `ratio` of the channels, with squeeze-excite to the share `squeeze` of those
+    if it is not None. `edge` puts the 3x3 layer first.
+    """
+
+    ratio: float
+    squeeze: float | None = None
+    edge: bool = False
+    groups: int = 1
+    act: Activation = leaky_relu
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to the same shape."""
+        pointwise = partial(ConvNormAct, kernel_size=1)
+        spatial = partial(ConvNormAct, kernel_size=3, groups=self.groups)
+        first, second = (spatial, pointwise) if self.edge else (pointwise, spatial)
+        settings: dict[str, Any] = {"act": self.act, "dtype": self.dtype}
+        y = first(round(x.shape[-1] * self.ratio), **settings, name="conv1")(x, train=train)
+        y = _squeeze_excite(y, self.squeeze, self.act, "attn")
+        y = second(x.shape[-1], norm=_last_norm, **settings, name="conv2")(y, train=train)
+        return DropPath(self.drop_path_rate)(y, train=train) + x
+
+
+class CspStage(nn.Module):
+    """A strided 3x3 layer, a 1x1 layer, blocks on one half of its channels, and a 1x1 layer.
+
+    There is a block for each of `rates`, its drop-path rate; `block` is called with `groups`,
+    `act`, `drop_path_rate`, `dtype` and `name`. Both halves together have `expansion` times
+    `width` channels, without activation if `linear`. `grow`: the strided layer has `width`
+    channels, not those of its input. `joint`: no 1x1 layer of its own follows the blocks, and the
+    halves change places.
+    """
+
+    block: Callable[..., nn.Module]
+    width: int
+    rates: tuple[float, ...]
+    strides: int = 2
+    groups: int = 1
+    expansion: float = 1.0
+    linear: bool = False
+    grow: bool = False
+    joint: bool = False
+    act: Activation = leaky_relu
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        layer = partial(ConvNormAct, act=self.act, dtype=self.dtype)
+        if self.strides > 1:
+            width = self.width if self.grow else x.shape[-1]
+            down = layer(width, 3, self.strides, groups=self.groups, name="conv_down")
+            x = down(x, train=train)
+        half = round(self.width * self.expansion) // 2
+        act = None if self.linear else self.act
+        x = layer(2 * half, 1, act=act, name="conv_exp")(x, train=train)
+        kept, y = jnp.split(x, 2, axis=-1)
+        if self.joint:
+            kept, y = y, kept
+        for index, rate in enumerate(self.rates):
+            block = self.block(
+                groups=self.groups,
+                act=self.act,
+                drop_path_rate=rate,
+                dtype=self.dtype,
+                name=f"blocks.{index}",
+            )
+            y = run(block, y, train=train, remat=self.remat)
+        if self.joint:
+            y = jnp.concatenate([y, kept], axis=-1)
+        else:
+            y = layer(half, 1, name="conv_transition_b")(y, train=train)
+            y = jnp.concatenate([kept, y], axis=-1)
+        return layer(self.width, 1, name="conv_transition")(y, train=train)
+
+
+class CspNet(nn.Module):
+    """A stem, stages, global average pooling and a linear layer.
+
+    `stem` has the widths of its layers, of `stem_size` pixels, the first with `stem_strides`;
+    `pool` a 3x3 maximum of stride 2 behind it. Each of `stages` is called with `width`, `rates`,
+    `strides`, `act`, `remat`, `dtype` and `name`; `depths` counts their blocks.
+    `drop_path_rate` grows linearly from 0 at the first block.
+    """
+
+    stages: tuple[Callable[..., nn.Module], ...]
+    depths: tuple[int, ...]
+    widths: tuple[int, ...]
+    strides: tuple[int, ...]
+    stem: tuple[int, ...]
+    stem_size: int = 3
+    stem_strides: int = 2
+    pool: bool = False
+    act: Activation = leaky_relu
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
+        check_images(self, images, smallest=32)
+        x = images
+        for index, width in enumerate(self.stem):
+            x = ConvNormAct(
+                width,
+                self.stem_size,
+                self.stem_strides if index == 0 else 1,
+                act=self.act,
+                dtype=self.dtype,
+                name=f"stem.conv{index + 1}",
+            )(x, train=train)
+        maps = {"stem": x}
+        if self.pool:
+            x = ops.max_pool(x, 3, strides=2, padding=1)
+        step, done = self.drop_path_rate / max(sum(self.depths) - 1, 1), 0
+        for index, (stage, depth) in enumerate(zip(self.stages, self.depths, strict=True)):
+            x = stage(
+                width=self.widths[index],
+                rates=tuple(step * block for block in range(done, done + depth)),
+                strides=self.strides[index],
+                act=self.act,
+                remat=self.remat,
+                dtype=self.dtype,
+                name=f"stages.{index}",
+            )(x, train=train)
+            maps[f"stage{index + 1}"] = x
+            done += depth
+        x = ops.global_avg_pool(x)
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        logits = nn.Dense(
+            self.num_classes,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.normal(0.01),
+            name="head.fc",
+        )(x)
+        logits = logits.astype(jnp.float32)
+        return (logits, maps) if features else logits
+
+
+def _row(fields: dict[str, Any], *row: Any, **more: Any) -> Network:
+    parameters, statistics, gmacs, accuracy, weights = row
+    return Network(
+        CspNet,
+        {**fields, **more},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        input_size=256,
+        reference="timm",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+def _resnet(ratio: float, expansion: float, scale: int, groups: int = 1) -> dict[str, Any]:
+    """Return fields of a CSPResNet: bottlenecks, a stem with a maximum, a stage without stride."""
+    block = partial(CspBottleneck, ratio=ratio)
+    stage = partial(CspStage, block, groups=groups, expansion=expansion, linear=True)
+    return {
+        "stages": (stage,) * 4,
+        "depths": (3, 3, 5, 2),
+        "widths": tuple(scale * 128 * 2**index for index in range(4)),
+        "strides": (1, 2, 2, 2),
+        "stem": (64,),
+        "stem_size": 7,
+        "pool": True,
+    }
+
+
+def _cs3(size: str, block: Callable[..., nn.Module] | None = None) -> dict[str, Any]:
+    """Return fields of a "cs3" network: its widths and depths from a size, s to x."""
+    scale, depths = {
+        "s": (4, (1, 3, 4, 1)),
+        "m": (6, (2, 4, 6, 2)),
+        "l": (8, (3, 6, 9, 3)),
+        "x": (10, (3, 7, 11, 3)),
+    }[size]
+    return {
+        "stages": (partial(CspStage, block or partial(DarkBlock, ratio=1.0), joint=True),) * 4,
+        "depths": depths,
+        "widths": tuple(scale * 16 * 2**index for index in range(4)),
+        "strides": (2,) * 4,
+        "stem": (4 * scale, 8 * scale),
+        "act": silu,
+    }
+
+
+_CROSS: dict[str, Any] = {
+    "stages": (
+        partial(CspStage, partial(DarkBlock, ratio=0.5), expansion=2.0, grow=True),
+        *(partial(CspStage, partial(DarkBlock, ratio=1.0), grow=True),) * 4,
+    ),
+    "depths": (1, 2, 8, 8, 4),
+    "widths": (64, 128, 256, 512, 1024),
+    "strides": (2,) * 5,
+    "stem": (32,),
+    "stem_strides": 1,
+}
+_DEPTHWISE = tuple(
+    partial(CspStage, partial(CspBottleneck, ratio=0.5, squeeze=1 / 16), groups=groups)
+    for groups in (1, 1, 256, 512)
+)
+_EDGE = partial(DarkBlock, ratio=1.5, edge=True)
+
+# fmt: off
+NETWORKS = {
+    # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "cspresnet50": _row(_resnet(0.5, 2.0, 1), 21_616_168, 40_320, 4.54, 79.578, "ra_in1k"),
+    "cspresnet50d": _row(_resnet(0.5, 2.0, 1), 21_635_400, 40_448, 4.86, None, None, stem=(32, 32, 64), stem_size=3),
+    "cspresnet50w": _row(_resnet(0.25, 1.0, 2), 28_118_216, 40_320, 5.04, None, None, stem=(32, 32, 64), stem_size=3),
+    "cspresnext50": _row(_resnet(1.0, 1.0, 2, groups=32), 20_569_896, 57_472, 4.05, 80.548, "ra_in1k"),
+    "cspdarknet53": _row(_CROSS, 27_642_184, 35_328, 6.57, 80.078, "ra_in1k"),
+    "cs3darknet_s": _row(_cs3("s"), 3_276_344, 8_864, 0.72, None, None),
+    "cs3darknet_m": _row(_cs3("m"), 9_310_240, 16_944, 2.08, 77.636, "c2ns_in1k"),
+    "cs3darknet_l": _row(_cs3("l"), 21_164_168, 28_992, 4.86, 80.882, "c2ns_in1k"),
+    "cs3darknet_x": _row(_cs3("x"), 35_046_320, 39_440, 8.38, 82.234, "c2ns_in1k"),
+    "cs3darknet_focus_s": _row(_cs3("s"), 3_274_728, 8_832, 0.69, 73.158, "ra4_e3600_r256_in1k", stem=(32,), stem_size=6),
+    "cs3darknet_focus_m": _row(_cs3("m"), 9_304_360, 16_896, 1.98, 77.286, "c2ns_in1k", stem=(48,), stem_size=6),
+    "cs3darknet_focus_l": _row(_cs3("l"), 21_151_720, 28_928, 4.66, 80.894, "c2ns_in1k", stem=(64,), stem_size=6),
+    "cs3darknet_focus_x": _row(_cs3("x"), 35_025_000, 39_360, 8.03, None, None, stem=(80,), stem_size=6),
+    "cs3sedarknet_l": _row(_cs3("l", partial(DarkBlock, ratio=1.0, squeeze=0.25)), 21_913_592, 28_992, 4.86, 81.77, "c2ns_in1k"),
+    "cs3sedarknet_x": _row(_cs3("x", partial(DarkBlock, ratio=1.0, squeeze=1 / 16)), 35_397_904, 39_440, 8.38, 82.654, "c2ns_in1k"),
+    "cs3sedarknet_xdw": _row({**_cs3("x"), "stages": _DEPTHWISE, "depths": (3, 6, 12, 4), "widths": (256, 512, 1024, 2048), "stem": (32, 64)}, 21_601_488, 71_744, 5.97, None, None),
+    "cs3edgenet_x": _row(_cs3("x", _EDGE), 47_821_120, 46_240, 11.53, 82.734, "c2_in1k"),
+    "cs3se_edgenet_x": _row(_cs3("x", partial(_EDGE, squeeze=0.25)), 50_721_584, 46_240, 11.53, 83.55, "c2ns_in1k"),
+}
+# fmt: on

@@ -1,0 +1,89 @@
+"""DarkNet: the backbone of YOLOv3, residual blocks of a 1x1 and a 3x3 layer.
+
+Redmon and Farhadi 2018 (arXiv:1804.02767), as timm.models.cspnet defines it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.cspnet import CspNet, DarkBlock
+from cnnjax.models.network import Network
+from cnnjax.nn import ConvNormAct, leaky_relu, run
+from cnnjax.typing import Activation, Array, DType
+
+__all__ = ["NETWORKS", "DarkStage"]
+
+
+class DarkStage(nn.Module):
+    """A strided 3x3 layer, or with `average` a mean and a 1x1 layer, then blocks.
+
+    There is a block for each of `rates`, its drop-path rate; `block` is called with `act`,
+    `drop_path_rate`, `dtype` and `name`.
+    """
+
+    block: Callable[..., nn.Module]
+    width: int
+    rates: tuple[float, ...]
+    strides: int = 2
+    average: bool = False
+    act: Activation = leaky_relu
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        layer = partial(ConvNormAct, act=self.act, dtype=self.dtype)
+        if self.average:
+            x = ops.avg_pool(x, self.strides)
+            x = layer(self.width, 1, name="conv_down.1")(x, train=train)
+        else:
+            x = layer(self.width, 3, self.strides, name="conv_down")(x, train=train)
+        for index, rate in enumerate(self.rates):
+            block = self.block(
+                act=self.act, drop_path_rate=rate, dtype=self.dtype, name=f"blocks.{index}"
+            )
+            x = run(block, x, train=train, remat=self.remat)
+        return x
+
+
+def _row(
+    depths: tuple[int, ...], *row: Any, squeeze: float | None = None, average: bool = False
+) -> Network:
+    parameters, statistics, gmacs, accuracy, weights = row
+    stage = partial(DarkStage, partial(DarkBlock, ratio=0.5, squeeze=squeeze), average=average)
+    return Network(
+        CspNet,
+        {
+            "stages": (stage,) * 5,
+            "depths": depths,
+            "widths": (64, 128, 256, 512, 1024),
+            "strides": (2,) * 5,
+            "stem": (32,),
+            "stem_strides": 1,
+        },
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        input_size=256,
+        reference="timm",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+# fmt: off
+NETWORKS = {
+    # depths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "darknet17": _row((1, 1, 1, 1, 1), 14_304_840, 9_984, 3.26, None, None),
+    "darknet21": _row((1, 1, 1, 2, 2), 20_863_048, 14_592, 3.93, None, None),
+    "sedarknet21": _row((1, 1, 1, 2, 2), 20_950_432, 14_592, 3.93, None, None, squeeze=1 / 16),
+    "darknet53": _row((1, 2, 8, 8, 4), 41_609_928, 35_712, 9.31, 80.542, "c2ns_in1k"),
+    "darknetaa53": _row((1, 2, 8, 8, 4), 36_022_984, 35_712, 7.97, 80.528, "c2ns_in1k", average=True),
+}
+# fmt: on
