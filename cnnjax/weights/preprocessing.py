@@ -36,9 +36,14 @@ _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 _LITE = ((127 / 255,) * 3, (128 / 255,) * 3)
 _MNIST = ((0.1307,), (0.3081,))
 
+# Dual-path networks keep the constants of the framework that they were trained in.
+_DUAL_PATH = ((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3)
+
 # Networks whose published weights were not trained with ImageNet's mean and deviation.
 _NORMALISED_TO_ONE = (
+    "cs3darknet_focus_s",
     "efficientnet_v2_l",
+    "ese_vovnet57b",
     "inception_v4",
     "inception_resnet_v2",
     "legacy_xception",
@@ -46,11 +51,28 @@ _NORMALISED_TO_ONE = (
     "mobilenetv4_conv_small_0*",
     "resnetv2_*",
     "tf_efficientnet_lite*",
-    "xception*",
 )
 # torchvision interpolates linearly but for these, timm cubically but for those.
-_CUBIC = ("efficientnet_b*", "efficientnet_v2_l")
-_LINEAR = ("repvgg*", "mobileone*", "resnest14d", "resnest26d", "resnest50d", "resnest101e")
+_CUBIC = ("efficientnet_b[02-7]", "efficientnet_v2_l")
+_LINEAR = (
+    "cspdarknet53",
+    "cspresne*",
+    "darknet*",
+    "dla*",
+    "hrnet_*",
+    "mobileone*",
+    "repvgg*",
+    "res2ne*",
+    "resnest14d",
+    "resnest26d",
+    "resnest50d",
+    "resnest101e",
+    "resnetv2_50x3_bit",
+    "resnetv2_101x*_bit",
+    "resnetv2_152x4_bit",
+    "sedarknet21",
+    "tf_efficientnet_lite[34]",
+)
 
 
 def preprocessing_of(name: str, source: Any = None) -> Preprocessing:
@@ -68,13 +90,22 @@ def preprocessing_of(name: str, source: Any = None) -> Preprocessing:
         return Preprocessing(row.input_size, 0.875, "bicubic", *_LITE)
     if _is_on_hub(source):
         return _of_hub(source)
-    one = any(fnmatchcase(name, pattern) for pattern in _NORMALISED_TO_ONE)
-    mean, std = _MNIST if row.channels == 1 else _HALF if one else _IMAGENET
-    patterns = _CUBIC if row.reference == "torchvision" else _LINEAR
-    listed = any(fnmatchcase(name, pattern) for pattern in patterns)
-    cubic = listed == (row.reference == "torchvision")
+    cubic = _is_in(name, _CUBIC) if row.reference == "torchvision" else not _is_in(name, _LINEAR)
     crop = 0.875 if row.input_size > 64 else 1.0
-    return Preprocessing(row.input_size, crop, "bicubic" if cubic else "bilinear", mean, std)
+    interpolation = "bicubic" if cubic else "bilinear"
+    return Preprocessing(row.input_size, crop, interpolation, *_normalisation(name, row.channels))
+
+
+def _normalisation(name: str, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    if channels == 1:
+        return _MNIST
+    if _is_in(name, _NORMALISED_TO_ONE):
+        return _HALF
+    return _DUAL_PATH if name.startswith("dpn") else _IMAGENET
+
+
+def _is_in(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _is_packaged(name: str, source: Any) -> bool:
