@@ -1,0 +1,89 @@
+"""The all-convolutional net: strided convolutions in place of pooling, and no linear layer.
+
+Springenberg et al. 2015, "Striving for Simplicity" (arXiv:1412.6806), All-CNN-A, B and C of tables
+1 and 2. The padding is what leaves 6x6 positions of 32x32 pixels for the last average, as the
+paper says: every convolution keeps its size but the last 3x3, which is unpadded.
+"""
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import Conv, relu
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "AllConvolutional"]
+
+_he = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+
+
+class AllConvolutional(nn.Module):
+    """Two stages of convolutions that end in a strided 3x3, and a 3x3 and two 1x1 convolutions.
+
+    `sizes` are the kernel sizes of a stage before its strided convolution. Every convolution has a
+    ReLU, the last too; its maps are averaged to the logits. `input_dropout_rate` is that of pixels,
+    `dropout_rate` that of what the strided convolutions put out.
+    """
+
+    sizes: tuple[int, ...]
+    num_classes: int = 10
+    input_dropout_rate: float = 0.2
+    dropout_rate: float = 0.5
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
+        check_images(self, images, smallest=9)
+
+        def layer(x: Array, width: int, size: int, name: str, strides: int = 1) -> Array:
+            padding = 0 if name == "stage3.conv1" else size // 2
+            conv = Conv(
+                width,
+                (size, size),
+                strides,
+                padding=padding,
+                kernel_init=_he,
+                dtype=self.dtype,
+                name=name,
+            )
+            return relu(conv(x))
+
+        x = nn.Dropout(self.input_dropout_rate, deterministic=not train)(images)
+        stages: dict[str, Array] = {}
+        for stage, width in enumerate((96, 192), start=1):
+            for index, size in enumerate(self.sizes, start=1):
+                x = layer(x, width, size, f"stage{stage}.conv{index}")
+                stages.setdefault("stem", x)
+            x = layer(x, width, 3, f"stage{stage}.conv{len(self.sizes) + 1}", strides=2)
+            stages[f"stage{stage}"] = x
+            x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        x = layer(x, 192, 3, "stage3.conv1")
+        x = stages["stage3"] = layer(x, 192, 1, "stage3.conv2")
+        x = layer(x, self.num_classes, 1, "classifier")
+        logits = ops.global_avg_pool(x).astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(sizes: tuple[int, ...], parameters: int, gmacs: float, accuracy: float) -> Network:
+    return Network(
+        AllConvolutional,
+        {"sizes": sizes},
+        parameters=parameters,
+        multiply_adds=gmacs,
+        input_size=32,
+        reference="arXiv:1412.6806",
+        dataset="CIFAR-10",
+        accuracy=accuracy,
+    )
+
+
+NETWORKS = {
+    # kernel sizes, parameters, 1e9 multiply-adds, published accuracy without augmentation
+    "allconv_a_cifar": _row((5,), 1_254_250, 0.1811, 89.7),
+    "allconv_b_cifar": _row((5, 1), 1_300_618, 0.2, 90.9),
+    "allconv_c_cifar": _row((3, 3), 1_369_738, 0.2708, 90.92),
+}

@@ -1,0 +1,122 @@
+"""ConvMixer: patches, then depthwise and 1x1 convolutions at one resolution.
+
+Trockman and Kolter 2022 (arXiv:2201.09792), as timm.models.convmixer defines it.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import BatchNorm, Conv, gelu, relu, run, uniform, uniform_bias
+from cnnjax.typing import Activation, Array, DType, Images
+
+__all__ = ["NETWORKS", "ConvMixer", "MixerBlock"]
+
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+
+
+def _layer(
+    x: Array, width: int, size: int, strides: int, depthwise: bool, *, dtype: DType, name: str
+) -> Array:
+    channels = 1 if depthwise else x.shape[-1]
+    return Conv(
+        width,
+        (size, size),
+        strides,
+        padding="SAME" if strides == 1 else 0,
+        feature_group_count=width if depthwise else 1,
+        kernel_init=uniform,
+        bias_init=uniform_bias(channels * size * size),
+        dtype=dtype,
+        name=name,
+    )(x)
+
+
+class MixerBlock(nn.Module):
+    """A depthwise layer with a shortcut and a 1x1 layer; each activates before it normalises."""
+
+    kernel_size: int
+    act: Activation = gelu
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to the same shape."""
+        width, layer = x.shape[-1], partial(_layer, dtype=self.dtype)
+        y = self.act(layer(x, width, self.kernel_size, 1, True, name="0.fn.0"))
+        x = x + _norm(dtype=self.dtype, name="0.fn.2")(y, train=train)
+        y = self.act(layer(x, width, 1, 1, False, name="1"))
+        return _norm(dtype=self.dtype, name="3")(y, train=train)
+
+
+class ConvMixer(nn.Module):
+    """A convolution of size and stride `patch_size`, `depth` blocks, pooling, a linear layer."""
+
+    width: int
+    depth: int
+    kernel_size: int
+    patch_size: int
+    act: Activation = gelu
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
+
+        "stem" and "stage1" both have the stride `patch_size`.
+        """
+        size = self.patch_size
+        check_images(self, images, smallest=size)
+        x = _layer(images, self.width, size, size, False, dtype=self.dtype, name="stem.0")
+        x = _norm(dtype=self.dtype, name="stem.2")(self.act(x), train=train)
+        stages = {"stem": x}
+        for index in range(self.depth):
+            block = MixerBlock(
+                self.kernel_size, act=self.act, dtype=self.dtype, name=f"blocks.{index}"
+            )
+            x = run(block, x, train=train, remat=self.remat)
+        stages["stage1"] = x
+        x = ops.global_avg_pool(x)
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        logits = nn.Dense(
+            self.num_classes,
+            dtype=self.dtype,
+            kernel_init=uniform,
+            bias_init=uniform_bias(self.width),
+            name="head",
+        )(x)
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(width: int, depth: int, kernel: int, patch: int, act: Activation, *row: Any) -> Network:
+    parameters, statistics, gmacs, accuracy = row
+    return Network(
+        ConvMixer,
+        {"width": width, "depth": depth, "kernel_size": kernel, "patch_size": patch, "act": act},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights="in1k",
+    )
+
+
+# fmt: off
+NETWORKS = {
+    # width, depth, kernel size, patch size, activation, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
+    "convmixer_768_32": _row(768, 32, 7, 7, relu, 21_110_248, 99_840, 19.55, 80.158),
+    "convmixer_1024_20_ks9_p14": _row(1024, 20, 9, 14, gelu, 24_383_464, 83_968, 5.55, 76.944),
+    "convmixer_1536_20": _row(1536, 20, 9, 7, gelu, 51_625_960, 125_952, 48.68, 81.382),
+}
+# fmt: on
