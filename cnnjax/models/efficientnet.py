@@ -241,6 +241,7 @@ NETWORKS = {
         {"groups": _B, "num_classes": 10, "strides": (1, 1)},
         parameters=4_020_358,
         batch_statistics=42_016,
+        multiply_adds=0.1162,
         input_size=32,
         reference="arXiv:1905.11946",
         dataset="CIFAR-10",

@@ -131,6 +131,7 @@ NETWORKS = {
         {"num_classes": 10, "strides": (1, 1)},
         parameters=2_236_682,
         batch_statistics=34_112,
+        multiply_adds=0.08798,
         input_size=32,
         reference="arXiv:1801.04381",
         dataset="CIFAR-10",

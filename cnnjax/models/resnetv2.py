@@ -18,7 +18,13 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import BatchNorm, Conv, DropPath, GroupNorm, kaiming_normal, relu, run
 from cnnjax.typing import Array, DType, Images
 
-__all__ = ["NETWORKS", "PreActivationBottleneck", "ResNetV2", "StandardisedConv"]
+__all__ = [
+    "NETWORKS",
+    "PreActivationBasic",
+    "PreActivationBottleneck",
+    "ResNetV2",
+    "StandardisedConv",
+]
 
 
 class StandardisedConv(nn.Module):
@@ -62,16 +68,29 @@ def _group_norm(x: Array, *, name: str, train: bool, dtype: DType) -> Array:
     return relu(norm(x))
 
 
-class PreActivationBottleneck(nn.Module):
-    """Norm and ReLU before each of a 1x1, a 3x3 (strided) and a 1x1 convolution, and a shortcut.
+def _project(
+    x: Array, features: int, strides: int, *, average: bool, conv: Callable[..., nn.Module]
+) -> Array:
+    """Project a shortcut by a 1x1 convolution; with `average` a 2x2 mean takes the stride."""
+    if average and strides > 1:
+        x = ops.avg_pool(x, 2, strides=2, ceil_mode=True, count_include_pad=False)
+    return conv(
+        features=features,
+        kernel_size=(1, 1),
+        strides=1 if average else strides,
+        padding=0,
+        name="downsample.conv",
+    )(x)
 
-    `project` convolves the shortcut, after the first ReLU; with `average` a 2x2 mean takes its
-    stride. `conv` and `norm` are as in `ResNetV2`.
+
+class PreActivationBasic(nn.Module):
+    """Norm and ReLU before each of two 3x3 convolutions, the first strided, and a shortcut.
+
+    A shortcut that changes shape is as in `PreActivationBottleneck`, whose fields these are too.
     """
 
-    features: int
+    width: int
     strides: int = 1
-    project: bool = False
     average: bool = False
     conv: Callable[..., nn.Module] = Conv
     norm: Callable[..., Array] = _batch_norm
@@ -80,35 +99,55 @@ class PreActivationBottleneck(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, features]`."""
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
         conv = partial(self.conv, dtype=self.dtype)
         norm = partial(self.norm, train=train, dtype=self.dtype)
-        inner, strides, shortcut = self.features // 4, self.strides, x
+        layer = partial(conv, features=self.width, kernel_size=(3, 3), padding=1)
+        y, shortcut = norm(x, name="norm1"), x
+        if x.shape[-1] != self.width or self.strides > 1:
+            shortcut = _project(y, self.width, self.strides, average=self.average, conv=conv)
+        y = layer(strides=self.strides, name="conv1")(y)
+        y = layer(name="conv2")(norm(y, name="norm2"))
+        return shortcut + DropPath(self.drop_path_rate)(y, train=train)
+
+
+class PreActivationBottleneck(nn.Module):
+    """Norm and ReLU before each of a 1x1, a 3x3 (strided) and a 1x1 convolution, and a shortcut.
+
+    A shortcut that changes shape is convolved, after the first ReLU; with `average` a 2x2 mean
+    takes its stride. `conv` and `norm` are as in `ResNetV2`.
+    """
+
+    width: int
+    strides: int = 1
+    average: bool = False
+    conv: Callable[..., nn.Module] = Conv
+    norm: Callable[..., Array] = _batch_norm
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, 4 * width]`."""
+        conv = partial(self.conv, dtype=self.dtype)
+        norm = partial(self.norm, train=train, dtype=self.dtype)
+        inner, outer, strides, shortcut = self.width, 4 * self.width, self.strides, x
         y = norm(x, name="norm1")
-        if self.project:
-            shortcut = y
-            if self.average and strides > 1:
-                shortcut = ops.avg_pool(
-                    shortcut, 2, strides=2, ceil_mode=True, count_include_pad=False
-                )
-            shortcut = conv(
-                features=self.features,
-                kernel_size=(1, 1),
-                strides=1 if self.average else strides,
-                padding=0,
-                name="downsample.conv",
-            )(shortcut)
+        if x.shape[-1] != outer or strides > 1:
+            shortcut = _project(y, outer, strides, average=self.average, conv=conv)
         y = conv(features=inner, kernel_size=(1, 1), padding=0, name="conv1")(y)
         y = norm(y, name="norm2")
         y = conv(features=inner, kernel_size=(3, 3), strides=strides, padding=1, name="conv2")(y)
         y = norm(y, name="norm3")
-        y = conv(features=self.features, kernel_size=(1, 1), padding=0, name="conv3")(y)
+        y = conv(features=outer, kernel_size=(1, 1), padding=0, name="conv3")(y)
         return shortcut + DropPath(self.drop_path_rate)(y, train=train)
 
 
 class ResNetV2(nn.Module):
-    """A stem, four stages of `PreActivationBottleneck`, a norm, pooling and a 1x1 convolution.
+    """A stem, four stages of pre-activation blocks, a norm, pooling and a 1x1 convolution.
 
+    `block` is called with `width`, `strides`, `average`, `conv`, `norm`, `drop_path_rate`, `dtype`
+    and `name`; `depths` counts the blocks of each stage.
     `conv` is a class or partial called with `features`, `kernel_size`, `strides`, `padding`,
     `dtype` and `name`; `norm` a function of an array, `name`, `train` and `dtype` that normalises
     and activates. `width_factor` multiplies every width. `stem` has the widths of the first two of
@@ -117,6 +156,7 @@ class ResNetV2(nn.Module):
     """
 
     depths: tuple[int, ...]
+    block: Callable[..., nn.Module] = PreActivationBottleneck
     conv: Callable[..., nn.Module] = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
     norm: Callable[..., Array] = _batch_norm
     width_factor: int = 1
@@ -153,10 +193,9 @@ class ResNetV2(nn.Module):
         x = ops.max_pool(x, 3, strides=2, padding=padding)
         for stage, depth in enumerate(self.depths):
             for index in range(depth):
-                block = PreActivationBottleneck(
-                    256 * 2**stage * self.width_factor,
+                block = self.block(
+                    width=64 * 2**stage * self.width_factor,
                     strides=2 if stage > 0 and index == 0 else 1,
-                    project=index == 0,
                     average=self.average,
                     conv=self.conv,
                     norm=self.norm,
@@ -202,12 +241,18 @@ def _bit(width_factor: int) -> dict[str, Any]:
 
 _D: dict[str, Any] = {"stem": (32, 32), "average": True}
 _T: dict[str, Any] = {"stem": (24, 32), "average": True}
+_BASIC: dict[str, Any] = {"block": PreActivationBasic}
+_18, _34 = (2, 2, 2, 2), (3, 4, 6, 3)
 _50, _101, _152 = (3, 4, 6, 3), (3, 4, 23, 3), (3, 8, 36, 3)
 _FT = "goog_in21k_ft_in1k"
 
 # fmt: off
 NETWORKS = {
     # fields, depths, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "resnetv2_18": _row(_BASIC, _18, 224, 11_687_720, 7_808, 1.82, 75.364, "ra4_e3600_r224_in1k"),
+    "resnetv2_18d": _row({**_BASIC, **_D}, _18, 224, 11_706_952, 7_936, 2.06, 76.058, "ra4_e3600_r224_in1k"),
+    "resnetv2_34": _row(_BASIC, _34, 224, 21_795_880, 15_232, 3.67, 79.07, "ra4_e3600_r224_in1k"),
+    "resnetv2_34d": _row({**_BASIC, **_D}, _34, 224, 21_815_112, 15_360, 3.91, 80.43, "ra4_e3600_r384_in1k"),
     "resnetv2_50": _row({}, _50, 224, 25_549_352, 45_440, 4.11, 81.406, "a1h_in1k"),
     "resnetv2_50d": _row(_D, _50, 224, 25_568_584, 45_568, 4.35, None, None),
     "resnetv2_50t": _row(_T, _50, 224, 25_566_048, 45_552, 4.32, None, None),

@@ -1,7 +1,7 @@
 """SKNet: residual networks whose blocks choose between two receptive fields, channel by channel.
 
 Li et al. 2019 (arXiv:1903.06586), as timm.models.sknet defines it: the larger field is a dilated
-3x3, and each of the two paths of `skresnet50` sees one half of the channels.
+3x3, and each of the two paths sees one half of the channels but for `skresnext50_32x4d`.
 """
 
 from functools import partial
@@ -18,7 +18,7 @@ from cnnjax.models.widths import round_width
 from cnnjax.nn import BatchNorm, Conv, ConvNormAct, DropPath, kaiming_normal, relu
 from cnnjax.typing import Array, DType
 
-__all__ = ["NETWORKS", "SelectiveBottleneck", "SelectiveKernel"]
+__all__ = ["NETWORKS", "SelectiveBasic", "SelectiveBottleneck", "SelectiveKernel"]
 
 _conv = partial(Conv, kernel_size=(1, 1), use_bias=False, kernel_init=kaiming_normal)
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
@@ -28,13 +28,14 @@ class SelectiveKernel(nn.Module):
     """Two 3x3 layers of dilation 1 and 2, mixed per channel by a softmax over the two.
 
     With `split` each sees one half of the input channels. The weights come from the mean of both,
-    through a layer of a sixteenth of the channels, in multiples of `divisor`.
+    through a layer of `width / reduction` channels, in multiples of `divisor`.
     """
 
     width: int
     strides: int = 1
     groups: int = 1
     split: bool = True
+    reduction: int = 16
     divisor: int = 8
     dtype: DType = jnp.float32
 
@@ -56,12 +57,32 @@ class SelectiveKernel(nn.Module):
             for index, half in enumerate(halves)
         ]
         mean = ops.global_avg_pool(paths[0] + paths[1])[:, None, None, :]
-        squeezed = round_width(self.width / 16, self.divisor)
+        squeezed = round_width(self.width / self.reduction, self.divisor)
         y = _conv(squeezed, dtype=self.dtype, name="attn.fc_reduce")(mean)
         y = relu(_norm(dtype=self.dtype, name="attn.bn")(y, train=train))
         y = _conv(2 * self.width, dtype=self.dtype, name="attn.fc_select")(y)
         weights = jax.nn.softmax(y.reshape(-1, 1, 1, 2, self.width), axis=3)
         return paths[0] * weights[:, :, :, 0] + paths[1] * weights[:, :, :, 1]
+
+
+class SelectiveBasic(nn.Module):
+    """`SelectiveKernel` (strided) and a 3x3 layer, and a shortcut."""
+
+    width: int
+    strides: int = 1
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        y = SelectiveKernel(
+            self.width, self.strides, reduction=8, divisor=16, dtype=self.dtype, name="conv1"
+        )(x, train=train)
+        y = ConvNormAct(self.width, 3, act=None, dtype=self.dtype, name="conv2")(y, train=train)
+        y = DropPath(self.drop_path_rate)(y, train=train)
+        shortcut = partial(project, average=False, dtype=self.dtype, train=train)
+        return relu(y + shortcut(x, self.width, self.strides))
 
 
 class SelectiveBottleneck(nn.Module):
@@ -111,11 +132,15 @@ def _row(fields: dict[str, Any], *row: Any) -> Network:
     )
 
 
+_18: dict[str, Any] = {"block": SelectiveBasic, "stem": None, "depths": (2, 2, 2, 2)}
+_34: dict[str, Any] = {"block": SelectiveBasic, "stem": None}
 _GROUPED = partial(SelectiveBottleneck, groups=32, base_width=4, split=False, divisor=32)
 
 # fmt: off
 NETWORKS = {
     # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "skresnet18": _row(_18, 11_958_056, 13_952, 1.82, 73.02, "ra_in1k"),
+    "skresnet34": _row(_34, 22_282_376, 25_568, 3.67, 76.956, "ra_in1k"),
     "skresnet50": _row({"block": SelectiveBottleneck, "stem": None}, 25_803_160, 61_168, 4.11, None, None),
     "skresnet50d": _row({"block": partial(SelectiveBottleneck, average=True)}, 25_822_392, 61_296, 4.36, None, None),
     "skresnext50_32x4d": _row({"block": _GROUPED, "stem": None}, 27_479_784, 84_544, 4.5, 80.168, "ra_in1k"),
