@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "bench": "how fast networks are here, against the stock operations and PyTorch",
     "compare": "train several networks on equal terms and report",
     "predict": "what is on photographs, by a network with published weights",
+    "explain": "what on a photograph speaks for a class, as a picture",
     "weights": "check published weights in the network that they are for",
 }
 

@@ -1,5 +1,6 @@
 """Arrays in, matplotlib figures out."""
 
+from cnnjax.plot.attribution import attribution_panels
 from cnnjax.plot.curves import learning_curves
 from cnnjax.plot.grids import filter_grid, filter_tiles, image_grid, image_tiles, mosaic
 from cnnjax.plot.matrices import confusion_matrix
@@ -13,6 +14,7 @@ __all__ = [
     "SERIES",
     "accuracy_against",
     "accuracy_by_size",
+    "attribution_panels",
     "compact",
     "confusion_matrix",
     "differences",
