@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "compare": "train several networks on equal terms and report",
     "predict": "what is on photographs, by a network with published weights",
     "explain": "what on a photograph speaks for a class, as a picture",
+    "export": "a network as a program that runs without this library",
     "weights": "check published weights in the network that they are for",
 }
 

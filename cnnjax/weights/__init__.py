@@ -1,6 +1,7 @@
 """Weights of other people: read, checked, converted by name, and written back."""
 
 from cnnjax.weights.check import check_weights
+from cnnjax.weights.export import export_network
 from cnnjax.weights.load import load_model, load_weights
 from cnnjax.weights.packages import PACKAGE, PACKAGES
 from cnnjax.weights.preprocessing import Preprocessing, preprocessing_of
@@ -12,6 +13,7 @@ __all__ = [
     "PACKAGES",
     "Preprocessing",
     "check_weights",
+    "export_network",
     "load_model",
     "load_weights",
     "preprocessing_of",
