@@ -74,10 +74,12 @@ def build(case: Case) -> torch.nn.Module:
         model = timm.create_model(name, pretrained=False, **arguments)
     else:
         import torch_residual
+        import torch_shallow
         import torch_small
 
-        small = torch_residual if hasattr(torch_residual, name) else torch_small
-        model = getattr(small, name)(**arguments)
+        files = (torch_residual, torch_shallow, torch_small)
+        (make_network,) = (getattr(file, name) for file in files if hasattr(file, name))
+        model = make_network(**arguments)
     for module in model.modules():
         for attribute in ("drop_rate", "drop_prob", "p"):
             if isinstance(getattr(module, attribute, None), float):

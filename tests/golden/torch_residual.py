@@ -253,3 +253,77 @@ class _PyramidNet(nn.Module):
 def pyramidnet110_a48_cifar(num_classes: int, depth: int = 110) -> nn.Module:
     """Han, Kim and Kim 2017: basic blocks that widen from 16 by 48 in all."""
     return _PyramidNet(depth, 48, num_classes)
+
+
+class _ShakeBranch(nn.Module):
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.bn2(self.conv2(F.relu(self.bn1(self.conv1(F.relu(x))))))
+
+
+class _ShakeShortcut(nn.Module):
+    """Two samples of the image, the second from a pixel further up and left."""
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.conv1 = nn.Conv2d(inputs, width // 2, 1, bias=False)
+        self.conv2 = nn.Conv2d(inputs, width // 2, 1, bias=False)
+        self.bn = nn.BatchNorm2d(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(x)
+        first = F.avg_pool2d(x, 1, self.stride)
+        second = F.avg_pool2d(F.pad(x, (1, -1, 1, -1)), 1, self.stride)
+        return self.bn(torch.cat([self.conv1(first), self.conv2(second)], 1))
+
+
+class _ShakeBlock(nn.Module):
+    """Even weights, in training too."""
+
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.branch1 = _ShakeBranch(inputs, width, stride)
+        self.branch2 = _ShakeBranch(inputs, width, stride)
+        self.shortcut: nn.Module = nn.Identity()
+        if inputs != width:
+            self.shortcut = _ShakeShortcut(inputs, width, stride)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.shortcut(x) + 0.5 * self.branch1(x) + 0.5 * self.branch2(x)
+
+
+class _ShakeShake(nn.Module):
+    def __init__(self, width: int, blocks: int, num_classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        inputs = 16
+        for stage in range(3):
+            layer = []
+            for index in range(blocks):
+                stride = 2 if stage > 0 and index == 0 else 1
+                layer.append(_ShakeBlock(inputs, width * 2**stage, stride))
+                inputs = width * 2**stage
+            setattr(self, f"layer{stage + 1}", nn.Sequential(*layer))
+        self.linear = nn.Linear(inputs, num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.layer3(self.layer2(self.layer1(self.bn1(self.conv1(x)))))
+        return self.linear(F.relu(x).mean((2, 3)))
+
+
+def shakeshake26_2x32d_cifar(num_classes: int, blocks: int = 4) -> nn.Module:
+    """Gastaldi 2017, with even weights."""
+    return _ShakeShake(32, blocks, num_classes)
+
+
+def shakeshake26_2x96d_cifar(num_classes: int) -> nn.Module:
+    """Three times as wide."""
+    return _ShakeShake(96, 4, num_classes)

@@ -188,3 +188,82 @@ def efficientnet_b0_cifar(num_classes: int) -> nn.Module:
     network.features[0][0].stride = (1, 1)
     network.features[2][0].block[1][0].stride = (1, 1)
     return network
+
+
+def _all_convolutional(sizes: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Springenberg et al. 2015, table 2, with kernels of `sizes` before each strided one."""
+    stages: OrderedDict[str, nn.Module] = OrderedDict()
+    inputs = 3
+    for stage, width in enumerate((96, 192), start=1):
+        layers: OrderedDict[str, nn.Module] = OrderedDict()
+        for index, size in enumerate((*sizes, 3), start=1):
+            stride = 2 if index > len(sizes) else 1
+            layers[f"conv{index}"] = nn.Conv2d(inputs, width, size, stride, (size - 1) // 2)
+            layers[f"relu{index}"] = nn.ReLU()
+            inputs = width
+        stages[f"stage{stage}"] = nn.Sequential(layers)
+    last = {"conv1": nn.Conv2d(192, 192, 3), "relu1": nn.ReLU()}
+    last |= {"conv2": nn.Conv2d(192, 192, 1), "relu2": nn.ReLU()}
+    stages["stage3"] = nn.Sequential(OrderedDict(last))
+    stages["classifier"] = nn.Conv2d(192, num_classes, 1)
+    stages["relu"] = nn.ReLU()
+    stages["pool"] = nn.AdaptiveAvgPool2d(1)
+    stages["flat"] = nn.Flatten()
+    return nn.Sequential(stages)
+
+
+def allconv_a_cifar(num_classes: int) -> nn.Module:
+    """All-CNN-A."""
+    return _all_convolutional((5,), num_classes)
+
+
+def allconv_b_cifar(num_classes: int) -> nn.Module:
+    """All-CNN-B."""
+    return _all_convolutional((5, 1), num_classes)
+
+
+def allconv_c_cifar(num_classes: int) -> nn.Module:
+    """All-CNN-C."""
+    return _all_convolutional((3, 3), num_classes)
+
+
+class _ShiftNorm(nn.BatchNorm2d):
+    """A batch norm whose factor is 1, and no parameter."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=1e-12, momentum=0.4)
+        self.weight = None
+
+
+def _airbench_group(inputs: int, width: int) -> nn.Module:
+    layers = {
+        "conv1": nn.Conv2d(inputs, width, 3, padding="same", bias=False),
+        "pool": nn.MaxPool2d(2),
+        "norm1": _ShiftNorm(width),
+        "act1": nn.GELU(),
+        "conv2": nn.Conv2d(width, width, 3, padding="same", bias=False),
+        "norm2": _ShiftNorm(width),
+        "act2": nn.GELU(),
+    }
+    return nn.Sequential(OrderedDict(layers))
+
+
+class _Ninth(nn.Linear):
+    """A linear layer whose result is divided by 9."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) / 9
+
+
+def airbench94_cifar(num_classes: int) -> nn.Module:
+    """Jordan 2024, for 32 pixels."""
+    return nn.Sequential(
+        nn.Conv2d(3, 24, 2),
+        nn.GELU(),
+        _airbench_group(24, 64),
+        _airbench_group(64, 256),
+        _airbench_group(256, 256),
+        nn.MaxPool2d(3),
+        nn.Flatten(),
+        _Ninth(256, num_classes, bias=False),
+    )

@@ -24,6 +24,8 @@ from cases import CASES, Case  # noqa: E402
 
 TOLERANCE = 1e-4
 TOLERANCE64 = 1e-9
+# Where the reference's own float32 is worse than this, evaluation is compared in float64 only.
+STEADY = 1e-5
 # PyTorch's gradient of a hard sigmoid is 1/6 rounded to float32, whatever the type.
 TOLERANCE64_GRADIENT = 1e-7
 # These networks are compiled to be run once: XLA's expensive passes cost more than they give.
@@ -93,9 +95,10 @@ def test_network_equals_its_reference(case: Case) -> None:
     assert lines == golden["names"].tobytes().decode().split("\n")
     training, evaluation = draw.state(shapes, "training"), draw.state(shapes, "evaluation")
 
-    logits = _run(_evaluate, model, from_state_dict(evaluation, expected), images)
-    limit = max(TOLERANCE, 10 * float(golden["rounding"]))
-    _check("evaluation logits", logits, golden["logits"], limit)
+    steady = not case.float64 or golden["rounding"] < STEADY
+    if steady:
+        logits = _run(_evaluate, model, from_state_dict(evaluation, expected), images)
+        _check("evaluation logits", logits, golden["logits"], TOLERANCE)
 
     with _wide() if case.float64 else nullcontext():
         dtype, tolerance = (jnp.float64, TOLERANCE64) if case.float64 else (jnp.float32, TOLERANCE)
@@ -104,13 +107,14 @@ def test_network_equals_its_reference(case: Case) -> None:
         # What is drawn are float32 numbers: nothing is lost on the way.
         variables = jax.tree.map(dtype, from_state_dict(training, expected))
         logits, statistics, gradient = _run(_step, model, variables, images, labels)
-        if case.float64:
+        if not steady:
             variables = jax.tree.map(dtype, from_state_dict(evaluation, expected))
             exact = _run(_evaluate, model, variables, images)
             _check("evaluation logits in float64", exact, golden["logits"], tolerance)
 
     _check("training logits", logits, golden["train_logits"], tolerance)
     after = to_state_dict({"batch_stats": statistics})
+    after = {n: a for n, a in after.items() if n.endswith(("running_mean", "running_var"))}
     assert len(after) == len(golden["statistics"])
     for name, projected in zip(sorted(after), golden["statistics"], strict=True):
         change = after[name].astype(np.float64) - training[name]
