@@ -37,9 +37,7 @@ def batch_norm(
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(3,))
-def _batch_norm(
-    x: Array, scale: Array, bias: Array, epsilon: float
-) -> tuple[Array, Array, Array]:
+def _batch_norm(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Array, Array, Array]:
     mean, var = lax.platform_dependent(x, cpu=_one_pass, default=_two_passes)
     return _normalise(x, mean, scale * lax.rsqrt(var + epsilon), bias), mean, var
 

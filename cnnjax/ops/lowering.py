@@ -34,12 +34,15 @@ def new_primitive(
     primitive.def_impl(jax.jit(primitive.bind, static_argnames=static))
 
     def lower_fast(ctx: mlir.LoweringRuleContext, *operands: Any, **params: Any) -> Any:
+        avals: Any = ctx.avals_in
+        if not all(isinstance(size, int) for aval in avals for size in aval.shape):
+            # `jax.export` with sizes to be known later, and the forms depend on them.
+            return mlir.lower_fun(stock, multiple_results=False)(ctx, *operands, **params)
         program = lambda *operands: fast(*operands, partitioned=_is_partitioned(ctx), **params)
         lowered = mlir.lower_fun(program, multiple_results=False)
         # Inside shard_map the operands' types name the mesh axes they vary over. The forms make
         # constants, which vary over none, and a scan insists that the two agree: leave the names
         # out, they have no meaning for the program.
-        avals: Any = ctx.avals_in
         plain = [jax.core.ShapedArray(aval.shape, aval.dtype) for aval in avals]
         return lowered(ctx.replace(avals_in=plain), *operands)
 

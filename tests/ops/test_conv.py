@@ -324,3 +324,15 @@ def test_dtypes_are_floats_and_one():
         ops.conv2d(x.astype(np.uint8), w)
     with pytest.raises(BadArgument, match="kernel: got dtype float16; allowed: float32"):
         ops.conv2d(x, w.astype(np.float16))
+
+
+def test_export_for_any_batch():
+    x, w = arrays(7, (3, 8, 8, 4), (3, 3, 4, 6))
+
+    def step(x, w):
+        return jax.grad(lambda w: (ops.max_pool(ops.conv2d(x, w), 2) ** 2).sum())(w)
+
+    (batch,) = export.symbolic_shape("b")
+    shape = jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype)
+    exported = export.export(jax.jit(step), platforms=["cpu"])(shape, w)
+    assert_close(exported.call(x, w), step(x, w))

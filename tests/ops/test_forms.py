@@ -100,7 +100,8 @@ def test_grouped(window, groups, outputs):
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_blocks_of_images_and_slices_of_channels(stride, monkeypatch):
-    monkeypatch.setattr(choose, "_BLOCK", 1)
+    monkeypatch.setattr(choose, "_WINOGRAD_BLOCK", 1)
+    monkeypatch.setattr(choose, "_PATCH_BLOCK", 1)
     monkeypatch.setattr(choose, "_WIDTH", 8)
     geometry = Geometry((stride, stride), ((1, 1), (1, 1)), (1, 1), 8)
     assert_same(3, (6, 5), (3, 3), 32, 16, geometry)

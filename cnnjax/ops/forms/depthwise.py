@@ -9,10 +9,11 @@ from cnnjax.ops.geometry import Geometry, Pads, Pair
 
 __all__ = ["forward", "input_gradient", "kernel_gradient", "kernel_gradient_by_tap"]
 
-# Products that one step of the kernel gradient's loop adds up. 3x3, 144 channels, 56x56, 32 images
-# (jax 0.12, n = 3): 9 products 24 ms, compiled in 0.16 s; 36 to 126 products 18 to 21 ms, compiled
-# in 0.20 to 0.30 s.
-_PRODUCTS = 40
+# Products that one step of the kernel gradient's loop adds up (jax 0.12, n = 7): 7x7, 96 channels,
+# 56x56, 8 images 14.5 ms with 8, 12.4 with 14, 11.3 with 28 and 40; 5x5, 240 channels, 28x28, 16
+# images 10.8, 8.9, 8.2, 8.0. All taps of the kernel in one step: 15.6 and 10.6, compiled in three
+# times as long.
+_PRODUCTS = 28
 # Taps that may become one sum. XLA cuts longer sums wherever it likes, and writes single products
 # to memory; with a cut after each row of the kernel: 7x7, 96 channels, 56x56, 8 images 6.2 -> 4.2
 # ms; 5x5, 480 channels, 14x14, 16 images 3.7 -> 1.8 (jax 0.12, n = 7), and more inside a network.
@@ -92,16 +93,18 @@ def kernel_gradient_by_tap(x: Array, g: Array, geometry: Geometry, kernel_size: 
 def kernel_gradient(x: Array, g: Array, geometry: Geometry, kernel_size: Pair) -> Array:
     """Return the transpose of `forward` in the kernel: [kh, kw, 1, O].
 
-    A loop over images and over a few rows at a time adds products up elementwise, one sum of
-    [W', O] per tap; the sum over W' follows once per image. A plain reduction of the products
-    of a tap writes them to memory: 172 ms instead of 22 (3x3, 144 channels, 56x56, 32 images).
+    Loops over images, rows of the kernel and a few rows of `g` at a time add products up
+    elementwise, one sum of [W', O] per tap of the kernel's row; the sum over W' follows once per
+    image. A plain reduction of the products of a tap writes them to memory: 172 ms instead of 22
+    (3x3, 144 channels, 56x56, 32 images).
     """
     wide = jnp.promote_types(x.dtype, jnp.float32)
     multiplier = g.shape[3] // x.shape[3]
     (sh, sw), _, (dh, dw), _ = geometry
     (kh, kw), (_, height, width, outputs) = kernel_size, g.shape
-    rows = largest_divisor(height, max(1, _PRODUCTS // (kh * kw)))
-    span = (rows - 1) * sh + (kh - 1) * dh + 1
+    # Less than all rows: of a loop of one step XLA makes something slower.
+    rows = largest_divisor(height, min(_PRODUCTS // kw, height - 1))
+    span = (rows - 1) * sh + 1
 
     def one_image(image: Array, total: Array) -> Array:
         padded = _pad(
@@ -110,23 +113,26 @@ def kernel_gradient(x: Array, g: Array, geometry: Geometry, kernel_size: Pair) -
         padded = lax.optimization_barrier(padded)
         g_image = _block(g, 0, image, 1).astype(wide)
 
-        def some_rows(step: Array, sums: list[Array]) -> list[Array]:
-            x_rows = _block(padded, 1, step * (rows * sh), span)[0]
-            g_rows = _block(g_image, 1, step * rows, rows)[0]
-            for tap, (i, j) in enumerate(taps):
-                columns = slice(j * dw, j * dw + (width - 1) * sw + 1, sw)
-                for row in range(rows):
-                    product = x_rows[row * sh + i * dh, columns] * g_rows[row]
-                    sums[tap] = sums[tap] + product
-            return sums
+        def one_kernel_row(i: Array, total: Array) -> Array:
+            def some_rows(step: Array, sums: list[Array]) -> list[Array]:
+                x_rows = _block(padded, 1, step * (rows * sh) + i * dh, span)[0]
+                g_rows = _block(g_image, 1, step * rows, rows)[0]
+                for j in range(kw):
+                    columns = slice(j * dw, j * dw + (width - 1) * sw + 1, sw)
+                    for row in range(rows):
+                        sums[j] = sums[j] + x_rows[row * sh, columns] * g_rows[row]
+                return sums
 
-        zeros = [jnp.zeros((width, outputs), wide)] * len(taps)
-        sums = lax.fori_loop(0, height // rows, some_rows, zeros)
-        return total + jnp.stack([s.sum(0) for s in sums])
+            zeros = [jnp.zeros((width, outputs), wide)] * kw
+            sums = lax.fori_loop(0, height // rows, some_rows, zeros)
+            added = _block(total, 0, i, 1) + jnp.stack([s.sum(0) for s in sums])[None]
+            start = (i, 0, 0)
+            return lax.dynamic_update_slice(total, added, start, allow_negative_indices=False)
 
-    taps = [(i, j) for i in range(kh) for j in range(kw)]
-    total = lax.fori_loop(0, x.shape[0], one_image, jnp.zeros((len(taps), outputs), wide))
-    return total.reshape(kh, kw, 1, outputs).astype(x.dtype)
+        return lax.fori_loop(0, kh, one_kernel_row, total)
+
+    zero = jnp.zeros((kh, kw, outputs), wide)
+    return lax.fori_loop(0, x.shape[0], one_image, zero)[:, :, None].astype(x.dtype)
 
 
 def _block(x: Array, axis: int, start: Array, size: int) -> Array:

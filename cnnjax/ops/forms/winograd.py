@@ -82,8 +82,10 @@ def combine(matrix: np.ndarray, arrays: Sequence[Array], axis: int) -> Array:
     """
     shape = [1] * (arrays[0].ndim + 1)
     shape[axis] = matrix.shape[0]
-    columns = jnp.asarray(matrix.T, arrays[0].dtype).reshape(-1, *shape)
-    terms = [column * jnp.expand_dims(a, axis) for column, a in zip(columns, arrays, strict=True)]
+    columns = matrix.T.astype(arrays[0].dtype).reshape(-1, *shape)
+    terms = [
+        column * lax.expand_dims(a, (axis,)) for column, a in zip(columns, arrays, strict=True)
+    ]
     return sum(terms[1:], start=terms[0])
 
 
