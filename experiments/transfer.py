@@ -170,7 +170,7 @@ def probe(task: Task, training: Dataset, judge: Dataset, penalty: float) -> dict
     weights = linear_classifier(
         jnp.asarray((known - centre) / scale), jnp.asarray(training.labels), penalty
     )
-    logits = (unknown - centre) / scale @ weights["kernel"] + weights["bias"]
+    logits = (unknown - centre) / scale @ weights["kernel"] + weights["bias"][None]
     losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, judge.labels)
     right = logits.argmax(axis=-1) == judge.labels
     return {"loss": float(losses.mean()), "accuracy": float(right.mean())}
@@ -183,7 +183,7 @@ def linear_classifier(
     """Minimise `mean cross-entropy + penalty / 2 * |kernel|^2` from 0 with L-BFGS."""
 
     def objective(weights: dict[str, jax.Array]) -> jax.Array:
-        logits = features @ weights["kernel"] + weights["bias"]
+        logits = features @ weights["kernel"] + weights["bias"][None]
         losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
         return losses.mean() + penalty / 2 * jnp.sum(weights["kernel"] ** 2)
 
