@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform
+from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform, uniform_bias
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "BasicBlock", "Bottleneck", "ResNet"]
@@ -106,7 +106,13 @@ class ResNet(nn.Module):
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
         x = ops.global_avg_pool(x)
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="fc")(x)
+        logits = nn.Dense(
+            self.num_classes,
+            dtype=self.dtype,
+            kernel_init=uniform,
+            bias_init=uniform_bias(x.shape[-1]),
+            name="fc",
+        )(x)
         logits = logits.astype(jnp.float32)
         return (logits, stages) if features else logits
 
