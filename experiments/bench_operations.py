@@ -1,7 +1,7 @@
-"""How long single convolutions take on this machine: our forms, the stock operation, PyTorch.
+"""How long single operations take on this machine: our forms, the stock operation, PyTorch.
 
-Forward, input gradient and kernel gradient of every row below, interleaved in one run: each
-round times every candidate once, and the medians of the rounds are compared.
+Forward, input gradient and kernel gradient of every convolution and max pooling below, interleaved
+in one run: each round times every candidate once, and the medians of the rounds are compared.
 
     python experiments/bench_operations.py --out runs/operations --rounds 7
     python experiments/bench_operations.py --out runs/operations --rows "3x3 64" --torch PYTHON
@@ -13,15 +13,16 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnnjax.ops import choose, xla
+from cnnjax.ops import choose, max_pool, stock, xla
 from cnnjax.ops.geometry import Geometry
 
 
@@ -56,6 +57,22 @@ ROWS = {
     "grouped 3x3 256/32 28px b32": Row(32, 28, 256, 256, 3, 1, 32),
     "grouped 3x3 128/32 56px b8": Row(8, 56, 128, 128, 3, 1, 32),
 }
+
+
+class Pool(NamedTuple):
+    """One max pooling of square images."""
+
+    batch: int
+    pixels: int
+    channels: int
+    window: int
+    stride: int
+
+
+POOLS = {
+    "max pool 2x2/2 64 32px b128": Pool(128, 32, 64, 2, 2),
+    "max pool 3x3/2 64 56px b64": Pool(64, 56, 64, 3, 2),
+}
 DIRECTIONS = ("forward", "input gradient", "kernel gradient")
 
 # Run by the other interpreter: rows as JSON on stdin, {row: [[seconds, ...] x 3]} on stdout.
@@ -63,6 +80,26 @@ TORCH = """
 import json, sys, time, torch
 job = json.load(sys.stdin)
 out = {}
+
+def timed(name, runs):
+    out[name] = [[] for _ in runs]
+    for round in range(job["rounds"] + 1):
+        for times, run in zip(out[name], runs):
+            start = time.perf_counter()
+            run()
+            if round:
+                times.append(time.perf_counter() - start)
+
+for name, (batch, pixels, channels, window, stride) in job["pools"].items():
+    x = torch.randn(batch, channels, pixels, pixels).to(memory_format=torch.channels_last)
+    pool = (window, stride, (window - 1) // 2)
+    y, places = torch.nn.functional.max_pool2d(x, *pool, return_indices=True)
+    g = torch.randn_like(y)
+    timed(name, (
+        lambda: torch.nn.functional.max_pool2d(x, *pool),
+        lambda: torch.ops.aten.max_pool2d_with_indices_backward(
+            g, x, *([size] * 2 for size in pool), [1, 1], False, places),
+    ))
 for name, (batch, pixels, channels, outputs, kernel, stride, groups) in job["rows"].items():
     x = torch.randn(batch, channels, pixels, pixels).to(memory_format=torch.channels_last)
     w = torch.randn(outputs, channels // groups, kernel, kernel)
@@ -73,31 +110,60 @@ for name, (batch, pixels, channels, outputs, kernel, stride, groups) in job["row
     def backward(mask):
         torch.ops.aten.convolution_backward(
             g, x, w, None, [stride] * 2, pads, [1, 1], False, [0, 0], groups, mask)
-    runs = (
+    timed(name, (
         lambda: torch.nn.functional.conv2d(x, w, None, stride, pads, 1, groups),
         lambda: backward([True, False, False]),
         lambda: backward([False, True, False]),
-    )
-    out[name] = [[] for _ in runs]
-    for round in range(job["rounds"] + 1):
-        for times, run in zip(out[name], runs):
-            start = time.perf_counter()
-            run()
-            if round:
-                times.append(time.perf_counter() - start)
+    ))
 json.dump(out, sys.stdout)
 """
 
 
-def programs(row: Row, module, x: jax.Array, w: jax.Array, g: jax.Array) -> list:
-    """Compile the three directions of one row with `choose` or `xla`."""
+Run = tuple[Callable[..., jax.Array], tuple[jax.Array, ...]]
+
+
+def arrays(*shapes: tuple[int, ...]) -> list[jax.Array]:
+    random = np.random.default_rng(0)
+    return [jnp.asarray(random.standard_normal(shape, dtype=np.float32)) for shape in shapes]
+
+
+def convolutions(row: Row) -> dict[str, list[Run]]:
+    """Return the three directions of one row with `choose` and with `xla`."""
     edge = (row.kernel // 2, row.kernel // 2)
     geometry = Geometry((row.stride, row.stride), (edge, edge), (1, 1), row.groups)
-    return [
-        (jax.jit(lambda x, w: module.forward(x, w, geometry)), (x, w)),
-        (jax.jit(lambda g, w: module.input_gradient(g, w, geometry, x.shape)), (g, w)),
-        (jax.jit(lambda x, g: module.kernel_gradient(x, g, geometry, w.shape)), (x, g)),
-    ]
+    out = (row.pixels + 2 * (row.kernel // 2) - row.kernel) // row.stride + 1
+    x, w, g = arrays(
+        (row.batch, row.pixels, row.pixels, row.channels),
+        (row.kernel, row.kernel, row.channels // row.groups, row.outputs),
+        (row.batch, out, out, row.outputs),
+    )
+
+    def side(module: Any) -> list[Run]:
+        return [
+            (jax.jit(lambda x, w: module.forward(x, w, geometry)), (x, w)),
+            (jax.jit(lambda g, w: module.input_gradient(g, w, geometry, x.shape)), (g, w)),
+            (jax.jit(lambda x, g: module.kernel_gradient(x, g, geometry, w.shape)), (x, g)),
+        ]
+
+    return {"ours": side(choose), "stock": side(xla)}
+
+
+def pools(row: Pool) -> dict[str, list[Run]]:
+    """Return both directions of one pooling, ours and stock."""
+    edge = (row.window - 1) // 2
+    pool = lambda x: max_pool(x, row.window, strides=row.stride, padding=edge)
+    (x,) = arrays((row.batch, row.pixels, row.pixels, row.channels))
+    (g,) = arrays(jax.eval_shape(pool, x).shape)
+
+    def side() -> list[Run]:
+        # New functions each time: `jit` remembers functions, and the context is not part of them.
+        gradient = lambda g, x: jax.vjp(pool, x)[1](g)[0]
+        runs: list[Run] = [(jax.jit(lambda x: pool(x)), (x,)), (jax.jit(gradient), (g, x))]
+        return [(function.lower(*given).compile(), given) for function, given in runs]  # type: ignore[attr-defined]
+
+    ours = side()
+    with stock():
+        return {"ours": ours, "stock": side()}
 
 
 def timed(function, arguments) -> float:
@@ -106,19 +172,12 @@ def timed(function, arguments) -> float:
     return time.perf_counter() - start
 
 
-def measure(row: Row, rounds: int, stock_limit: float) -> dict[str, list[list[float]]]:
+def measure(
+    sides: dict[str, list[Run]], rounds: int, stock_limit: float
+) -> dict[str, list[list[float]]]:
     """Return seconds for each side and direction; a stock run beyond the limit is not repeated."""
-    random = np.random.default_rng(0)
-    out = (row.pixels + 2 * (row.kernel // 2) - row.kernel) // row.stride + 1
-    shapes = (
-        (row.batch, row.pixels, row.pixels, row.channels),
-        (row.kernel, row.kernel, row.channels // row.groups, row.outputs),
-        (row.batch, out, out, row.outputs),
-    )
-    arrays = [jnp.asarray(random.standard_normal(s, dtype=np.float32)) for s in shapes]
-    sides = {"ours": programs(row, choose, *arrays), "stock": programs(row, xla, *arrays)}
     first = {side: [timed(*run) for run in runs] for side, runs in sides.items()}
-    times: dict[str, list[list[float]]] = {side: [[], [], []] for side in sides}
+    times: dict[str, list[list[float]]] = {side: [[] for _ in sides[side]] for side in sides}
     for _ in range(rounds):
         for side, runs in sides.items():
             for direction, run in enumerate(runs):
@@ -140,12 +199,14 @@ def main() -> None:
     parser.add_argument("--torch", help="an interpreter that can import torch")
     options = parser.parse_args()
     rows = {name: row for name, row in ROWS.items() if options.rows in name}
-    if not rows:
-        sys.exit(f"--rows: got {options.rows!r}; allowed: part of one of {', '.join(ROWS)}")
+    pooled = {name: row for name, row in POOLS.items() if options.rows in name}
+    if not rows and not pooled:
+        names = ", ".join(ROWS | POOLS)
+        sys.exit(f"--rows: got {options.rows!r}; allowed: part of one of {names}")
 
     torch: dict[str, list[list[float]]] = {}
     if options.torch:
-        job = json.dumps({"rows": rows, "rounds": options.rounds})
+        job = json.dumps({"rows": rows, "pools": pooled, "rounds": options.rounds})
         run = subprocess.run(
             [options.torch, "-c", TORCH], input=job, capture_output=True, text=True, check=True
         )
@@ -154,11 +215,13 @@ def main() -> None:
         print("no --torch: no PyTorch column")
 
     table = []
-    for name, row in rows.items():
-        times = measure(row, options.rounds, options.stock_limit)
+    cases = [(n, convolutions, row) for n, row in rows.items()]
+    cases += [(n, pools, row) for n, row in pooled.items()]
+    for name, sides, row in cases:
+        times = measure(sides(row), options.rounds, options.stock_limit)
         if name in torch:
             times["torch"] = torch[name]
-        for direction, label in enumerate(DIRECTIONS):
+        for direction, label in enumerate(DIRECTIONS[: len(times["ours"])]):
             record = {"operation": name, "direction": label, "jax": jax.__version__}
             for side, values in times.items():
                 record[f"{side}_ms"] = round(median(values[direction]) * 1e3, 2)
