@@ -55,7 +55,7 @@ class BatchNorm(nn.Module):
             y = x * factor.reshape(shape) + shift.reshape(shape)
         return y.astype(self.dtype or x.dtype)
 
-    def _parameter(self, name, used, init, default, shape):  # type: ignore[no-untyped-def]
+    def _parameter(self, name, used, init, default, shape):
         return self.param(name, init, shape, jnp.float32) if used else default(shape, jnp.float32)
 
 

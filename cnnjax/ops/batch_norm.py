@@ -43,7 +43,7 @@ def _batch_norm(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Ar
 
 
 @_batch_norm.defjvp
-def _batch_norm_jvp(epsilon, primals, tangents):  # type: ignore[no-untyped-def]
+def _batch_norm_jvp(epsilon, primals, tangents):
     x, scale, bias = primals
     dx, dscale, dbias = tangents
     y, mean, var = _batch_norm(x, scale, bias, epsilon)
