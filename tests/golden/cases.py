@@ -125,7 +125,7 @@ CASES = (
     *_cases("regnet_x_400mf regnet_x_800mf regnet_x_1_6gf regnet_x_3_2gf", **_WIDE),
     Case("convnext_tiny"),
     Case("googlenet", float64=True, arguments=_HEADLESS),
-    Case("inception_v3", size=107, float64=True, arguments=_HEADLESS),
+    Case("inception_v3", size=107, float64=True, arguments=_HEADLESS, slow=True),
     Case("cnn", **_SMALL, overrides={"spec": CNN}),
     Case("lenet5", **_SMALL | {"size": 28}, channels=1),
     Case("lenet5_cifar", **_SMALL, slow=True),

@@ -67,8 +67,31 @@ SMALL = {
     "airbench94_cifar": (16, {}),
 }
 
-# Networks of so many layers that tracing them takes seconds.
+# Networks so deep or large that tracing them takes seconds.
 DEEP = {n for n in MODELS if any(part in n for part in ("1202", "bc250", "bc190", "hrnet_w"))}
+DEEP |= {n for n, network in MODELS.items() if network.parameters > 60_000_000}
+
+# Each takes ten seconds or more to compile, and its family's golden test runs by default.
+HEAVY = {
+    "convnext_tiny",
+    "dla34",
+    "dpn68",
+    "efficientnet_b0",
+    "efficientnet_lite0",
+    "ese_vovnet39b",
+    "ghostnet_050",
+    "googlenet",
+    "hrnet_w18_small",
+    "mnasnet0_5",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mobilenetv4_conv_small",
+    "nfnet_f0",
+    "regnet_y_400mf",
+    "seresnet50",
+    "shufflenet_v2_x0_5",
+    "skresnet50d",
+}
 
 # Compiling dominates these tests; unoptimised code computes the same, and the operations have tests
 # of their own.
@@ -115,7 +138,9 @@ def test_every_family_has_a_representative():
     assert families == {MODELS[name].family for name in SMALL}
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in SMALL]
+)
 def test_network(name):
     """Evaluation, features, training step: what holds of every network, with two compilations."""
     with ops.stock():
@@ -205,10 +230,10 @@ def test_compute_type_is_kept_and_logits_are_float32(name):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_one_channel_and_three(name):
-    for channels in (1, 3):
-        variables = shapes(name, SMALL[name][0], channels)
-        assert count(variables["params"]) > 0
+def test_other_numbers_of_channels(name):
+    channels = 1 if MODELS[name].channels == 3 else 3
+    variables = shapes(name, SMALL[name][0], channels)
+    assert count(variables["params"]) > 0
 
 
 @pytest.mark.parametrize("name", SMALL)
