@@ -75,9 +75,12 @@ def prepare_photograph(
 
     Raises:
         BadArgument: for another shape, dtype or value.
+        Failed: without Pillow.
     """
-    from PIL import Image
-
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise missing_extra("pillow", "pretrained") from error
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] not in (1, 3):
         raise BadArgument(
             f"image: received {image.dtype} {list(image.shape)}, allowed: uint8 [H, W, 1 or 3]"

@@ -17,6 +17,7 @@ import numpy as np
 from jax import Array, lax
 
 from cnnjax.ops.forms.blocks import map_blocks, sum_blocks
+from cnnjax.ops.geometry import Pads, output_size
 
 __all__ = [
     "Transforms",
@@ -24,12 +25,10 @@ __all__ = [
     "combine_first",
     "forward",
     "kernel_gradient",
-    "output_size",
     "tile_counts",
     "transforms",
 ]
 
-Padding = tuple[tuple[int, int], tuple[int, int]]
 
 # Points at which the polynomials are evaluated, besides infinity. Symmetric pairs around 1 keep
 # the error of m = 4 at 1.2e-6 relative; the usual (0, 1, -1, 2, -2) gives 2.4e-6 (128 channels).
@@ -94,7 +93,7 @@ def combine_first(matrix: np.ndarray, arrays: Sequence[Array], axis: int) -> Arr
     return lax.optimization_barrier(combine(matrix, arrays, axis))
 
 
-def _input_tiles(x: Array, m: int, tiles: tuple[int, int], padding: Padding) -> Array:
+def _input_tiles(x: Array, m: int, tiles: tuple[int, int], padding: Pads) -> Array:
     """Transform overlapping tiles. x: [n, H, W, C]. Returns [q * q, n * tiles, C]."""
     q, inputs = m + 2, transforms(m).inputs
     (top, _), (left, _) = padding
@@ -111,14 +110,8 @@ def tile_counts(m: int, height: int, width: int) -> tuple[int, int]:
     return -(-height // m), -(-width // m)
 
 
-def output_size(x_shape: tuple[int, ...], padding: Padding) -> tuple[int, int]:
-    """Return [H', W'] of a 3x3 convolution with stride 1."""
-    (top, bottom), (left, right) = padding
-    return x_shape[1] + top + bottom - 2, x_shape[2] + left + right - 2
-
-
 def forward(
-    x: Array, kernels: Array, padding: Padding, *, m: int, images: int, rotate: bool = False
+    x: Array, kernels: Array, padding: Pads, *, m: int, images: int, rotate: bool = False
 ) -> Array:
     """Convolve with dense 3x3 kernels, one per slice of channels.
 
@@ -129,7 +122,7 @@ def forward(
     # Without this XLA transforms the kernels of all layers at the start of the program, and they
     # live, four times as large, until they are needed.
     x, kernels = lax.optimization_barrier((x, kernels))
-    height, width = output_size(x.shape, padding)
+    height, width = output_size((x.shape[1], x.shape[2]), (3, 3), (1, 1), padding)
     tiles = tile_counts(m, height, width)
     slices, _, _, inner, outer = kernels.shape
     # The points of rows vary fastest, as in `_input_tiles`.
@@ -155,7 +148,7 @@ def forward(
 
 
 def kernel_gradient(
-    x: Array, g: Array, padding: Padding, *, slices: int, m: int, images: int
+    x: Array, g: Array, padding: Pads, *, slices: int, m: int, images: int
 ) -> Array:
     """Return the gradient with respect to dense 3x3 kernels, one per slice of channels.
 
