@@ -22,6 +22,7 @@ from cnnjax.experiment.results import ResultsDirectory, read_results
 from cnnjax.train import Hyper, NonFiniteLoss, Progress, Recipe, Run, fit, predict
 from cnnjax.train.checkpoint import describe
 from cnnjax.train.programs import compiled, create_program
+from cnnjax.train.state import images_to_start_from
 
 __all__ = ["compare", "first_filters"]
 
@@ -208,17 +209,18 @@ def _arrays(
     shape = tuple(fit_set.images.shape[1:])
     after = first_filters(model, shape, run.variables["params"])
     if after is not None:
-        before = first_filters(model, shape, _initial(model, run, recipe, hyper, seed, shape))
+        before = first_filters(model, shape, _initial(model, run, recipe, hyper, seed, fit_set))
         assert before is not None
         arrays |= {"filters_before": before, "filters_after": after}
     return arrays
 
 
 def _initial(
-    model: Any, run: Run, recipe: Recipe, hyper: Hyper, seed: int, shape: tuple[int, ...]
+    model: Any, run: Run, recipe: Recipe, hyper: Hyper, seed: int, fit_set: Dataset
 ) -> Mapping[str, Any]:
     """Return the parameters that a run began with, from the program that the run compiled."""
     key, scalars = jax.random.key(seed), jax.tree.map(jnp.float32, hyper)
-    arguments = (scalars, jnp.asarray(run.mean), jnp.asarray(run.std), key)
-    create, _ = compiled(create_program(model, recipe, shape, False), *arguments)
+    images = images_to_start_from(model, fit_set.images)
+    arguments = (images, scalars, jnp.asarray(run.mean), jnp.asarray(run.std), key)
+    create, _ = compiled(create_program(model, recipe, False), *arguments)
     return create(*arguments).params

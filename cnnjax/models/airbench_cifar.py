@@ -13,7 +13,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.nn import BatchNorm, Conv, gelu, uniform
-from cnnjax.typing import Array, DType, Images, Key
+from cnnjax.typing import Array, DType, Images, Key, Variables
 
 __all__ = ["NETWORKS", "Airbench", "ConvGroup", "WhiteningConv", "dirac", "whitening_kernel"]
 
@@ -61,7 +61,8 @@ class WhiteningConv(nn.Module):
     """An unpadded convolution to `2 * size * size * C` channels with a kernel that is not trained.
 
     The kernel is among the batch statistics, where no optimiser and no weight decay reaches it;
-    replace it by `whitening_kernel` of the training images. The parameter `bias` is trained.
+    it is made to be replaced by `whitening_kernel` of the training images, as `Airbench.start_from`
+    does. The parameter `bias` is trained.
     """
 
     size: int = 2
@@ -114,13 +115,21 @@ class ConvGroup(nn.Module):
 class Airbench(nn.Module):
     """A whitening layer, three `ConvGroup`, the maximum over positions and a linear layer.
 
-    The maximum is that of 3x3 positions at 32 pixels. Logits are multiplied by `scaling`.
+    The maximum is that of 3x3 positions at 32 pixels. Logits are multiplied by `scaling`. Training
+    with `cnnjax.train` calls `start_from`.
     """
 
     widths: tuple[int, ...] = (64, 256, 256)
     scaling: float = 1 / 9
     num_classes: int = 10
     dtype: DType = jnp.float32
+
+    @nn.nowrap
+    def start_from(self, variables: Variables, images: Images) -> Variables:
+        """Return `variables` with the kernel that whitens `images` `[N, H, W, C]`, normalised."""
+        statistics = variables["batch_stats"]
+        whitening = {**statistics["0"], "kernel": whitening_kernel(images)}
+        return {**variables, "batch_stats": {**statistics, "0": whitening}}
 
     @nn.compact
     def __call__(

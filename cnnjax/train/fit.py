@@ -26,7 +26,7 @@ from cnnjax.train.programs import (
 from cnnjax.train.progress import Progress, Report
 from cnnjax.train.recipe import Hyper, Recipe
 from cnnjax.train.sharding import devices_in, replicated
-from cnnjax.train.state import TrainState
+from cnnjax.train.state import TrainState, images_to_start_from
 from cnnjax.typing import Key, Variables
 
 __all__ = ["NonFiniteLoss", "Run", "Session", "fit"]
@@ -104,6 +104,7 @@ def fit(
 
     Args:
         model: a Linen module: `model.apply(variables, images, train=...)` gives logits `[B, K]`.
+            One that takes weights from images has a method `start_from`; see `create_state`.
         train_set: images and labels to learn from.
         test_set: evaluated once, after the last step; None leaves it out.
         recipe: the static half of the settings.
@@ -213,8 +214,9 @@ class Session:
         self.key, self.images, self.labels, self.indices = jax.device_put(
             (key, train_set.images, train_set.labels, np.arange(len(train_set))), whole
         )
-        program = create_program(model, recipe, train_set.images.shape[1:], many)
-        arguments: tuple[Any, ...] = (scalars, mean, std, key)
+        program = create_program(model, recipe, many)
+        sample = images_to_start_from(model, train_set.images)
+        arguments: tuple[Any, ...] = (sample, scalars, mean, std, key)
         if variables is not None:
             check_variables(variables, jax.eval_shape(program, *arguments))
             program, arguments = start_program(recipe), (variables, scalars, mean, std)

@@ -62,13 +62,13 @@ def _compile(
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def create_program(model: Any, recipe: Recipe, image: tuple[int, int, int], many: bool) -> Any:
-    """Return `(hyper, mean, std, key) -> TrainState`; with `many`, over leading run axes."""
+def create_program(model: Any, recipe: Recipe, many: bool) -> Any:
+    """Return `(images, hyper, mean, std, key) -> TrainState`.
 
-    def create(hyper: Any, mean: Array, std: Array, key: Key) -> TrainState:
-        return create_state(model, recipe, jnp.zeros((1, *image)), hyper, mean, std, key)
-
-    return jax.jit(jax.vmap(create, in_axes=(0, None, None, 0)) if many else create)
+    With `many`, hyper, key and state have a leading run axis.
+    """
+    create = functools.partial(create_state, model, recipe)
+    return jax.jit(jax.vmap(create, in_axes=(None, 0, None, None, 0)) if many else create)
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)

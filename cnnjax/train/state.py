@@ -6,12 +6,22 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from cnnjax.data.augment import normalise
 from cnnjax.train.optimisers import optimiser
 from cnnjax.train.recipe import Hyper, Recipe
 from cnnjax.typing import Array, Key, Variables
 
-__all__ = ["TrainState", "create_state", "named_key", "optimiser_of", "start_state", "variables_of"]
+__all__ = [
+    "TrainState",
+    "create_state",
+    "images_to_start_from",
+    "named_key",
+    "optimiser_of",
+    "start_state",
+    "variables_of",
+]
 
 
 @jax.tree_util.register_dataclass
@@ -64,18 +74,33 @@ def create_state(
 ) -> TrainState:
     """Return the state before the first step, with weights drawn from the key.
 
+    A model may take part of its weights from images: if it has a method
+    `start_from(variables, images) -> variables`, that is given the drawn weights and the images,
+    normalised. `images_to_start_from` chooses them.
+
     Args:
         model: a Linen module.
         recipe: of the run.
-        images: `[B, H, W, C]`, of which only the shape matters.
+        images: `[B, H, W, C]` uint8 of the training set; of other models only the shape matters.
         hyper: scalars float32.
         mean: `[C]` float32.
         std: `[C]` float32.
         key: of the run.
     """
-    blank = jnp.zeros(images.shape, jnp.float32)
+    blank = jnp.zeros((1, *images.shape[1:]), jnp.float32)
     variables = model.init(named_key(key, "init"), blank, train=False)
+    if hasattr(model, "start_from"):
+        variables = model.start_from(variables, normalise(images, mean, std))
     return start_state(variables, recipe, hyper, mean, std)
+
+
+def images_to_start_from(model: Any, images: np.ndarray) -> np.ndarray:
+    """Return what `create_state` is to see of a training set's images `[N, H, W, C]`.
+
+    At most 5,000 at equal distances, since a folder's images lie in the order of their classes; one
+    for a model without `start_from`.
+    """
+    return images[:: -(-len(images) // 5000)] if hasattr(model, "start_from") else images[:1]
 
 
 def start_state(

@@ -40,3 +40,15 @@ def test_the_whitening_kernel_is_no_parameter():
     )
     assert set(variables["params"]["0"]) == {"bias"}
     assert variables["batch_stats"]["0"]["kernel"].shape == (2, 2, 3, 24)
+
+
+def test_training_starts_with_the_whitening_kernel_of_its_images():
+    images = jax.random.normal(jax.random.key(1), (20, 16, 16, 3))
+    model = build("airbench94_cifar")
+    shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images[:1])
+    drawn = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    started = model.start_from(drawn, images)
+    kernel = started["batch_stats"]["0"]["kernel"]
+    np.testing.assert_array_equal(kernel, whitening_kernel(images))
+    drawn["batch_stats"]["0"]["kernel"] = kernel
+    assert jax.tree.all(jax.tree.map(np.array_equal, drawn, dict(started)))
