@@ -62,13 +62,18 @@ RECIPE = Recipe(
     head=("classifier",),
 )
 CANDIDATES: dict[str, tuple[Any, ...]] = {
-    "linear probe": (1e-4, 1e-3, 1e-2, 1e-1),  # penalties
+    "linear probe": (1e-3, 1e-2, 1e-1, 1.0, 10.0),  # penalties
     "fine-tuned": tuple(
         Hyper(learning_rate=rate, weight_decay=0.05, backbone_rate=backbone)
-        for rate, backbone in ((1e-3, 0.1), (3e-3, 0.1), (3e-3, 0.3), (1e-2, 0.1))
+        for rate, backbone in (
+            *((1e-3, 0.3), (1e-3, 1.0)),
+            *((3e-3, 0.1), (3e-3, 0.3), (3e-3, 1.0)),
+            *((1e-2, 0.1), (1e-2, 0.3), (1e-2, 1.0)),
+            (3e-2, 0.3),
+        )
     ),
     "from scratch": tuple(
-        Hyper(learning_rate=rate, weight_decay=0.05) for rate in (1e-3, 3e-3, 1e-2)
+        Hyper(learning_rate=rate, weight_decay=0.05) for rate in (3e-3, 1e-2, 3e-2, 1e-1)
     ),
 }
 
