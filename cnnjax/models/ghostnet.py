@@ -96,6 +96,7 @@ class GhostBottleneck(nn.Module):
                 round_width(self.inner / 4, 4),
                 gate=hard_sigmoid,
                 names=("conv_reduce", "conv_expand"),
+                bias_init=uniform_bias,
                 dtype=self.dtype,
                 name="se",
             )(y)
@@ -182,7 +183,7 @@ def _row(width: float, *row: Any) -> Network:
 
 NETWORKS = {
     # width, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "ghostnet_050": _row(0.5, 2_587_292, 10_984, 0.05, None),
-    "ghostnet_100": _row(1.0, 5_182_508, 21_968, 0.15, 73.958),
-    "ghostnet_130": _row(1.3, 7_358_820, 28_536, 0.24, None),
+    "ghostnet_050": _row(0.5, 2_587_292, 10_984, 0.04233, None),
+    "ghostnet_100": _row(1.0, 5_182_508, 21_968, 0.1412, 73.958),
+    "ghostnet_130": _row(1.3, 7_358_820, 28_536, 0.227, None),
 }

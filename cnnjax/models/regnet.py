@@ -14,7 +14,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, ConvNormAct, SqueezeExcite, kaiming_normal, relu, run
+from cnnjax.nn import BatchNorm, ConvNormAct, SqueezeExcite, kaiming_normal, relu, run, uniform_bias
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "RegNet", "RegNetBlock", "stage_shapes"]
@@ -65,7 +65,11 @@ class RegNetBlock(nn.Module):
         y = layer(3, self.strides, groups=groups, name="f.b")(y, train=train)
         if self.squeeze:
             y = SqueezeExcite(
-                x.shape[-1] // 4, kernel_init=kaiming_normal, dtype=self.dtype, name="f.se"
+                x.shape[-1] // 4,
+                kernel_init=kaiming_normal,
+                bias_init=uniform_bias,
+                dtype=self.dtype,
+                name="f.se",
             )(y)
         y = layer(1, act=None, name="f.c")(y, train=train)
         if self.strides > 1 or x.shape != y.shape:
@@ -144,15 +148,15 @@ _SWAG = "IMAGENET1K_SWAG_E2E_V1"
 # fmt: off
 NETWORKS = {
     # (depth, w_0, w_a, w_m, group width), squeeze, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "regnet_x_400mf": _row((22, 24, 24.48, 2.54, 16), False, 5_495_976, 37_856, 0.414, 74.864, "IMAGENET1K_V2"),
-    "regnet_x_800mf": _row((16, 56, 35.73, 2.28, 16), False, 7_259_656, 37_312, 0.8, 77.522, "IMAGENET1K_V2"),
+    "regnet_x_400mf": _row((22, 24, 24.48, 2.54, 16), False, 5_495_976, 37_856, 0.4138, 74.864, "IMAGENET1K_V2"),
+    "regnet_x_800mf": _row((16, 56, 35.73, 2.28, 16), False, 7_259_656, 37_312, 0.7997, 77.522, "IMAGENET1K_V2"),
     "regnet_x_1_6gf": _row((18, 80, 34.01, 2.25, 24), False, 9_190_136, 43_504, 1.603, 79.668, "IMAGENET1K_V2"),
     "regnet_x_3_2gf": _row((25, 88, 26.31, 2.25, 48), False, 15_296_552, 62_560, 3.177, 81.196, "IMAGENET1K_V2"),
     "regnet_x_8gf": _row((23, 80, 49.56, 2.88, 120), False, 39_572_648, 90_464, 7.995, 81.682, "IMAGENET1K_V2"),
     "regnet_x_16gf": _row((22, 216, 55.59, 2.1, 128), False, 54_278_536, 111_168, 15.941, 82.716, "IMAGENET1K_V2"),
     "regnet_x_32gf": _row((23, 320, 69.86, 2.0, 168), False, 107_811_560, 162_016, 31.736, 83.014, "IMAGENET1K_V2"),
-    "regnet_y_400mf": _row((16, 48, 27.89, 2.09, 8), True, 4_344_144, 27_152, 0.402, 75.804, "IMAGENET1K_V2"),
-    "regnet_y_800mf": _row((14, 56, 38.84, 2.4, 16), True, 6_432_512, 30_432, 0.834, 78.828, "IMAGENET1K_V2"),
+    "regnet_y_400mf": _row((16, 48, 27.89, 2.09, 8), True, 4_344_144, 27_152, 0.4018, 75.804, "IMAGENET1K_V2"),
+    "regnet_y_800mf": _row((14, 56, 38.84, 2.4, 16), True, 6_432_512, 30_432, 0.8339, 78.828, "IMAGENET1K_V2"),
     "regnet_y_1_6gf": _row((27, 48, 20.71, 2.65, 24), True, 11_202_430, 52_672, 1.612, 80.876, "IMAGENET1K_V2"),
     "regnet_y_3_2gf": _row((21, 80, 42.63, 2.66, 24), True, 19_436_338, 66_160, 3.176, 81.982, "IMAGENET1K_V2"),
     "regnet_y_8gf": _row((17, 192, 76.82, 2.19, 56), True, 39_381_472, 86_528, 8.473, 82.828, "IMAGENET1K_V2"),

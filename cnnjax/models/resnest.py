@@ -14,7 +14,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network
 from cnnjax.models.resnet_d import ResNetD, project
-from cnnjax.nn import BatchNorm, Conv, DropPath, kaiming_normal, relu
+from cnnjax.nn import BatchNorm, Conv, DropPath, kaiming_normal, relu, uniform_bias
 from cnnjax.typing import Array, DType
 
 __all__ = ["NETWORKS", "SplitAttention", "SplitBottleneck"]
@@ -53,9 +53,11 @@ class SplitAttention(nn.Module):
         y = y.reshape(*y.shape[:3], radix, width)
         mean = ops.global_avg_pool(y.sum(3))[:, None, None, :]
         one = partial(conv, kernel_size=(1, 1), feature_group_count=groups)
-        attention = one(squeezed, name="fc1")(mean)
+        bias_init = uniform_bias(mean.shape[-1] // groups)
+        attention = one(squeezed, bias_init=bias_init, name="fc1")(mean)
         attention = relu(norm(name="bn1")(attention, train=train))
-        attention = one(width * radix, name="fc2")(attention)
+        bias_init = uniform_bias(squeezed // groups)
+        attention = one(width * radix, bias_init=bias_init, name="fc2")(attention)
         if radix == 1:
             return y[:, :, :, 0] * jax.nn.sigmoid(attention)
         # Each group of channels holds its own splits: [groups, radix, width / groups].
@@ -122,13 +124,13 @@ _FAST = partial(SplitBottleneck, average_first=True)
 # fmt: off
 NETWORKS = {
     # block, stem, depths, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "resnest14d": _row(SplitBottleneck, 32, (1, 1, 1, 1), 224, 10_611_688, 22_336, 2.76, 75.516, "gluon_in1k"),
-    "resnest26d": _row(SplitBottleneck, 32, (2, 2, 2, 2), 224, 17_069_448, 36_736, 3.64, 78.476, "gluon_in1k"),
-    "resnest50d": _row(SplitBottleneck, 32, (3, 4, 6, 3), 224, 27_483_240, 64_576, 5.4, 80.958, "in1k"),
-    "resnest101e": _row(SplitBottleneck, 64, (3, 4, 23, 3), 256, 48_275_016, 130_112, 13.38, 82.916, "in1k"),
-    "resnest200e": _row(SplitBottleneck, 64, (3, 24, 36, 3), 320, 70_201_544, 218_432, 35.69, 83.88, "in1k"),
-    "resnest269e": _row(SplitBottleneck, 64, (3, 30, 48, 8), 416, 110_929_480, 314_432, 77.69, 84.542, "in1k"),
-    "resnest50d_4s2x40d": _row(partial(_FAST, radix=4, groups=2, base_width=40), 32, (3, 4, 6, 3), 224, 30_417_592, 94_784, 4.4, 81.146, "in1k"),
-    "resnest50d_1s4x24d": _row(partial(_FAST, radix=1, groups=4, base_width=24), 32, (3, 4, 6, 3), 224, 25_677_000, 63_680, 4.43, 81.024, "in1k"),
+    "resnest14d": _row(SplitBottleneck, 32, (1, 1, 1, 1), 224, 10_611_688, 22_336, 2.749, 75.516, "gluon_in1k"),
+    "resnest26d": _row(SplitBottleneck, 32, (2, 2, 2, 2), 224, 17_069_448, 36_736, 3.623, 78.476, "gluon_in1k"),
+    "resnest50d": _row(SplitBottleneck, 32, (3, 4, 6, 3), 224, 27_483_240, 64_576, 5.371, 80.958, "in1k"),
+    "resnest101e": _row(SplitBottleneck, 64, (3, 4, 23, 3), 256, 48_275_016, 130_112, 13.321, 82.916, "in1k"),
+    "resnest200e": _row(SplitBottleneck, 64, (3, 24, 36, 3), 320, 70_201_544, 218_432, 35.52, 83.88, "in1k"),
+    "resnest269e": _row(SplitBottleneck, 64, (3, 30, 48, 8), 416, 110_929_480, 314_432, 77.349, 84.542, "in1k"),
+    "resnest50d_4s2x40d": _row(partial(_FAST, radix=4, groups=2, base_width=40), 32, (3, 4, 6, 3), 224, 30_417_592, 94_784, 4.369, 81.146, "in1k"),
+    "resnest50d_1s4x24d": _row(partial(_FAST, radix=1, groups=4, base_width=24), 32, (3, 4, 6, 3), 224, 25_677_000, 63_680, 4.4, 81.024, "in1k"),
 }
 # fmt: on

@@ -72,7 +72,9 @@ class EfficientChannelAttention(nn.Module):
 def _squeeze_excite(x: Array, dtype: DType) -> Array:
     """Squeeze-excite to a sixteenth of the channels, at least 8."""
     squeezed = max(8, x.shape[-1] // 16)
-    return SqueezeExcite(squeezed, kernel_init=kaiming_normal, dtype=dtype, name="se")(x)
+    return SqueezeExcite(
+        squeezed, kernel_init=kaiming_normal, bias_init=uniform_bias, dtype=dtype, name="se"
+    )(x)
 
 
 def _eca(x: Array, dtype: DType) -> Array:
@@ -239,26 +241,26 @@ _ECA = partial(BottleneckD, attention=_eca)
 # fmt: off
 NETWORKS = {
     # block, stem, depths, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "resnet18d": _row(BasicBlockD, _DEEP, (2, 2, 2, 2), 224, 11_708_744, 9_728, 2.06, 76.012, "ra4_e3600_r224_in1k"),
-    "resnet34d": _row(BasicBlockD, _DEEP, (3, 4, 6, 3), 224, 21_816_904, 17_152, 3.91, 78.44, "ra2_in1k"),
-    "resnet26d": _row(BottleneckD, _DEEP, (2, 2, 2, 2), 224, 16_014_408, 30_976, 2.6, 77.422, "bt_in1k"),
-    "resnet50d": _row(BottleneckD, _DEEP, (3, 4, 6, 3), 224, 25_576_264, 53_248, 4.35, 81.84, "ra4_e3600_r224_in1k"),
-    "resnet101d": _row(BottleneckD, _DEEP, (3, 4, 23, 3), 256, 44_568_392, 105_472, 10.55, 83.02, "ra2_in1k"),
-    "resnet152d": _row(BottleneckD, _DEEP, (3, 8, 36, 3), 256, 60_212_040, 151_552, 15.41, 83.684, "ra2_in1k"),
-    "resnet200d": _row(BottleneckD, _DEEP, (3, 24, 36, 3), 256, 64_693_064, 176_128, 20.0, 83.976, "ra2_in1k"),
-    "seresnet18": _row(_SE_BASIC, None, (2, 2, 2, 2), 224, 11_779_624, 9_600, 1.82, None, None),
-    "seresnet34": _row(_SE_BASIC, None, (3, 4, 6, 3), 224, 21_960_416, 17_024, 3.67, None, None),
-    "seresnet50": _row(_SE, None, (3, 4, 6, 3), 224, 28_088_024, 53_120, 4.11, 81.288, "ra2_in1k"),
-    "seresnet101": _row(_SE, None, (3, 4, 23, 3), 224, 49_326_872, 105_344, 7.84, None, None),
-    "seresnet152": _row(_SE, None, (3, 8, 36, 3), 224, 66_821_848, 151_424, 11.57, None, None),
-    "seresnext50_32x4d": _row(partial(_SE, groups=32, base_width=4), None, (3, 4, 6, 3), 224, 27_559_896, 68_224, 4.26, 82.186, "racm_in1k"),
-    "seresnext101_32x4d": _row(partial(_SE, groups=32, base_width=4), None, (3, 4, 23, 3), 224, 48_955_416, 137_856, 8.02, 80.886, "gluon_in1k"),
-    "seresnext101_64x4d": _row(partial(_SE, groups=64, base_width=4), None, (3, 4, 23, 3), 224, 88_232_984, 202_880, 15.53, 80.884, "gluon_in1k"),
-    "seresnext101_32x8d": _row(partial(_SE, groups=32, base_width=8), None, (3, 4, 23, 3), 224, 93_569_048, 202_880, 16.48, 84.192, "ah_in1k"),
-    "seresnext101d_32x8d": _row(partial(_SE_D, groups=32, base_width=8), _DEEP, (3, 4, 23, 3), 224, 93_588_280, 203_008, 16.72, 84.38, "ah_in1k"),
-    "ecaresnet26t": _row(_ECA, _TIERED, (2, 2, 2, 2), 256, 16_011_916, 30_960, 3.35, 79.9, "ra2_in1k"),
-    "ecaresnet50t": _row(_ECA, _TIERED, (3, 4, 6, 3), 256, 25_573_814, 53_232, 5.64, 82.37, "ra2_in1k"),
-    "ecaresnet50d": _row(_ECA, _DEEP, (3, 4, 6, 3), 224, 25_576_350, 53_248, 4.35, 81.648, "miil_in1k"),
-    "ecaresnet101d": _row(_ECA, _DEEP, (3, 4, 23, 3), 224, 44_568_563, 105_472, 8.08, 83.006, "miil_in1k"),
+    "resnet18d": _row(BasicBlockD, _DEEP, (2, 2, 2, 2), 224, 11_708_744, 9_728, 2.054, 76.012, "ra4_e3600_r224_in1k"),
+    "resnet34d": _row(BasicBlockD, _DEEP, (3, 4, 6, 3), 224, 21_816_904, 17_152, 3.903, 78.44, "ra2_in1k"),
+    "resnet26d": _row(BottleneckD, _DEEP, (2, 2, 2, 2), 224, 16_014_408, 30_976, 2.582, 77.422, "bt_in1k"),
+    "resnet50d": _row(BottleneckD, _DEEP, (3, 4, 6, 3), 224, 25_576_264, 53_248, 4.329, 81.84, "ra4_e3600_r224_in1k"),
+    "resnet101d": _row(BottleneckD, _DEEP, (3, 4, 23, 3), 256, 44_568_392, 105_472, 10.502, 83.02, "ra2_in1k"),
+    "resnet152d": _row(BottleneckD, _DEEP, (3, 8, 36, 3), 256, 60_212_040, 151_552, 15.351, 83.684, "ra2_in1k"),
+    "resnet200d": _row(BottleneckD, _DEEP, (3, 24, 36, 3), 256, 64_693_064, 176_128, 19.914, 83.976, "ra2_in1k"),
+    "seresnet18": _row(_SE_BASIC, None, (2, 2, 2, 2), 224, 11_779_624, 9_600, 1.814, None, None),
+    "seresnet34": _row(_SE_BASIC, None, (3, 4, 6, 3), 224, 21_960_416, 17_024, 3.664, None, None),
+    "seresnet50": _row(_SE, None, (3, 4, 6, 3), 224, 28_088_024, 53_120, 4.092, 81.288, "ra2_in1k"),
+    "seresnet101": _row(_SE, None, (3, 4, 23, 3), 224, 49_326_872, 105_344, 7.806, None, None),
+    "seresnet152": _row(_SE, None, (3, 8, 36, 3), 224, 66_821_848, 151_424, 11.52, None, None),
+    "seresnext50_32x4d": _row(partial(_SE, groups=32, base_width=4), None, (3, 4, 6, 3), 224, 27_559_896, 68_224, 4.233, 82.186, "racm_in1k"),
+    "seresnext101_32x4d": _row(partial(_SE, groups=32, base_width=4), None, (3, 4, 23, 3), 224, 48_955_416, 137_856, 7.975, 80.886, "gluon_in1k"),
+    "seresnext101_64x4d": _row(partial(_SE, groups=64, base_width=4), None, (3, 4, 23, 3), 224, 88_232_984, 202_880, 15.465, 80.884, "gluon_in1k"),
+    "seresnext101_32x8d": _row(partial(_SE, groups=32, base_width=8), None, (3, 4, 23, 3), 224, 93_569_048, 202_880, 16.419, 84.192, "ah_in1k"),
+    "seresnext101d_32x8d": _row(partial(_SE_D, groups=32, base_width=8), _DEEP, (3, 4, 23, 3), 224, 93_588_280, 203_008, 16.658, 84.38, "ah_in1k"),
+    "ecaresnet26t": _row(_ECA, _TIERED, (2, 2, 2, 2), 256, 16_011_916, 30_960, 3.33, 79.9, "ra2_in1k"),
+    "ecaresnet50t": _row(_ECA, _TIERED, (3, 4, 6, 3), 256, 25_573_814, 53_232, 5.612, 82.37, "ra2_in1k"),
+    "ecaresnet50d": _row(_ECA, _DEEP, (3, 4, 6, 3), 224, 25_576_350, 53_248, 4.329, 81.648, "miil_in1k"),
+    "ecaresnet101d": _row(_ECA, _DEEP, (3, 4, 23, 3), 224, 44_568_563, 105_472, 8.041, 83.006, "miil_in1k"),
 }
 # fmt: on

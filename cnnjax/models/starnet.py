@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, ConvNormAct, DropPath, relu6, run
+from cnnjax.nn import BatchNorm, ConvNormAct, DropPath, relu6, run, uniform_bias
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "StarBlock", "StarNet"]
@@ -19,7 +19,9 @@ __all__ = ["NETWORKS", "StarBlock", "StarNet"]
 # The reference truncates at an absolute 2, a hundred deviations away: not at all.
 _init = nn.initializers.normal(0.02)
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
-_layer = partial(ConvNormAct, norm=_norm, act=None, use_bias=True, kernel_init=_init)
+_layer = partial(
+    ConvNormAct, norm=_norm, act=None, use_bias=True, kernel_init=_init, bias_init=uniform_bias
+)
 
 
 class StarBlock(nn.Module):
@@ -102,11 +104,11 @@ def _row(width: int, depths: tuple[int, ...], *row: Any, expansion: int = 4) -> 
 
 NETWORKS = {
     # width, depths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "starnet_s1": _row(24, (2, 2, 8, 3), 2_869_168, 7_120, 0.42, 73.532),
-    "starnet_s2": _row(32, (1, 2, 6, 2), 3_682_024, 7_296, 0.55, 74.666),
-    "starnet_s3": _row(32, (2, 2, 8, 4), 5_750_792, 10_496, 0.76, 77.378),
+    "starnet_s1": _row(24, (2, 2, 8, 3), 2_869_168, 7_120, 0.4219, 73.532),
+    "starnet_s2": _row(32, (1, 2, 6, 2), 3_682_024, 7_296, 0.5441, 74.666),
+    "starnet_s3": _row(32, (2, 2, 8, 4), 5_750_792, 10_496, 0.754, 77.378),
     "starnet_s4": _row(32, (3, 3, 12, 5), 7_482_728, 13_952, 1.05, 78.824),
-    "starnet_s050": _row(16, (1, 1, 3, 1), 542_728, 2_272, 0.09, None, expansion=3),
-    "starnet_s100": _row(20, (1, 2, 4, 1), 1_043_280, 3_304, 0.19, None),
-    "starnet_s150": _row(24, (1, 2, 4, 2), 1_560_616, 4_720, 0.23, None, expansion=3),
+    "starnet_s050": _row(16, (1, 1, 3, 1), 542_728, 2_272, 0.09129, None, expansion=3),
+    "starnet_s100": _row(20, (1, 2, 4, 1), 1_043_280, 3_304, 0.1856, None),
+    "starnet_s150": _row(24, (1, 2, 4, 2), 1_560_616, 4_720, 0.2274, None, expansion=3),
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import prod
 from typing import Any
 
 import jax
@@ -45,13 +46,19 @@ def uniform_bias(fan_in: int) -> nn.initializers.Initializer:
     return partial(jax.random.uniform, minval=-bound, maxval=bound)
 
 
+def _zero_bias(fan_in: int) -> nn.initializers.Initializer:
+    del fan_in
+    return nn.initializers.zeros_init()
+
+
 class ConvNormAct(nn.Module):
     """Convolution, normalisation, activation: `act(norm(conv(x)))`.
 
     `padding` None pads symmetrically by `dilation * (kernel_size - 1) // 2`, as PyTorch networks
     do; "SAME" is TensorFlow's, which differs at stride 2. `norm` is a class or partial called with
     `name` and `dtype`, None for none; `act` None for none. A bias is used where there is no norm,
-    unless `use_bias` says otherwise. `names` are the names of the two submodules.
+    unless `use_bias` says otherwise; `bias_init` makes its initialiser from the convolution's
+    fan-in. `names` are the names of the two submodules.
     """
 
     features: int
@@ -64,6 +71,7 @@ class ConvNormAct(nn.Module):
     act: Activation | None = relu
     use_bias: bool | None = None
     kernel_init: nn.initializers.Initializer = kaiming_normal
+    bias_init: Callable[[int], nn.initializers.Initializer] = _zero_bias
     names: tuple[str, str] = ("conv", "bn")
     dtype: DType = jnp.float32
 
@@ -86,6 +94,7 @@ class ConvNormAct(nn.Module):
             feature_group_count=self.groups,
             use_bias=self.norm is None if self.use_bias is None else self.use_bias,
             kernel_init=self.kernel_init,
+            bias_init=self.bias_init(prod(kernel_size) * x.shape[-1] // self.groups),
             dtype=self.dtype,
             name=self.names[0],
         )(x)
@@ -97,7 +106,8 @@ class ConvNormAct(nn.Module):
 class SqueezeExcite(nn.Module):
     """Channel attention: `x * gate(W2 act(W1 mean(x)))` (Hu et al. 2018, arXiv:1709.01507).
 
-    `squeezed` is the number of channels between the two 1x1 convolutions, called `names`.
+    `squeezed` is the number of channels between the two 1x1 convolutions, called `names`;
+    `bias_init` makes the initialiser of a bias from its layer's fan-in.
     """
 
     squeezed: int
@@ -105,16 +115,26 @@ class SqueezeExcite(nn.Module):
     gate: Activation = sigmoid
     names: tuple[str, str] = ("fc1", "fc2")
     kernel_init: nn.initializers.Initializer = uniform
+    bias_init: Callable[[int], nn.initializers.Initializer] = _zero_bias
     dtype: DType = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Map `[B, H, W, C]` to `[B, H, W, C]`."""
-        layer = partial(Conv, kernel_size=(1, 1), kernel_init=self.kernel_init, dtype=self.dtype)
+
+        def layer(x: Array, features: int, name: str) -> Array:
+            return Conv(
+                features,
+                (1, 1),
+                kernel_init=self.kernel_init,
+                bias_init=self.bias_init(x.shape[-1]),
+                dtype=self.dtype,
+                name=name,
+            )(x)
+
         scale = ops.global_avg_pool(x)[:, None, None, :]
-        scale = self.act(layer(self.squeezed, name=self.names[0])(scale))
-        scale = self.gate(layer(x.shape[-1], name=self.names[1])(scale))
-        return x * scale
+        scale = self.act(layer(scale, self.squeezed, self.names[0]))
+        return x * self.gate(layer(scale, x.shape[-1], self.names[1]))
 
 
 class DropPath(nn.Module):

@@ -1,5 +1,6 @@
 """Networks start as their paper or reference says, with activations of a sane size."""
 
+import itertools
 from math import sqrt
 
 import jax
@@ -86,13 +87,17 @@ INITIAL = {
 QUICKEST = ("resnet8_cifar", "resnet18", "allconv_c_cifar", "airbench94_cifar", "starnet_s050")
 
 
-def record_kernels(name, monkeypatch):
-    """Every kernel's path, groups, initialiser and shape, in the order of use."""
+# Whose convolutions without a norm, squeeze-excite above all, have PyTorch's default biases.
+UNIFORM_BIASES = ("regnet_y_400mf", "seresnet50", "resnest50d", "starnet_s050", "ghostnet_050")
+
+
+def record(name, monkeypatch, wanted=("kernel",)):
+    """The path, groups, initialiser and shape of every such parameter, in the order of use."""
     size, overrides = SMALL[name]
     found, param = [], nn.Module.param
 
     def spy(module, leaf, init, *rest, **keywords):
-        if leaf == "kernel":
+        if leaf in wanted:
             groups = getattr(module, "feature_group_count", getattr(module, "groups", 1))
             found.append(("/".join(module.path), groups, init, rest[0]))
         return param(module, leaf, init, *rest, **keywords)
@@ -107,7 +112,7 @@ def record_kernels(name, monkeypatch):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_kernels_have_the_variance_that_the_reference_says(name, monkeypatch):
-    kernels = record_kernels(name, monkeypatch)
+    kernels = record(name, monkeypatch)
     convolution, linear = INITIAL[name]
     # One kernel of a kind is enough: the largest that is quickly drawn.
     kinds = {}
@@ -125,6 +130,16 @@ def test_kernels_have_the_variance_that_the_reference_says(name, monkeypatch):
         off = drawn.std() / expected - 1
         assert abs(off) < 4 / sqrt(2 * drawn.size), f"{path} {shape}: {off:.1%} off {formula}"
         assert abs(drawn.mean()) < 4 * expected / sqrt(drawn.size), path
+
+
+@pytest.mark.parametrize("name", UNIFORM_BIASES)
+def test_biases_start_as_pytorchs(name, monkeypatch):
+    parameters = record(name, monkeypatch, ("kernel", "bias"))
+    biases = [(k, b) for k, b in itertools.pairwise(parameters) if k[0] == b[0]]
+    for (path, *_, kernel), (*_, init, shape) in biases[:2]:
+        drawn = np.abs(init(jax.random.key(0), shape, jnp.float32))
+        bound = np.prod(kernel[:-1]) ** -0.5
+        assert 0.5 * bound < drawn.max() <= bound, path
 
 
 @pytest.mark.parametrize(
