@@ -18,6 +18,8 @@ def models(
 ) -> None:
     """List the networks: size, cost, published accuracy and whose definition they follow.
 
+    Multiply-adds are those of convolutions and matrix products for one image of the input size.
+
     Example: cnnjax models 'resnet*'
 
     Args:
@@ -54,7 +56,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["name"],
         row["family"],
         whole(row["parameters"]),
-        "" if cost is None else f"{cost:g}",
+        f"{cost:g}",
         f"{row['input_size']}x{row['input_size']}x{row['channels']}",
         "" if accuracy is None else f"{accuracy:.2f}",
         "" if accuracy is None else row["dataset"],

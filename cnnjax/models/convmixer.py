@@ -115,8 +115,8 @@ def _row(width: int, depth: int, kernel: int, patch: int, act: Activation, *row:
 # fmt: off
 NETWORKS = {
     # width, depth, kernel size, patch size, activation, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "convmixer_768_32": _row(768, 32, 7, 7, relu, 21_110_248, 99_840, 19.55, 80.158),
-    "convmixer_1024_20_ks9_p14": _row(1024, 20, 9, 14, gelu, 24_383_464, 83_968, 5.55, 76.944),
-    "convmixer_1536_20": _row(1536, 20, 9, 7, gelu, 51_625_960, 125_952, 48.68, 81.382),
+    "convmixer_768_32": _row(768, 32, 7, 7, relu, 21_110_248, 99_840, 20.677, 80.158),
+    "convmixer_1024_20_ks9_p14": _row(1024, 20, 9, 14, gelu, 24_383_464, 83_968, 5.949, 76.944),
+    "convmixer_1536_20": _row(1536, 20, 9, 7, gelu, 51_625_960, 125_952, 51.099, 81.382),
 }
 # fmt: on

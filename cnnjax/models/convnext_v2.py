@@ -153,14 +153,14 @@ _FT, _FT22K = "fcmae_ft_in1k", "fcmae_ft_in22k_in1k_384"
 # fmt: off
 NETWORKS = {
     # depths, width, dense, input size, parameters, 1e9 multiply-adds, published top-1, weights
-    "convnextv2_atto": _row((2, 2, 6, 2), 40, False, 224, 3_708_400, 0.55, 77.794, _FT),
-    "convnextv2_femto": _row((2, 2, 6, 2), 48, False, 224, 5_233_240, 0.79, 79.342, _FT),
-    "convnextv2_pico": _row((2, 2, 6, 2), 64, False, 224, 9_066_280, 1.37, 81.062, _FT),
-    "convnextv2_nano": _row((2, 2, 8, 2), 80, False, 224, 15_623_800, 2.46, 83.366, _FT22K),
-    "convnextv2_tiny": _row((3, 3, 9, 3), 96, True, 224, 28_635_496, 4.47, 85.098, _FT22K),
-    "convnextv2_small": _row((3, 3, 27, 3), 96, True, 224, 50_318_440, 8.71, None, None),
-    "convnextv2_base": _row((3, 3, 27, 3), 128, True, 224, 88_717_800, 15.38, 87.638, _FT22K),
-    "convnextv2_large": _row((3, 3, 27, 3), 192, True, 224, 197_956_840, 34.4, 88.18, _FT22K),
-    "convnextv2_huge": _row((3, 3, 27, 3), 352, True, 384, 660_289_640, 337.96, 88.86, "fcmae_ft_in22k_in1k_512"),
+    "convnextv2_atto": _row((2, 2, 6, 2), 40, False, 224, 3_708_400, 0.5473, 77.794, _FT),
+    "convnextv2_femto": _row((2, 2, 6, 2), 48, False, 224, 5_233_240, 0.7796, 79.342, _FT),
+    "convnextv2_pico": _row((2, 2, 6, 2), 64, False, 224, 9_066_280, 1.367, 81.062, _FT),
+    "convnextv2_nano": _row((2, 2, 8, 2), 80, False, 224, 15_623_800, 2.446, 83.366, _FT22K),
+    "convnextv2_tiny": _row((3, 3, 9, 3), 96, True, 224, 28_635_496, 4.456, 85.098, _FT22K),
+    "convnextv2_small": _row((3, 3, 27, 3), 96, True, 224, 50_318_440, 8.684, None, None),
+    "convnextv2_base": _row((3, 3, 27, 3), 128, True, 224, 88_717_800, 15.355, 87.638, _FT22K),
+    "convnextv2_large": _row((3, 3, 27, 3), 192, True, 224, 197_956_840, 34.361, 88.18, _FT22K),
+    "convnextv2_huge": _row((3, 3, 27, 3), 352, True, 384, 660_289_640, 337.725, 88.86, "fcmae_ft_in22k_in1k_512"),
 }
 # fmt: on

@@ -80,10 +80,10 @@ def _row(
 # fmt: off
 NETWORKS = {
     # depths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "darknet17": _row((1, 1, 1, 1, 1), 14_304_840, 9_984, 3.26, None, None),
-    "darknet21": _row((1, 1, 1, 2, 2), 20_863_048, 14_592, 3.93, None, None),
-    "sedarknet21": _row((1, 1, 1, 2, 2), 20_950_432, 14_592, 3.93, None, None, squeeze=1 / 16),
-    "darknet53": _row((1, 2, 8, 8, 4), 41_609_928, 35_712, 9.31, 80.542, "c2ns_in1k"),
-    "darknetaa53": _row((1, 2, 8, 8, 4), 36_022_984, 35_712, 7.97, 80.528, "c2ns_in1k", average=True),
+    "darknet17": _row((1, 1, 1, 1, 1), 14_304_840, 9_984, 3.245, None, None),
+    "darknet21": _row((1, 1, 1, 2, 2), 20_863_048, 14_592, 3.916, None, None),
+    "sedarknet21": _row((1, 1, 1, 2, 2), 20_950_432, 14_592, 3.916, None, None, squeeze=1 / 16),
+    "darknet53": _row((1, 2, 8, 8, 4), 41_609_928, 35_712, 9.285, 80.542, "c2ns_in1k"),
+    "darknetaa53": _row((1, 2, 8, 8, 4), 36_022_984, 35_712, 7.943, 80.528, "c2ns_in1k", average=True),
 }
 # fmt: on

@@ -200,15 +200,15 @@ _X2 = partial(DlaBottleneck, groups=64, base_width=4)
 # fmt: off
 NETWORKS = {
     # block, depths, widths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, shortcuts in the roots
-    "dla34": _row(DlaBasic, (1, 2, 2, 1), (16, 32, 64, 128, 256, 512), 15_742_104, 15_488, 3.07, 74.632),
-    "dla46_c": _row(DlaBottleneck, (1, 2, 2, 1), _COMPACT, 1_301_400, 8_064, 0.58, 64.88),
-    "dla46x_c": _row(_X, (1, 2, 2, 1), _COMPACT, 1_068_440, 10_880, 0.54, 66.008),
-    "dla60x_c": _row(_X, (1, 2, 3, 1), _COMPACT, 1_319_832, 14_464, 0.59, 67.928),
-    "dla60": _row(DlaBottleneck, (1, 2, 3, 1), _WIDE, 22_036_632, 41_088, 4.26, 77.036),
-    "dla60x": _row(_X, (1, 2, 3, 1), _WIDE, 17_352_344, 55_936, 3.54, 78.234),
-    "dla102": _row(DlaBottleneck, (1, 3, 4, 1), _WIDE, 33_268_888, 66_688, 7.19, 78.016, True),
-    "dla102x": _row(_X, (1, 3, 4, 1), _WIDE, 26_309_272, 91_776, 5.89, 78.516, True),
-    "dla102x2": _row(_X2, (1, 3, 4, 1), _WIDE, 41_282_200, 141_952, 9.34, 79.448, True),
-    "dla169": _row(DlaBottleneck, (2, 3, 5, 1), _WIDE, 53_389_720, 108_928, 11.6, 78.702, True),
+    "dla34": _row(DlaBasic, (1, 2, 2, 1), (16, 32, 64, 128, 256, 512), 15_742_104, 15_488, 3.06, 74.632),
+    "dla46_c": _row(DlaBottleneck, (1, 2, 2, 1), _COMPACT, 1_301_400, 8_064, 0.5743, 64.88),
+    "dla46x_c": _row(_X, (1, 2, 2, 1), _COMPACT, 1_068_440, 10_880, 0.5327, 66.008),
+    "dla60x_c": _row(_X, (1, 2, 3, 1), _COMPACT, 1_319_832, 14_464, 0.5813, 67.928),
+    "dla60": _row(DlaBottleneck, (1, 2, 3, 1), _WIDE, 22_036_632, 41_088, 4.236, 77.036),
+    "dla60x": _row(_X, (1, 2, 3, 1), _WIDE, 17_352_344, 55_936, 3.517, 78.234),
+    "dla102": _row(DlaBottleneck, (1, 3, 4, 1), _WIDE, 33_268_888, 66_688, 7.165, 78.016, True),
+    "dla102x": _row(_X, (1, 3, 4, 1), _WIDE, 26_309_272, 91_776, 5.848, 78.516, True),
+    "dla102x2": _row(_X2, (1, 3, 4, 1), _WIDE, 41_282_200, 141_952, 9.284, 79.448, True),
+    "dla169": _row(DlaBottleneck, (2, 3, 5, 1), _WIDE, 53_389_720, 108_928, 11.558, 78.702, True),
 }
 # fmt: on

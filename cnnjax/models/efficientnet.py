@@ -222,9 +222,9 @@ _TF = {"momentum": 0.99, "epsilon": 1e-3}
 
 NETWORKS = {
     # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "efficientnet_b0": _row(_b(1.0, 1.0, 0.2), 224, 5_288_548, 42_016, 0.386, 77.692),
+    "efficientnet_b0": _row(_b(1.0, 1.0, 0.2), 224, 5_288_548, 42_016, 0.3858, 77.692),
     "efficientnet_b1": _row(
-        _b(1.0, 1.1, 0.2), 240, 7_794_184, 62_048, 0.687, 79.838, weights="IMAGENET1K_V2"
+        _b(1.0, 1.1, 0.2), 240, 7_794_184, 62_048, 0.6868, 79.838, weights="IMAGENET1K_V2"
     ),
     "efficientnet_b2": _row(_b(1.1, 1.2, 0.3), 288, 9_109_994, 67_568, 1.088, 80.608),
     "efficientnet_b3": _row(_b(1.2, 1.4, 0.3), 300, 12_233_232, 87_296, 1.827, 82.008),

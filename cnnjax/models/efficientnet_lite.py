@@ -172,15 +172,15 @@ _TF = {"padding": "SAME", "epsilon": 1e-3}
 # fmt: off
 NETWORKS = {
     # width, depth, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
-    "efficientnet_lite0": _row(1.0, 1.0, 224, 4_652_008, 42_016, 0.40, 75.488, "ra_in1k"),
-    "efficientnet_lite1": _row(1.0, 1.1, 240, 5_416_680, 53_664, 0.62, None, None),
-    "efficientnet_lite2": _row(1.1, 1.2, 260, 6_092_072, 58_096, 0.89, None, None),
-    "efficientnet_lite3": _row(1.2, 1.4, 300, 8_197_096, 76_672, 1.65, None, None),
-    "efficientnet_lite4": _row(1.4, 1.8, 380, 13_006_568, 112_368, 4.04, None, None),
-    "tf_efficientnet_lite0": _row(1.0, 1.0, 224, 4_652_008, 42_016, 0.40, 74.846, "in1k", **_TF),
-    "tf_efficientnet_lite1": _row(1.0, 1.1, 240, 5_416_680, 53_664, 0.62, 76.674, "in1k", **_TF),
-    "tf_efficientnet_lite2": _row(1.1, 1.2, 260, 6_092_072, 58_096, 0.89, 77.47, "in1k", **_TF),
-    "tf_efficientnet_lite3": _row(1.2, 1.4, 300, 8_197_096, 76_672, 1.65, 79.808, "in1k", **_TF),
-    "tf_efficientnet_lite4": _row(1.4, 1.8, 380, 13_006_568, 112_368, 4.04, 81.54, "in1k", **_TF),
+    "efficientnet_lite0": _row(1.0, 1.0, 224, 4_652_008, 42_016, 0.3852, 75.488, "ra_in1k"),
+    "efficientnet_lite1": _row(1.0, 1.1, 240, 5_416_680, 53_664, 0.6002, None, None),
+    "efficientnet_lite2": _row(1.1, 1.2, 260, 6_092_072, 58_096, 0.8597, None, None),
+    "efficientnet_lite3": _row(1.2, 1.4, 300, 8_197_096, 76_672, 1.608, None, None),
+    "efficientnet_lite4": _row(1.4, 1.8, 380, 13_006_568, 112_368, 3.944, None, None),
+    "tf_efficientnet_lite0": _row(1.0, 1.0, 224, 4_652_008, 42_016, 0.3852, 74.846, "in1k", **_TF),
+    "tf_efficientnet_lite1": _row(1.0, 1.1, 240, 5_416_680, 53_664, 0.6002, 76.674, "in1k", **_TF),
+    "tf_efficientnet_lite2": _row(1.1, 1.2, 260, 6_092_072, 58_096, 0.8597, 77.47, "in1k", **_TF),
+    "tf_efficientnet_lite3": _row(1.2, 1.4, 300, 8_197_096, 76_672, 1.608, 79.808, "in1k", **_TF),
+    "tf_efficientnet_lite4": _row(1.4, 1.8, 380, 13_006_568, 112_368, 3.944, 81.54, "in1k", **_TF),
 }
 # fmt: on

@@ -140,9 +140,9 @@ def _row(depths: tuple[int, ...], width: int, *row: Any, **fields: Any) -> Netwo
 # fmt: off
 NETWORKS = {
     # depths, width, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "inception_next_atto": _row((2, 2, 6, 2), 40, 4_156_520, 4_320, 0.5, 75.348, "sail_in1k", band=9, ratio=0.25),
-    "inception_next_tiny": _row((3, 3, 9, 3), 96, 28_055_680, 14_784, 4.19, 82.508, "sail_in1k"),
-    "inception_next_small": _row((3, 3, 27, 3), 96, 49_374_016, 28_608, 8.36, 83.584, "sail_in1k"),
-    "inception_next_base": _row((3, 3, 27, 3), 128, 86_672_136, 38_144, 14.85, 85.202, "sail_in1k_384"),
+    "inception_next_atto": _row((2, 2, 6, 2), 40, 4_156_520, 4_320, 0.503, 75.348, "sail_in1k", band=9, ratio=0.25),
+    "inception_next_tiny": _row((3, 3, 9, 3), 96, 28_055_680, 14_784, 4.189, 82.508, "sail_in1k"),
+    "inception_next_small": _row((3, 3, 27, 3), 96, 49_374_016, 28_608, 8.356, 83.584, "sail_in1k"),
+    "inception_next_base": _row((3, 3, 27, 3), 128, 86_672_136, 38_144, 14.841, 85.202, "sail_in1k_384"),
 }
 # fmt: on

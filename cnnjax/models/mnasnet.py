@@ -148,8 +148,8 @@ def _row(width_mult: float, *row: Any) -> Network:
 
 NETWORKS = {
     # width_mult, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "mnasnet0_5": _row(0.5, 2_218_512, 20_624, 0.104, 67.734),
-    "mnasnet0_75": _row(0.75, 3_170_208, 29_808, 0.215, 71.18),
-    "mnasnet1_0": _row(1.0, 4_383_312, 37_920, 0.314, 73.456),
-    "mnasnet1_3": _row(1.3, 6_282_256, 48_816, 0.526, 76.506),
+    "mnasnet0_5": _row(0.5, 2_218_512, 20_624, 0.1045, 67.734),
+    "mnasnet0_75": _row(0.75, 3_170_208, 29_808, 0.2155, 71.18),
+    "mnasnet1_0": _row(1.0, 4_383_312, 37_920, 0.3144, 73.456),
+    "mnasnet1_3": _row(1.3, 6_282_256, 48_816, 0.5264, 76.506),
 }

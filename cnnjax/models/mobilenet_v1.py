@@ -120,7 +120,7 @@ def _row(fields: dict[str, Any], *row: Any) -> Network:
 
 NETWORKS = {
     # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "mobilenetv1_100": _row({}, 4_231_976, 21_888, 0.58, 76.088),
-    "mobilenetv1_100h": _row({"head": True}, 5_282_600, 23_936, 0.63, 76.598),
-    "mobilenetv1_125": _row({"width_mult": 1.25}, 6_270_840, 27_360, 0.89, 77.612),
+    "mobilenetv1_100": _row({}, 4_231_976, 21_888, 0.5687, 76.088),
+    "mobilenetv1_100h": _row({"head": True}, 5_282_600, 23_936, 0.6201, 76.598),
+    "mobilenetv1_125": _row({"width_mult": 1.25}, 6_270_840, 27_360, 0.8795, 77.612),
 }

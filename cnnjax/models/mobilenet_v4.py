@@ -245,10 +245,10 @@ def _row(fields: dict[str, Any], *row: Any) -> Network:
 # fmt: off
 NETWORKS = {
     # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
-    "mobilenetv4_conv_small_035": _row({"stages": _SMALL, "width_mult": 0.35}, 224, 1_905_384, 10_688, 0.05, None, None),
-    "mobilenetv4_conv_small_050": _row({"stages": _SMALL, "width_mult": 0.5}, 224, 2_238_952, 13_856, 0.07, 65.826, "e3000_r224_in1k"),
-    "mobilenetv4_conv_small": _row({"stages": _SMALL}, 224, 3_774_024, 25_088, 0.19, 75.616, "e3600_r256_in1k"),
-    "mobilenetv4_conv_medium": _row({"stages": _MEDIUM}, 256, 9_715_512, 67_904, 1.10, 82.776, "e250_r384_in12k_ft_in1k"),
-    "mobilenetv4_conv_large": _row({"stages": _LARGE, "stem_width": 24}, 384, 32_590_864, 149_552, 6.43, 83.418, "e600_r384_in1k"),
+    "mobilenetv4_conv_small_035": _row({"stages": _SMALL, "width_mult": 0.35}, 224, 1_905_384, 10_688, 0.04772, None, None),
+    "mobilenetv4_conv_small_050": _row({"stages": _SMALL, "width_mult": 0.5}, 224, 2_238_952, 13_856, 0.06474, 65.826, "e3000_r224_in1k"),
+    "mobilenetv4_conv_small": _row({"stages": _SMALL}, 224, 3_774_024, 25_088, 0.186, 75.616, "e3600_r256_in1k"),
+    "mobilenetv4_conv_medium": _row({"stages": _MEDIUM}, 256, 9_715_512, 67_904, 1.08, 82.776, "e250_r384_in12k_ft_in1k"),
+    "mobilenetv4_conv_large": _row({"stages": _LARGE, "stem_width": 24}, 384, 32_590_864, 149_552, 6.376, 83.418, "e600_r384_in1k"),
 }
 # fmt: on

@@ -152,10 +152,10 @@ def _row(widths: tuple[int, ...], *row: Any, **fields: Any) -> Network:
 # fmt: off
 NETWORKS = {
     # widths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "mobileone_s0": _row((48, 128, 256, 1024), 5_293_272, 88_192, 0.28, 71.398, stem_width=48, branches=4),
-    "mobileone_s1": _row((96, 192, 512, 1280), 4_825_192, 68_352, 0.83, 75.76),
-    "mobileone_s2": _row((96, 256, 640, 2048), 7_884_648, 87_040, 1.3, 77.504),
-    "mobileone_s3": _row((128, 320, 768, 2048), 10_170_600, 104_704, 1.9, 78.002),
-    "mobileone_s4": _row((192, 448, 896, 2048), 14_951_248, 127_744, 2.98, 79.446, attentions=(0, 0, 5, 1)),
+    "mobileone_s0": _row((48, 128, 256, 1024), 5_293_272, 88_192, 1.052, 71.398, stem_width=48, branches=4),
+    "mobileone_s1": _row((96, 192, 512, 1280), 4_825_192, 68_352, 0.8301, 75.76),
+    "mobileone_s2": _row((96, 256, 640, 2048), 7_884_648, 87_040, 1.304, 77.504),
+    "mobileone_s3": _row((128, 320, 768, 2048), 10_170_600, 104_704, 1.902, 78.002),
+    "mobileone_s4": _row((192, 448, 896, 2048), 14_951_248, 127_744, 2.987, 79.446, attentions=(0, 0, 5, 1)),
 }
 # fmt: on

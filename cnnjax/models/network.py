@@ -18,8 +18,9 @@ class Network:
     """A row of the table: the family's class with its fields, and what is known of the network.
 
     `parameters` counts learnable scalars at the default `num_classes` and channels;
-    `batch_statistics` the running means and variances; `multiply_adds` is in units of 1e9 for one
-    image of `input_size` pixels, at the precision the reference prints, None where it prints none.
+    `batch_statistics` the running means and variances; `multiply_adds` those of convolutions and
+    matrix products for one image of `input_size` pixels, in units of 1e9, as
+    `cnnjax.analysis.count` counts them for the network as `build` returns it.
     `accuracy` is the published top-1 of `weights` in percent on the data set named in `dataset`.
     `reference` says whose definition it is: "torchvision", "timm", or a paper.
     """
@@ -28,7 +29,7 @@ class Network:
     fields: Mapping[str, Any] = field(default_factory=dict)
     parameters: int = 0
     batch_statistics: int = 0
-    multiply_adds: float | None = None
+    multiply_adds: float = 0.0
     input_size: int = 224
     channels: int = 3
     reference: str = ""

@@ -187,6 +187,6 @@ NETWORKS = {
     "resnet101_cifar": _row(_wide((3, 4, 23, 3), Bottleneck), 42_512_970, 105_344, 2.51, None, _HE),
     "resnet152_cifar": _row(_wide((3, 8, 36, 3), Bottleneck), 58_156_618, 151_424, 3.722, None, _HE),
     "resnext29_32x4d_cifar": _row(_next(32, 4), 4_775_754, 25_216, 0.7741, None, _XIE),
-    "resnext29_16x64d_cifar": _row(_next(16, 64), 68_155_210, 100_480, 10.69, 96.42, _XIE),
+    "resnext29_16x64d_cifar": _row(_next(16, 64), 68_155_210, 100_480, 10.689, 96.42, _XIE),
 }
 # fmt: on

@@ -139,10 +139,10 @@ _GROUPED = partial(SelectiveBottleneck, groups=32, base_width=4, split=False, di
 # fmt: off
 NETWORKS = {
     # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "skresnet18": _row(_18, 11_958_056, 13_952, 1.82, 73.02, "ra_in1k"),
-    "skresnet34": _row(_34, 22_282_376, 25_568, 3.67, 76.956, "ra_in1k"),
-    "skresnet50": _row({"block": SelectiveBottleneck, "stem": None}, 25_803_160, 61_168, 4.11, None, None),
-    "skresnet50d": _row({"block": partial(SelectiveBottleneck, average=True)}, 25_822_392, 61_296, 4.36, None, None),
-    "skresnext50_32x4d": _row({"block": _GROUPED, "stem": None}, 27_479_784, 84_544, 4.5, 80.168, "ra_in1k"),
+    "skresnet18": _row(_18, 11_958_056, 13_952, 1.814, 73.02, "ra_in1k"),
+    "skresnet34": _row(_34, 22_282_376, 25_568, 3.664, 76.956, "ra_in1k"),
+    "skresnet50": _row({"block": SelectiveBottleneck, "stem": None}, 25_803_160, 61_168, 4.089, None, None),
+    "skresnet50d": _row({"block": partial(SelectiveBottleneck, average=True)}, 25_822_392, 61_296, 4.329, None, None),
+    "skresnext50_32x4d": _row({"block": _GROUPED, "stem": None}, 27_479_784, 84_544, 4.463, 80.168, "ra_in1k"),
 }
 # fmt: on

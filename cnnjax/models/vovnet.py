@@ -243,15 +243,15 @@ _EVO: dict[str, Any] = {"norm": EvoNormS0, "act": None}
 # fmt: off
 NETWORKS = {
     # depths, parameters, BatchNorm statistics, 1e9 multiply-adds, input size, published top-1, weights
-    "vovnet39a": _row((1, 1, 2, 2), 22_600_296, 20_416, 7.09, 224, None, None),
-    "vovnet57a": _row((1, 1, 4, 3), 36_640_296, 31_616, 8.95, 224, None, None),
-    "ese_vovnet19b_slim_dw": _row((1, 1, 1, 1), 1_897_752, 5_600, 0.4, 224, None, None, layers=3, **_ESE, **_SLIM, **_SEPARABLE),
-    "ese_vovnet19b_dw": _row((1, 1, 1, 1), 6_543_080, 11_136, 1.34, 224, 77.788, "ra_in1k", layers=3, **_ESE, **_SEPARABLE),
-    "ese_vovnet19b_slim": _row((1, 1, 1, 1), 3_166_136, 5_152, 1.69, 224, None, None, layers=3, **_ESE, **_SLIM),
-    "ese_vovnet39b": _row((1, 1, 2, 2), 24_568_936, 20_416, 7.09, 224, 80.378, "ra_in1k", **_ESE),
-    "ese_vovnet57b": _row((1, 1, 4, 3), 38_608_936, 31_616, 11.69, 256, 83.298, "ra4_e3600_r256_in1k", **_ESE),
-    "ese_vovnet99b": _row((1, 3, 9, 3), 63_199_272, 54_144, 16.51, 224, None, None, **_ESE),
-    "eca_vovnet39b": _row((1, 1, 2, 2), 22_600_316, 20_416, 7.09, 224, None, None, **_ECA),
-    "ese_vovnet39b_evos": _row((1, 1, 2, 2), 24_579_144, 0, 7.07, 224, None, None, **_ESE, **_EVO),
+    "vovnet39a": _row((1, 1, 2, 2), 22_600_296, 20_416, 7.072, 224, None, None),
+    "vovnet57a": _row((1, 1, 4, 3), 36_640_296, 31_616, 8.93, 224, None, None),
+    "ese_vovnet19b_slim_dw": _row((1, 1, 1, 1), 1_897_752, 5_600, 0.3981, 224, None, None, layers=3, **_ESE, **_SLIM, **_SEPARABLE),
+    "ese_vovnet19b_dw": _row((1, 1, 1, 1), 6_543_080, 11_136, 1.333, 224, 77.788, "ra_in1k", layers=3, **_ESE, **_SEPARABLE),
+    "ese_vovnet19b_slim": _row((1, 1, 1, 1), 3_166_136, 5_152, 1.68, 224, None, None, layers=3, **_ESE, **_SLIM),
+    "ese_vovnet39b": _row((1, 1, 2, 2), 24_568_936, 20_416, 7.074, 224, 80.378, "ra_in1k", **_ESE),
+    "ese_vovnet57b": _row((1, 1, 4, 3), 38_608_936, 31_616, 11.666, 256, 83.298, "ra4_e3600_r256_in1k", **_ESE),
+    "ese_vovnet99b": _row((1, 3, 9, 3), 63_199_272, 54_144, 16.488, 224, None, None, **_ESE),
+    "eca_vovnet39b": _row((1, 1, 2, 2), 22_600_316, 20_416, 7.072, 224, None, None, **_ECA),
+    "ese_vovnet39b_evos": _row((1, 1, 2, 2), 24_579_144, 0, 7.074, 224, None, None, **_ESE, **_EVO),
 }
 # fmt: on
