@@ -105,11 +105,15 @@ def kernel_gradient(x: Array, g: Array, geometry: Geometry, kernel_size: Pair) -
     # Less than all rows: of a loop of one step XLA makes something slower.
     rows = largest_divisor(height, min(_PRODUCTS // kw, height - 1))
     span = (rows - 1) * sh + 1
+    # Padded whole, as `forward` does it, the images of the forward pass serve here too.
+    whole = kh * kw <= _FUSED
+    if whole:
+        x = _pad(x, geometry.padding)
 
     def one_image(image: Array, total: Array) -> Array:
-        padded = _pad(
-            _per_output(_block(x, 0, image, 1), multiplier).astype(wide), geometry.padding
-        )
+        padded = _per_output(_block(x, 0, image, 1), multiplier).astype(wide)
+        if not whole:
+            padded = _pad(padded, geometry.padding)
         padded = lax.optimization_barrier(padded)
         g_image = _block(g, 0, image, 1).astype(wide)
 
