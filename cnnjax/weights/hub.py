@@ -51,5 +51,6 @@ def download(repository: str, names: Sequence[str] = _FILES) -> Path:
                 f"{repository}: the hub has no such repository, or it is private"
             ) from error
         except Exception as error:  # whatever the transport raises
-            raise Failed(f"{repository}: the download failed ({error})") from error
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise Failed(f"{repository}: the download failed ({reason})") from error
     raise Failed(f"{repository}: has none of {', '.join(names)}")
