@@ -8,10 +8,13 @@ import pytest
 import cnnjax
 from cnnjax.cli import main
 from cnnjax.errors import BadArgument
+from cnnjax.models import MODELS
 from cnnjax.weights import export_network
+from tests.models.test_networks import SMALL
 
 pytest.importorskip("flatbuffers")
 NAME = "lenet5"
+QUICK = ("convnext_tiny", "densenet121", "preresnet20_cifar")
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +50,22 @@ def test_a_file_without_weights_takes_them(tmp_path, network):
     assert out.stat().st_size < 100_000
     program = jax.export.deserialize(out.read_bytes())
     np.testing.assert_allclose(program.call(variables, images), logits, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in SMALL]
+)
+def test_every_family_is_exported_for_any_batch(name):
+    size, overrides = SMALL[name]
+    model, shape = cnnjax.build(name, **overrides), (size, size, MODELS[name].channels)
+    images = jax.ShapeDtypeStruct((1, *shape), np.float32)
+    variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
+    program = jax.export.deserialize(
+        export_network(model, variables, shape, batch=None, platforms=["cpu", "cuda"], baked=False)
+    )
+    (logits,) = program.out_avals
+    assert logits.shape == (program.in_avals[-1].shape[0], model.num_classes)
+    assert not isinstance(logits.shape[0], int)
 
 
 def test_bad_arguments(tmp_path, network, capsys):
