@@ -76,6 +76,9 @@ def _row(name: str) -> dict[str, Any]:
         "input_size": network.input_size,
         "channels": network.channels,
         "accuracy": network.accuracy,
+        "accuracy_source": network.accuracy_source or network.weights or network.reference
+        if network.accuracy is not None
+        else None,
         "dataset": network.dataset,
         "weights": network.weights,
         "reference": network.reference,

@@ -168,7 +168,7 @@ class GhostNet(nn.Module):
 
 
 def _row(width: float, *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy = row
+    parameters, statistics, gmacs, accuracy, weights = row
     return Network(
         GhostNet,
         {"width_mult": width},
@@ -177,13 +177,14 @@ def _row(width: float, *row: Any) -> Network:
         multiply_adds=gmacs,
         reference="timm",
         accuracy=accuracy,
-        weights="in1k" if accuracy else None,
+        accuracy_source="" if weights else "arXiv:1911.11907",
+        weights=weights,
     )
 
 
 NETWORKS = {
-    # width, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "ghostnet_050": _row(0.5, 2_587_292, 10_984, 0.04233, None),
-    "ghostnet_100": _row(1.0, 5_182_508, 21_968, 0.1412, 73.958),
-    "ghostnet_130": _row(1.3, 7_358_820, 28_536, 0.227, None),
+    # width, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "ghostnet_050": _row(0.5, 2_587_292, 10_984, 0.04233, 66.2, None),
+    "ghostnet_100": _row(1.0, 5_182_508, 21_968, 0.1412, 73.958, "in1k"),
+    "ghostnet_130": _row(1.3, 7_358_820, 28_536, 0.227, 75.7, None),
 }

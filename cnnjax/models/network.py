@@ -21,7 +21,8 @@ class Network:
     `batch_statistics` the running means and variances; `multiply_adds` those of convolutions and
     matrix products for one image of `input_size` pixels, in units of 1e9, as
     `cnnjax.analysis.count` counts them for the network as `build` returns it.
-    `accuracy` is the published top-1 of `weights` in percent on the data set named in `dataset`.
+    `accuracy` is the published top-1 in percent on the data set named in `dataset`: that of
+    `weights`, else what the paper in `reference` reports, unless `accuracy_source` names another.
     `reference` says whose definition it is: "torchvision", "timm", or a paper.
     """
 
@@ -34,6 +35,7 @@ class Network:
     channels: int = 3
     reference: str = ""
     accuracy: float | None = None
+    accuracy_source: str = ""
     dataset: str = "ImageNet-1k"
     weights: str | None = None
 

@@ -29,6 +29,9 @@ def test_json_has_every_field(capsys):
     assert row["giga_multiply_adds"] == 4.089
     assert (row["input_size"], row["accuracy"]) == (224, 80.858)
     assert row["reference"] == "torchvision"
+    assert row["accuracy_source"] == "IMAGENET1K_V2"
+    assert rows["resnet18_cifar"]["accuracy_source"] == "open-mmlab/mmpretrain"
+    assert rows["resnet8_cifar"]["accuracy_source"] is None
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "140"])
