@@ -66,10 +66,9 @@ CANDIDATES: dict[str, tuple[Any, ...]] = {
     "fine-tuned": tuple(
         Hyper(learning_rate=rate, weight_decay=0.05, backbone_rate=backbone)
         for rate, backbone in (
-            *((1e-3, 0.3), (1e-3, 1.0)),
-            *((3e-3, 0.1), (3e-3, 0.3), (3e-3, 1.0)),
-            *((1e-2, 0.1), (1e-2, 0.3), (1e-2, 1.0)),
-            (3e-2, 0.3),
+            *((1e-3, 0.3), (1e-3, 0.5)),
+            *((3e-3, 0.1), (3e-3, 0.3), (3e-3, 0.5)),
+            *((1e-2, 0.1), (1e-2, 0.3)),
         )
     ),
     "from scratch": tuple(
