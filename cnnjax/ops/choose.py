@@ -2,6 +2,8 @@
 
 import math
 
+import jax
+
 from cnnjax.ops.forms import depthwise, direct, patches, pointwise, winograd
 from cnnjax.ops.forms.blocks import images_per_block, merge_groups, slices_for, split_groups
 from cnnjax.ops.geometry import Geometry, Pads
@@ -20,6 +22,14 @@ _PATCH_BLOCK = 4 << 20
 # 9/9/16, 9/9/21, 12/11/23, 15/15/20; 512 channels, 14x14 5/5/8, 4/4/7, 5/5/8, 7/6/11; 512 channels,
 # 28x28, stride 2 10/9/10, 8/12/12, 9/15/14, 13/25/19.
 _WIDTH = 16
+# Least channels for Winograd's forward pass and input gradient; below, XLA's own convolution.
+# Ours and XLA's in ms, 128 images, jax 0.12 (n = 11): 16 channels, 32x32 6.4 and 6.8; 32 channels,
+# 16x16 2.8 and 3.9; 64 channels, 8x8 2.0 and 3.4. jax 0.10.2 multiplies batches of matrices at
+# half the rate (n = 9): 32 channels, 16x16 12 and 7; 128 channels, 16x16 69 and 51; 256 channels,
+# 8x8 40 and 54; steps of ResNet-18, -20 and -50 take as long (n = 5), but 100 to 160 MiB more.
+_LEAST = (
+    32 if jax.__version_info__ >= (0, 12) else 64 if jax.__version_info__ >= (0, 11) else math.inf
+)
 
 
 def forward(x: Array, w: Array, geometry: Geometry, *, partitioned: bool = False) -> Array:
@@ -35,7 +45,7 @@ def forward(x: Array, w: Array, geometry: Geometry, *, partitioned: bool = False
     size = geometry.output_size((x.shape[1], x.shape[2]), (w.shape[0], w.shape[1]))
     slices = slices_for(geometry.groups, x.shape[3], w.shape[3], _WIDTH)
     kernels = merge_groups(w, geometry.groups, slices)
-    if m := _tile(w.shape, geometry, size, 64):
+    if m := _tile(w.shape, geometry, size, _LEAST):
         images = _winograd_images(x.shape, w.shape, m, size, slices, partitioned)
         return winograd.forward(x, kernels, geometry.padding, m=m, images=images)
     if geometry.groups == 1:
@@ -55,7 +65,7 @@ def input_gradient(
     size = x_shape[1:3]
     slices = slices_for(geometry.groups, x_shape[3], w.shape[3], _WIDTH)
     kernels = merge_groups(w, geometry.groups, slices)
-    if m := _tile(w.shape, geometry, size, 64):
+    if m := _tile(w.shape, geometry, size, _LEAST):
         images = _winograd_images(x_shape, w.shape, m, size, slices, partitioned)
         (top, bottom), (left, right) = geometry.padding
         padding: Pads = ((2 - top, 2 - bottom), (2 - left, 2 - right))
@@ -97,7 +107,7 @@ def _is_pointwise(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
     return w_shape[:2] == (1, 1) and geometry.groups == 1 and geometry.padding == ((0, 0), (0, 0))
 
 
-def _tile(w_shape: tuple[int, ...], geometry: Geometry, size: tuple[int, ...], least: int) -> int:
+def _tile(w_shape: tuple[int, ...], geometry: Geometry, size: tuple[int, ...], least: float) -> int:
     """Return the m of Winograd's F(m x m, 3 x 3), or 0 below `least` channels and elsewhere."""
     if w_shape[:2] != (3, 3) or geometry.strides != (1, 1) or geometry.dilation != (1, 1):
         return 0
