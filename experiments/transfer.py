@@ -67,12 +67,12 @@ CANDIDATES: dict[str, tuple[Any, ...]] = {
         Hyper(learning_rate=rate, weight_decay=0.05, backbone_rate=backbone)
         for rate, backbone in (
             *((1e-3, 0.3), (1e-3, 0.5)),
-            *((3e-3, 0.1), (3e-3, 0.3), (3e-3, 0.5)),
+            *((3e-3, 0.1), (3e-3, 0.3), (3e-3, 0.5), (3e-3, 0.8)),
             *((1e-2, 0.1), (1e-2, 0.3)),
         )
     ),
     "from scratch": tuple(
-        Hyper(learning_rate=rate, weight_decay=0.05) for rate in (3e-3, 1e-2, 3e-2, 1e-1)
+        Hyper(learning_rate=rate, weight_decay=0.05) for rate in (1e-3, 3e-3, 1e-2, 3e-2)
     ),
 }
 
