@@ -12,7 +12,7 @@ Runs in an environment of its own with PyTorch, torchvision and timm (no jax, no
 (Beside a CPU-only PyTorch, torchvision's compiled operators are missing; `--prelude MODULE` imports
 a module that declares them first.)
 
-To add a network: add a row to `cases.py`, run this script with its name, run
+To add a network: add a row to one of the `cases_*.py`, run this script with its name, run
 `pytest tests/models/test_goldens.py -k NAME` and commit the row with the file `NAME.npz`.
 
 Weights and images are drawn from names by `draw.py`, once for a training step and once for

@@ -61,9 +61,13 @@ class _Bottleneck(nn.Module):
         return F.relu(y + self.shortcut(x))
 
 
-def _next_block(inputs: int, width: int, stride: int, option: str) -> nn.Module:
-    """ResNeXt, cardinality 32: bottlenecks twice as wide as 4 channels a group at 256."""
-    return _Bottleneck(inputs, width, stride, option, inner=width // 2, groups=32)
+def _next_block(groups: int, inner: float) -> Callable[..., nn.Module]:
+    """ResNeXt: bottlenecks of `groups` groups, `inner` times as wide inside as outside."""
+
+    def block(inputs: int, width: int, stride: int, option: str) -> nn.Module:
+        return _Bottleneck(inputs, width, stride, option, int(width * inner), groups)
+
+    return block
 
 
 class _ResNet(nn.Module):
@@ -97,39 +101,27 @@ class _ResNet(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
-def resnet20_cifar(num_classes: int) -> nn.Module:
-    """He et al. 2016, section 4.2, with the shortcut of option A."""
-    return _ResNet((3, 3, 3), 16, "A", num_classes)
-
-
-def resnet20_b_cifar(num_classes: int) -> nn.Module:
-    """The same with projections, option B."""
-    return _ResNet((3, 3, 3), 16, "B", num_classes)
-
-
-def resnet56_cifar(num_classes: int) -> nn.Module:
-    """He et al. 2016, section 4.2, nine blocks a stage."""
-    return _ResNet((9, 9, 9), 16, "A", num_classes)
-
-
-def resnet164_bottleneck_cifar(num_classes: int) -> nn.Module:
-    """Eighteen bottlenecks a stage, outputs of 64, 128 and 256 channels."""
-    return _ResNet((18, 18, 18), 16, "B", num_classes, _Bottleneck, 4)
-
-
-def resnet18_cifar(num_classes: int) -> nn.Module:
-    """ResNet-18 with a 3x3 stem and no pooling."""
-    return _ResNet((2, 2, 2, 2), 64, "B", num_classes)
-
-
-def resnet50_cifar(num_classes: int) -> nn.Module:
-    """ResNet-50 with a 3x3 stem and no pooling."""
-    return _ResNet((3, 4, 6, 3), 64, "B", num_classes, _Bottleneck, 4)
+def resnet_cifar(
+    num_classes: int,
+    depths: tuple[int, ...],
+    stem: int = 16,
+    option: str = "A",
+    bottleneck: bool = False,
+) -> nn.Module:
+    """He et al. 2016, section 4.2, or a wide one for large images, with a 3x3 stem, no pooling."""
+    if bottleneck:
+        return _ResNet(depths, stem, option, num_classes, _Bottleneck, 4)
+    return _ResNet(depths, stem, option, num_classes)
 
 
 def resnext29_32x4d_cifar(num_classes: int, depths: tuple[int, ...] = (3, 3, 3)) -> nn.Module:
-    """Xie et al. 2017, section 5.3."""
-    return _ResNet(depths, 64, "B", num_classes, _next_block, 4)
+    """Xie et al. 2017, section 5.3: 4 channels a group where the output has 256."""
+    return _ResNet(depths, 64, "B", num_classes, _next_block(32, 1 / 2), 4)
+
+
+def resnext29_16x64d_cifar(num_classes: int) -> nn.Module:
+    """Sixteen groups of 64 channels there."""
+    return _ResNet((3, 3, 3), 64, "B", num_classes, _next_block(16, 4), 4)
 
 
 class _PreBlock(nn.Module):
@@ -171,19 +163,9 @@ class _WideResNet(nn.Module):
         return self.linear(F.relu(self.bn(x)).mean((2, 3)))
 
 
-def wrn16_4_cifar(num_classes: int) -> nn.Module:
-    """Zagoruyko and Komodakis 2016, depth 16, four times as wide."""
-    return _WideResNet(16, 4, num_classes)
-
-
-def wrn28_10_cifar(num_classes: int) -> nn.Module:
-    """The same, depth 28, ten times as wide."""
-    return _WideResNet(28, 10, num_classes)
-
-
-def preresnet20_cifar(num_classes: int) -> nn.Module:
-    """He et al. 2016 (identity mappings): a wide residual network of width 1."""
-    return _WideResNet(22, 1, num_classes)
+def wrn_cifar(num_classes: int, depth: int, widen: int) -> nn.Module:
+    """Zagoruyko and Komodakis 2016; of width 1, He et al. 2016 (identity mappings)."""
+    return _WideResNet(depth, widen, num_classes)
 
 
 class _PreActResNet18(nn.Module):
@@ -250,9 +232,9 @@ class _PyramidNet(nn.Module):
         return self.linear(F.relu(self.bn(x)).mean((2, 3)))
 
 
-def pyramidnet110_a48_cifar(num_classes: int, depth: int = 110) -> nn.Module:
-    """Han, Kim and Kim 2017: basic blocks that widen from 16 by 48 in all."""
-    return _PyramidNet(depth, 48, num_classes)
+def pyramidnet_cifar(num_classes: int, depth: int, alpha: int) -> nn.Module:
+    """Han, Kim and Kim 2017: basic blocks that widen from 16 by `alpha` in all."""
+    return _PyramidNet(depth, alpha, num_classes)
 
 
 class _ShakeBranch(nn.Module):

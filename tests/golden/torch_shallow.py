@@ -1,5 +1,7 @@
 """Networks of torchvision and timm made smaller where their functions do not offer that."""
 
+from dataclasses import replace
+
 from torch import nn
 
 
@@ -66,3 +68,63 @@ def tf_efficientnet_lite0_shallow(num_classes: int) -> nn.Module:
         pad_type="same",
         num_classes=num_classes,
     )
+
+
+def regnet_y_128gf_shallow(num_classes: int) -> nn.Module:
+    """Four blocks, steeper."""
+    from torchvision.models.regnet import BlockParams, RegNet
+
+    params = BlockParams.from_init_params(4, 456, 1800.0, 2.52, 264, se_ratio=0.25)
+    return RegNet(params, num_classes)
+
+
+def byob_shallow(num_classes: int, variant: str, depths: tuple[int, ...]) -> nn.Module:
+    """timm's RepVGG or MobileOne `variant` with `depths` blocks in its stages."""
+    from timm.models.byobnet import ByobNet, model_cfgs
+
+    config = model_cfgs[variant]
+    # A stage is one setting with a count of blocks, or a list of them, two settings a block.
+    blocks = [
+        stage[: 2 * depth] if isinstance(stage, list) else [replace(stage, d=depth)]
+        for stage, depth in zip(config.blocks, depths, strict=True)
+    ]
+    return ByobNet(replace(config, blocks=blocks), num_classes=num_classes)
+
+
+def csp_shallow(num_classes: int, variant: str, depths: tuple[int, ...]) -> nn.Module:
+    """timm's CSPNet `variant` with `depths` blocks in its stages."""
+    from timm.models.cspnet import CspNet, model_cfgs
+
+    config = model_cfgs[variant]
+    config = replace(config, stages=replace(config.stages, depth=depths))
+    return CspNet(config, num_classes=num_classes)
+
+
+def bit_shallow(num_classes: int, variant: str, depths: tuple[int, ...]) -> nn.Module:
+    """timm's BiT `variant` with `depths` blocks in its stages."""
+    from timm.models.resnetv2 import _create_resnetv2_bit
+
+    width = int(variant.partition("x")[2][0])
+    settings = {"layers": depths, "width_factor": width, "num_classes": num_classes}
+    return _create_resnetv2_bit(variant, **settings)
+
+
+def legacy_xception_shallow(num_classes: int) -> nn.Module:
+    """One block in the middle."""
+    from timm.models.xception import Xception
+
+    network = Xception(num_classes)
+    network.block5 = network.block12
+    for index in range(6, 13):
+        setattr(network, f"block{index}", nn.Identity())
+    return network
+
+
+def inception_resnet_v2_shallow(num_classes: int) -> nn.Module:
+    """One residual block of each kind: the third is also the last, without ReLU."""
+    from timm.models.inception_resnet_v2 import InceptionResnetV2
+
+    network = InceptionResnetV2(num_classes)
+    network.repeat, network.repeat_1 = network.repeat[:1], network.repeat_1[:1]
+    network.repeat_2 = nn.Sequential()
+    return network

@@ -61,14 +61,9 @@ class _DenseNet(nn.Module):
         return self.linear(F.relu(self.bn(x)).mean((2, 3)))
 
 
-def densenet40_12_cifar(num_classes: int, depth: int = 40) -> nn.Module:
-    """Huang et al. 2017, without bottlenecks or compression."""
-    return _DenseNet(depth, 12, False, num_classes)
-
-
-def densenet_bc40_12_cifar(num_classes: int, depth: int = 40) -> nn.Module:
-    """Huang et al. 2017, DenseNet-BC."""
-    return _DenseNet(depth, 12, True, num_classes)
+def densenet_cifar(num_classes: int, depth: int, growth: int, compact: bool) -> nn.Module:
+    """Huang et al. 2017; `compact`: DenseNet-BC."""
+    return _DenseNet(depth, growth, compact, num_classes)
 
 
 def lenet5(num_classes: int) -> nn.Module:
@@ -120,12 +115,20 @@ def vgg11_bn_cifar(num_classes: int) -> nn.Module:
     return _VGG("64 M 128 M 256 256 M 512 512 M 512 512 M", num_classes)
 
 
+def vgg13_bn_cifar(num_classes: int) -> nn.Module:
+    """Configuration B, likewise."""
+    return _VGG("64 64 M 128 128 M 256 256 M 512 512 M 512 512 M", num_classes)
+
+
 def vgg16_bn_cifar(num_classes: int) -> nn.Module:
     """Configuration D, likewise."""
-    return _VGG(
-        "64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M",
-        num_classes,
-    )
+    return _VGG("64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M", num_classes)
+
+
+def vgg19_bn_cifar(num_classes: int) -> nn.Module:
+    """Configuration E, likewise."""
+    row = "64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M"
+    return _VGG(row, num_classes)
 
 
 def nin_cifar(num_classes: int) -> nn.Module:

@@ -1,0 +1,227 @@
+"""timm's networks."""
+
+from typing import Any
+
+from case import Case, named, shallow
+
+_TIMM: dict[str, Any] = {"source": "timm", "float64": True}
+_SLOW: dict[str, Any] = {**_TIMM, "slow": True}
+
+
+def _cut(names: str, *depths: Any, **settings: Any) -> tuple[Case, ...]:
+    """Return slow cases as wide as the networks, of few blocks: two in one of the stages."""
+    return named(names, **_SLOW, **settings, **shallow(*depths))
+
+
+def _configured(names: str, reference: str, depths: tuple[int, ...]) -> tuple[Case, ...]:
+    """The same for networks whose functions do not take the depths."""
+    return tuple(
+        Case(
+            name,
+            source="small",
+            reference=reference,
+            arguments={"variant": name, "depths": depths},
+            overrides={"depths": depths},
+            float64=True,
+            slow=True,
+        )
+        for name in names.split()
+    )
+
+
+def _hrnet(width: int) -> dict[str, Any]:
+    """Return the reference's settings of one residual block in each branch."""
+    return {
+        f"stage{stage}": {
+            "num_modules": 1,
+            "num_branches": stage,
+            "block_type": "BASIC",
+            "num_blocks": (1,) * stage,
+            "num_channels": tuple(width * 2**branch for branch in range(stage)),
+            "fuse_method": "SUM",
+        }
+        for stage in (2, 3, 4)
+    }
+
+
+def _wide_hrnet(width: int, kind: str = "") -> Case:
+    overrides = {"modules": (1, 1, 1), "depth": 1}
+    return Case(f"hrnet_w{width}{kind}", arguments=_hrnet(width), overrides=overrides, **_SLOW)
+
+
+def _dla(names: str, depths: tuple[int, ...]) -> tuple[Case, ...]:
+    return named(
+        names, **_SLOW, arguments={"levels": (1, 1, *depths)}, overrides={"depths": depths}
+    )
+
+
+def _vovnet(names: str, depths: tuple[int, ...]) -> tuple[Case, ...]:
+    return named(names, **_SLOW, **shallow(depths, "block_per_stage"))
+
+
+_1211 = (1, 2, 1, 1)
+
+RESIDUAL = (
+    Case("resnet18d", source="timm", slow=True),
+    *named("resnet26d resnet34d resnet50d seresnet18 seresnet34 ecaresnet26t", **_SLOW),
+    Case("seresnet50", source="timm", **shallow(_1211), slow=True),
+    Case("ecaresnet50d", source="timm", **shallow(_1211)),
+    *_cut("resnet101d resnet152d resnet200d seresnet101 seresnet152 ecaresnet101d", _1211),
+    *_cut("seresnext50_32x4d seresnext101_32x4d seresnext101_64x4d", _1211),
+    *_cut("seresnext101_32x8d seresnext101d_32x8d ecaresnet50t", _1211),
+    Case("skresnet50d", **_TIMM, batch=4, **shallow((1, 1, 1, 1))),
+    *named("skresnet18 skresnet34", **_SLOW),
+    *_cut("skresnet50 skresnext50_32x4d", (1, 1, 1, 1), batch=4),
+    Case("resnest50d", **_TIMM, batch=4, **shallow((1, 1, 1, 1))),
+    *named("resnest14d resnest26d", **_SLOW, batch=4),
+    *_cut("resnest50d_4s2x40d resnest50d_1s4x24d resnest101e", (1, 1, 2, 1), batch=4),
+    *_cut("resnest200e resnest269e", (1, 1, 2, 1), batch=4),
+    Case("res2net50_26w_4s", source="timm", **shallow(_1211)),
+    *_cut("res2net50_26w_6s res2net50_26w_8s res2net50_48w_2s res2net50_14w_8s", _1211),
+    *_cut("res2next50 res2net50d res2net101_26w_4s res2net101d", _1211),
+    Case("resnetv2_50", source="timm", **shallow(_1211)),
+    Case("resnetv2_50t", source="timm", **shallow(_1211), slow=True),
+    *named("resnetv2_18 resnetv2_18d resnetv2_34 resnetv2_34d resnetv2_50d", **_SLOW),
+    *_cut("resnetv2_101 resnetv2_101d resnetv2_152 resnetv2_152d", _1211),
+    *named("resnetv2_50x1_bit", **_SLOW),
+    *_configured("resnetv2_101x1_bit resnetv2_50x3_bit resnetv2_101x3_bit", "bit_shallow", _1211),
+    *_configured("resnetv2_152x2_bit resnetv2_152x4_bit", "bit_shallow", (1, 1, 2, 1)),
+    Case("nf_resnet50", **_SLOW, **shallow((1, 1, 1, 1), "depths")),
+    *named("nf_resnet26", **_SLOW),
+    *_cut("nf_resnet101", (1, 1, 2, 1), "depths"),
+    Case("nfnet_f0", source="timm", **shallow(_1211, "depths")),
+    *named("eca_nfnet_l0 dm_nfnet_f0", source="timm", **shallow(_1211, "depths"), slow=True),
+    # The larger ones are deeper: a second block in another stage of each.
+    *_cut("nfnet_f1 dm_nfnet_f1 eca_nfnet_l1", (2, 1, 1, 1), "depths"),
+    *_cut("nfnet_f2 dm_nfnet_f2 eca_nfnet_l2", (1, 1, 2, 1), "depths"),
+    *_cut("nfnet_f3 dm_nfnet_f3 eca_nfnet_l3", (1, 1, 1, 2), "depths"),
+    *_cut("nfnet_f4 dm_nfnet_f4", (2, 1, 2, 1), "depths"),
+    *_cut("nfnet_f5 dm_nfnet_f5", (1, 2, 1, 2), "depths"),
+    *_cut("nfnet_f6 dm_nfnet_f6", (2, 1, 1, 2), "depths"),
+    *_cut("nfnet_f7", (1, 3, 1, 1), "depths"),
+)
+
+MOBILE = (
+    Case("efficientnet_lite0", **_SLOW),
+    Case(
+        "tf_efficientnet_lite0_shallow",
+        network="tf_efficientnet_lite0",
+        source="small",
+        size=72,
+        float64=True,
+        overrides={"depth_mult": 0.1},
+    ),
+    Case("tf_efficientnet_lite0", **_SLOW, size=72),
+    *named("efficientnet_lite1 efficientnet_lite2 efficientnet_lite3", **_SLOW),
+    *named("efficientnet_lite4 tf_efficientnet_lite4", **_SLOW),
+    *named("tf_efficientnet_lite1 tf_efficientnet_lite2 tf_efficientnet_lite3", **_SLOW, size=72),
+    Case("mobilenetv1_100", **_TIMM),
+    *named("mobilenetv1_100h mobilenetv1_125", **_SLOW),
+    Case("mobilenetv4_conv_small", **_TIMM, batch=4),
+    *named("mobilenetv4_conv_small_035 mobilenetv4_conv_small_050", **_SLOW, batch=4),
+    *named("mobilenetv4_conv_medium mobilenetv4_conv_large", **_SLOW, batch=4),
+    Case("ghostnet_100", **_TIMM),
+    *named("ghostnet_050 ghostnet_130", **_SLOW),
+    *named("repvgg_a0 repvgg_a1 repvgg_b0 repvgg_a2", **_SLOW),
+    *_configured("repvgg_b1 repvgg_b1g4 repvgg_b2 repvgg_b2g4", "byob_shallow", _1211),
+    *_configured("repvgg_b3 repvgg_b3g4", "byob_shallow", _1211),
+    Case(
+        "repvgg_a0_shallow",
+        network="repvgg_a0",
+        source="small",
+        reference="byob_shallow",
+        arguments={"variant": "repvgg_a0", "depths": _1211},
+        overrides={"depths": _1211},
+        float64=True,
+    ),
+    *named("mobileone_s0 mobileone_s1 mobileone_s2 mobileone_s3 mobileone_s4", **_SLOW),
+    Case(
+        "mobileone_s0_shallow",
+        network="mobileone_s0",
+        source="small",
+        reference="byob_shallow",
+        arguments={"variant": "mobileone_s0", "depths": _1211},
+        overrides={"depths": _1211},
+        float64=True,
+    ),
+)
+
+NEWER = (
+    Case("convnextv2_atto", source="timm"),
+    *named("convnextv2_femto convnextv2_pico convnextv2_nano convnextv2_tiny", **_SLOW),
+    *_cut("convnextv2_small convnextv2_base convnextv2_large convnextv2_huge", _1211, "depths"),
+    Case("fasternet_t0", source="timm"),
+    *named("fasternet_t1 fasternet_t2", **_SLOW),
+    *_cut("fasternet_s fasternet_m fasternet_l", _1211, "depths"),
+    Case("inception_next_atto", source="timm"),
+    *named("inception_next_tiny", **_SLOW),
+    *_cut("inception_next_small inception_next_base", _1211, "depths"),
+    Case("starnet_s1", **_TIMM, **shallow((1, 1, 2, 1), "depths")),
+    *named("starnet_s2 starnet_s3 starnet_s4", **_SLOW),
+    *named("starnet_s050 starnet_s100 starnet_s150", **_SLOW),
+    *named("convmixer_1024_20_ks9_p14", size=70, **_SLOW),
+    *named("convmixer_768_32 convmixer_1536_20", size=35, **_SLOW),
+)
+
+OLDER = (
+    *named("inception_v4 inception_resnet_v2", size=203, **_SLOW),
+    Case(
+        "inception_resnet_v2_shallow",
+        size=107,
+        source="small",
+        network="inception_resnet_v2",
+        overrides={"depths": (1, 1, 0)},
+        float64=True,
+    ),
+    Case("legacy_xception", **_SLOW),
+    Case(
+        "legacy_xception_shallow",
+        source="small",
+        network="legacy_xception",
+        overrides={"middle": 1},
+        float64=True,
+    ),
+    Case(
+        "dla34",
+        **_TIMM,
+        arguments={"levels": (1, 1, 1, 1, 2, 1)},
+        overrides={"depths": (1, 1, 2, 1)},
+    ),
+    *named("dla46x_c dla46_c dla60x_c dla60 dla60x dla102", **_SLOW),
+    *_dla("dla102x dla102x2 dla169", (1, 1, 2, 1)),
+    Case("dpn68", **_TIMM, **shallow(_1211, "k_sec")),
+    *named("dpn48b dpn92", **_SLOW),
+    *_cut("dpn68b dpn98 dpn131 dpn107", _1211, "k_sec"),
+    Case(
+        "hrnet_shallow",
+        network="hrnet_w18_small",
+        reference="hrnet_w18_small",
+        arguments=_hrnet(16),
+        overrides={"depth": 1},
+        **_TIMM,
+    ),
+    *named("hrnet_w18_small hrnet_w18_small_v2 hrnet_w18 hrnet_w18_ssld", **_SLOW),
+    *(_wide_hrnet(width) for width in (30, 32, 40, 44, 48, 64)),
+    _wide_hrnet(48, "_ssld"),
+    Case(
+        "ese_vovnet39b",
+        **_TIMM,
+        arguments={"block_per_stage": (1, 1, 2, 1), "layer_per_block": 2},
+        overrides={"depths": (1, 1, 2, 1), "layers": 2},
+    ),
+    *named("vovnet39a ese_vovnet19b_dw eca_vovnet39b", **_SLOW),
+    *named("ese_vovnet19b_slim_dw ese_vovnet19b_slim", **_SLOW),
+    *_vovnet("vovnet57a ese_vovnet57b ese_vovnet99b", (1, 1, 2, 1)),
+    # timm computes EvoNorm's deviation in float32, whatever the type.
+    Case("ese_vovnet39b_evos", source="timm", slow=True),
+    Case("cs3darknet_focus_s", **_TIMM),
+    *named("cspresnet50 cspresnext50 cspdarknet53 cs3sedarknet_xdw", **_SLOW),
+    *named("cs3se_edgenet_x sedarknet21 darknetaa53", **_SLOW),
+    *named("cspresnet50d cspresnet50w darknet17 darknet21 cs3darknet_s cs3darknet_m", **_SLOW),
+    *_configured("cs3darknet_l cs3darknet_x cs3darknet_focus_m", "csp_shallow", _1211),
+    *_configured("cs3darknet_focus_l cs3darknet_focus_x cs3sedarknet_l", "csp_shallow", _1211),
+    *_configured("cs3sedarknet_x cs3edgenet_x", "csp_shallow", _1211),
+    *_configured("darknet53", "csp_shallow", (1, 1, 2, 1, 1)),
+)
+
+CASES = (*RESIDUAL, *MOBILE, *NEWER, *OLDER)
