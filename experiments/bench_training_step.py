@@ -6,7 +6,7 @@ training step then as fast as PyTorch's?
 Networks. Four for images of 32 pixels and six for 224: plain, wide and dense ones, grouped and
 depthwise convolutions. Random images and labels; SGD with momentum 0.9, norms in training mode.
 
-Measurement. For each network the peers take two steps in turn, of which the second is timed, after
+Measurement. For each network the peers take three steps in turn, of which the third is timed, after
 one or two that do not count, and all but one sleep. Medians over the rounds; a ratio is the median
 of the ratios of single rounds. The floating-point rate of a 2048 x 2048 matrix product is measured
 in the same run.

@@ -1,7 +1,7 @@
 """How fast a network is here: compiled, against the stock operations and against PyTorch.
 
 A case is a network with a batch and an image size. Its peers take turns in one run (A B C A B C
-...), two steps each of which the second is timed, all but one asleep at any moment, so that a busy
+...), three steps each of which the third is timed, all but one asleep at any moment, so that a busy
 machine slows all of them and the ratios round by round still mean something. Results are medians
 with their spread and n.
 """

@@ -1,9 +1,9 @@
 """Steps of several peers taken in turn, A B C A B C ..., so that all meet the same machine.
 
-A turn is two steps, and the second counts. In training one step follows another; after a second
-in which other peers step, an operating system may have taken the idle memory back (EfficientNet-B0
-on a virtual machine that does: 0.7 s a step without pauses, 1.0 to 1.6 s after one second, all of
-the difference in the kernel).
+A turn is three steps, and the third counts. In training one step follows another; while other
+peers step, an operating system may take the idle memory back (MobileNetV2 on a virtual machine
+that does, after pauses of 0.5 to 4 s: first steps 0.5 to 0.9 s, second ones 0.45 to 0.75, third
+ones 0.44 to 0.53; all of the difference in the kernel).
 """
 
 import statistics
@@ -19,6 +19,8 @@ __all__ = ["Takes", "interleave", "matmul_rate", "ratios", "spread"]
 WARM_SECONDS = 2.0
 """A peer is warmed up with a second step if its first took less: the first of a process still
 meets cold caches and unmapped memory, which matters less the longer a step is."""
+
+TURN = 3
 
 PAUSE_SECONDS = 0.005
 """Between two peers: OpenMP's threads go on spinning for about a millisecond after a step."""
@@ -36,14 +38,14 @@ class Takes(Protocol):
 def interleave(
     peers: Mapping[str, Takes], rounds: int, patience: float
 ) -> dict[str, dict[str, Any]]:
-    """Warm every peer up, then let each in turn take two steps and time the second, `rounds` times.
+    """Warm every peer up, then let each in turn take three steps and time the third.
 
     A peer whose first step takes longer than `patience` seconds takes no other: that step is its
     result, with `n` 1.
 
     Args:
         peers: by name, ready to step.
-        rounds: steps of each, at least 1.
+        rounds: turns of each, at least 1.
         patience: seconds.
 
     Returns:
@@ -61,8 +63,8 @@ def interleave(
     for _ in range(rounds):
         for name in patient:
             time.sleep(PAUSE_SECONDS)
-            peers[name].step()
-            taken[name]["seconds"].append(peers[name].step())
+            turn = [peers[name].step() for _ in range(TURN)]
+            taken[name]["seconds"].append(turn[-1])
     for result in taken.values():
         result["n"] = len(result["seconds"])
     return taken

@@ -44,7 +44,7 @@ def bench(
 ) -> None:
     """Time networks: this library's operations against the stock ones and against PyTorch.
 
-    The peers take two steps in turn, the second timed; a ratio is the median over the rounds.
+    The peers take three steps in turn, the third timed; a ratio is the median over the rounds.
     Called again with the same directory it measures only what is missing there.
 
     Example: cnnjax bench resnet20_cifar mobilenet_v2_cifar --batch 128 --torch ../torch/bin/python

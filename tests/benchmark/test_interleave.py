@@ -16,20 +16,23 @@ class Recorded:
 
 def test_peers_take_turns_after_warming_up():
     log = []
-    peers = {name: Recorded(name, log, [0.5, 0.1, 9.0, 1.0, 9.0, 2.0, 9.0, 3.0]) for name in "abc"}
+    peers = {
+        name: Recorded(name, log, [0.5, 0.1, 9.0, 9.0, 1.0, 9.0, 9.0, 2.0, 9.0, 9.0, 3.0])
+        for name in "abc"
+    }
     taken = interleave(peers, 3, patience=10.0)
-    assert "".join(log) == "aabbcc" * 4
+    assert "".join(log) == "aabbcc" + "aaabbbccc" * 3
     assert taken["b"] == {"seconds": [1.0, 2.0, 3.0], "warm_up": [0.5, 0.1], "n": 3}
 
 
 def test_a_peer_that_is_too_slow_takes_one_step():
     log = []
     peers = {
-        "fast": Recorded("f", log, [3.0, 9.0, 4.0, 9.0, 5.0]),
+        "fast": Recorded("f", log, [3.0, 9.0, 9.0, 4.0, 9.0, 9.0, 5.0]),
         "slow": Recorded("s", log, [40.0]),
     }
     taken = interleave(peers, 2, patience=30.0)
-    assert "".join(log) == "fsffff"
+    assert "".join(log) == "fsffffff"
     assert taken["slow"]["seconds"] == [40.0]
     assert taken["slow"]["n"] == 1
     assert taken["fast"]["seconds"] == [4.0, 5.0]
