@@ -160,7 +160,10 @@ NEWER = (
     *named("starnet_s2 starnet_s3 starnet_s4", **_SLOW),
     *named("starnet_s050 starnet_s100 starnet_s150", **_SLOW),
     *named("convmixer_1024_20_ks9_p14", size=70, **_SLOW),
-    *named("convmixer_768_32 convmixer_1536_20", size=35, **_SLOW),
+    # At 35 pixels its input gradient is 9e-7 off where logits and statistics agree: presumably a
+    # ReLU within rounding of its kink.
+    *named("convmixer_768_32", size=42, **_SLOW),
+    *named("convmixer_1536_20", size=35, **_SLOW),
 )
 
 OLDER = (
