@@ -21,6 +21,7 @@ WARM_SECONDS = 2.0
 meets cold caches and unmapped memory, which matters less the longer a step is."""
 
 TURN = 3
+"""Steps of a peer before the next peer has its turn; the last is timed."""
 
 PAUSE_SECONDS = 0.005
 """Between two peers: OpenMP's threads go on spinning for about a millisecond after a step."""

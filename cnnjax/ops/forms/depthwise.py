@@ -105,7 +105,9 @@ def kernel_gradient(x: Array, g: Array, geometry: Geometry, kernel_size: Pair) -
     # Less than all rows: of a loop of one step XLA makes something slower.
     rows = largest_divisor(height, min(_PRODUCTS // kw, height - 1))
     span = (rows - 1) * sh + 1
-    # Padded whole, as `forward` does it, the images of the forward pass serve here too.
+    # Padded whole, as `forward` does it, the images of the forward pass serve here too: steps of
+    # MobileNetV2 1.02, ShuffleNetV2 1.03 times as fast (n = 12). With larger kernels as well,
+    # EfficientNet-B0 0.97 and ConvNeXt-T 0.79 times (n = 8).
     whole = kh * kw <= _FUSED
     if whole:
         x = _pad(x, geometry.padding)
