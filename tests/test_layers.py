@@ -12,13 +12,14 @@ PACKAGE = Path(cnnjax.__file__).parent
 # What each part may import besides itself. What those may import is allowed as well.
 MAY_IMPORT = {
     "errors": set(),
+    "files": {"errors"},
     "typing": set(),
     "ops": {"typing", "errors"},
     "nn": {"ops"},
     "data": {"typing", "errors"},
     "models": {"nn"},
-    "weights": {"models"},
-    "train": {"models", "data"},
+    "weights": {"models", "files"},
+    "train": {"models", "data", "files"},
     "analysis": {"models", "data"},
     "plot": {"typing", "errors"},
     "experiment": {"train", "analysis", "plot", "__init__"},

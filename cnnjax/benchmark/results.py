@@ -8,7 +8,6 @@ compile.csv    a line for each case and kind of operations: compile seconds, mem
 import csv
 import io
 import json
-import os
 import statistics
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from cnnjax.analysis.provenance import hardware, versions
 from cnnjax.benchmark.interleave import ratios, spread
 from cnnjax.errors import BadArgument, Failed
+from cnnjax.files import replacing
 
 __all__ = [
     "COMPILE_COLUMNS",
@@ -97,13 +97,14 @@ class Results:
         self.content["geometric_means"] = geometric_means(self.content)
         if self.path is None:
             return
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            _write(self.path / RESULTS, json.dumps(self.content, indent=1) + "\n")
-            _write(self.path / "steps.csv", _csv(STEP_COLUMNS, step_rows(self.content)))
-            _write(self.path / "compile.csv", _csv(COMPILE_COLUMNS, compile_rows(self.content)))
-        except OSError as error:
-            raise Failed(f"out: cannot write to {self.path}: {error}") from error
+        files = {
+            RESULTS: json.dumps(self.content, indent=1) + "\n",
+            "steps.csv": _csv(STEP_COLUMNS, step_rows(self.content)),
+            "compile.csv": _csv(COMPILE_COLUMNS, compile_rows(self.content)),
+        }
+        for name, text in files.items():
+            with replacing(self.path / name) as stream:
+                stream.write(text.encode())
 
 
 def step_rows(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -192,9 +193,3 @@ def _csv(columns: tuple[str, ...], rows: Iterator[dict[str, Any]]) -> str:
             }
         )
     return text.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)

@@ -1,6 +1,5 @@
 """`cnnjax bench`: how fast networks are here."""
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from cnnjax.benchmark import (
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.table import console, print_json, print_table
 from cnnjax.errors import Failed
+from cnnjax.files import replacing
 
 __all__ = ["bench", "draw", "print_results"]
 
@@ -158,9 +158,9 @@ def draw(results: Mapping[str, Any], out: Path) -> Path | None:
     except Failed as error:
         print(f"cnnjax: no plot: {error}", file=sys.stderr)
         return None
-    path, temporary = out / "speed.svg", out / ".speed.svg.tmp"
-    figure.savefig(temporary, format="svg", metadata={"Date": None})
-    os.replace(temporary, path)
+    path = out / "speed.svg"
+    with replacing(path) as stream:
+        figure.savefig(stream, format="svg", metadata={"Date": None})
     return path
 
 

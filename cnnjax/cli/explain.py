@@ -1,7 +1,6 @@
 """`cnnjax explain`: what on a photograph speaks for a class."""
 
 import difflib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.predict import read_prepared
 from cnnjax.data import class_names
 from cnnjax.errors import BadArgument, Failed
+from cnnjax.files import replacing
 from cnnjax.models import MODELS
 from cnnjax.plot import attribution_panels, filter_grid
 from cnnjax.plot.attribution import overlay, signed
@@ -110,7 +110,5 @@ def _first_kernel(network: str, variables: Any) -> np.ndarray:
 
 
 def _save(figure: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=150, facecolor="white")
-    os.replace(temporary, path)
+    with replacing(path) as stream:
+        figure.savefig(stream, format="png", dpi=150, facecolor="white")

@@ -1,6 +1,5 @@
 """`cnnjax export`: a network as a file that runs without this library."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import tyro
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.summary import image_shape
 from cnnjax.errors import BadArgument
+from cnnjax.files import replacing
 from cnnjax.models import build
 from cnnjax.weights import load_model
 from cnnjax.weights.export import export_network
@@ -66,10 +66,8 @@ def export(
         platforms=names,
         baked=weights is not None,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, out)
+    with replacing(out) as stream:
+        stream.write(data)
     takes = "images" if weights is not None else "variables, images"
     size = "x".join(map(str, shape))
     print(

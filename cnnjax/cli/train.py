@@ -3,9 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json as json_module
-import os
 import platform
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +15,8 @@ import cnnjax
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.table import print_json
 from cnnjax.data import load, split_off
-from cnnjax.errors import BadArgument, Failed, unknown
+from cnnjax.errors import BadArgument, unknown
+from cnnjax.files import replacing
 from cnnjax.models import build
 from cnnjax.train import RECIPES, Hyper, Recipe, data_parallel_mesh, fit, show_progress
 
@@ -143,7 +142,8 @@ def train(
         | {name: importlib.metadata.version(name) for name in ("jax", "flax", "optax")},
         "device": jax.devices()[0].device_kind,
     }
-    _write(out / "run.json", json_module.dumps(result, indent=2) + "\n")
+    with replacing(out / "run.json") as stream:
+        stream.write((json_module.dumps(result, indent=2) + "\n").encode())
     if json:
         print_json(result)
     else:
@@ -156,17 +156,3 @@ def train(
 
 def _chosen(cls: type, given: dict[str, Any]) -> dict[str, Any]:
     return {f.name: given[f.name] for f in dataclasses.fields(cls) if f.name in given}
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        file, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(file, "w") as stream:
-                stream.write(text)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise Failed(f"out: cannot write {path}: {error}") from error

@@ -11,9 +11,10 @@ from cnnjax import plot
 from cnnjax.data import Dataset
 from cnnjax.errors import BadArgument, missing_extra
 from cnnjax.experiment import figures
-from cnnjax.experiment.results import ResultsDirectory, read_results, write_atomically
+from cnnjax.experiment.results import ResultsDirectory, read_results
 from cnnjax.experiment.summary import Row, differences_with_best, finding, rows_of
 from cnnjax.experiment.table import caution, difference_texts
+from cnnjax.files import replacing
 
 __all__ = ["REPORT", "render_report", "write_report"]
 
@@ -37,7 +38,8 @@ def write_report(out: str | Path, test_set: Dataset) -> Path:
         Failed: if something cannot be read or written, or matplotlib or jinja2 is missing.
     """
     path = Path(out) / REPORT
-    write_atomically(path, render_report(out, test_set).encode())
+    with replacing(path) as stream:
+        stream.write(render_report(out, test_set).encode())
     return path
 
 

@@ -12,10 +12,8 @@ import contextlib
 import hashlib
 import json
 import math
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from cnnjax.errors import BadArgument, Failed
+from cnnjax.files import replacing, writing
 
-__all__ = ["RESULTS", "SHARED", "ResultsDirectory", "read_results", "write_atomically"]
+__all__ = ["RESULTS", "SHARED", "ResultsDirectory", "read_results"]
 
 RESULTS = "results.json"
 
@@ -95,7 +94,7 @@ class ResultsDirectory:
         with contextlib.ExitStack() as stack:
             if _holds_something(path):
                 _check(read_results(path), shared, networks, path)
-            with _writing(path):
+            with writing(path):
                 path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(_lock(path))
             # Read again: until the lock was held another process may have written.
@@ -107,7 +106,7 @@ class ResultsDirectory:
             results["command"] = command
             results["commands"] += [] if command in results["commands"] else [command]
             opened = cls(path, results)
-            with _writing(path):
+            with writing(path):
                 (path / "runs").mkdir(exist_ok=True)
                 for left in (*path.glob(".*.tmp"), *path.glob("runs/.*.tmp")):
                     left.unlink()
@@ -126,7 +125,7 @@ class ResultsDirectory:
     def add(self, run: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Enter a finished run, its arrays first. `Failed` if they cannot be written."""
         name = f"runs/{_file_name(run['network'])}-{run['seed']}.npz"
-        with _writing(self.path), _replacing(self.path / name) as stream:
+        with replacing(self.path / name) as stream:
             np.savez(stream, allow_pickle=False, **dict(arrays))
         self._enter("runs", {**run, "arrays": name})
 
@@ -159,16 +158,8 @@ class ResultsDirectory:
 
     def _write(self) -> None:
         text = json.dumps(self.results, indent=1, allow_nan=False) + "\n"
-        write_atomically(self.path / RESULTS, text.encode())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either what it was before, or complete.
-
-    Raises `Failed` where that cannot be done.
-    """
-    with _writing(path.parent), _replacing(path) as stream:
-        stream.write(content)
+        with replacing(self.path / RESULTS) as stream:
+            stream.write(text.encode())
 
 
 def _is_directory_or_absent(path: Path) -> bool:
@@ -176,7 +167,7 @@ def _is_directory_or_absent(path: Path) -> bool:
 
 
 def _holds_something(path: Path) -> bool:
-    with _writing(path):
+    with writing(path):
         inside = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
     if inside - {".lock"} and RESULTS not in inside:
         shown = ", ".join(sorted(inside)[:3])
@@ -233,32 +224,6 @@ def _file_name(label: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", label)[:60]
     # Two labels may look alike once plain; a digest keeps their files apart.
     return plain if plain == label else f"{plain}_{hashlib.sha256(label.encode()).hexdigest()[:8]}"
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Any]:
-    descriptor, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
-    )
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())  # complete on disk before it takes the name
-        os.chmod(temporary, 0o644)  # mkstemp hides files from everybody else
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise Failed(f"out: cannot write to {path}: {reason}; what is there is kept") from error
 
 
 @contextlib.contextmanager

@@ -5,11 +5,9 @@ fits on one host, one file renamed into place is atomic where a directory of fil
 read without knowing the tree, and importing it costs nothing.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +20,7 @@ from safetensors.numpy import save
 
 from cnnjax.data.dataset import Dataset
 from cnnjax.errors import BadArgument, Failed
+from cnnjax.files import replacing, writing
 from cnnjax.train.recipe import Hyper, Recipe
 from cnnjax.train.state import TrainState
 from cnnjax.typing import Key
@@ -86,7 +85,7 @@ def prepare(directory: Path) -> None:
     Raises:
         Failed: where it cannot be made or written to.
     """
-    with _writing(directory):
+    with writing(directory, "checkpoint_dir"):
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=directory, prefix=f".{CHECKPOINT}."):
             pass
@@ -104,17 +103,8 @@ def save_checkpoint(
     """
     tensors = {name: np.asarray(leaf) for name, leaf in _named(state)}
     content = save(tensors, {"run": json.dumps(run), "history": json.dumps(history)})
-    with _writing(directory):
-        file, temporary = tempfile.mkstemp(dir=directory, prefix=f".{CHECKPOINT}.")
-        try:
-            with os.fdopen(file, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, directory / CHECKPOINT)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+    with replacing(directory / CHECKPOINT, "checkpoint_dir") as stream:
+        stream.write(content)
 
 
 def restore(
@@ -168,11 +158,3 @@ def _differing(saved: Any, wanted: Any) -> str:
         saved = {name: saved.get(name) for name in names}
         wanted = {name: wanted[name] for name in names}
     return f"{saved!r}, not {wanted!r}"
-
-
-@contextlib.contextmanager
-def _writing(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Failed(f"checkpoint_dir: cannot write to {directory}: {error}") from error
