@@ -1,4 +1,4 @@
-"""Settings of every test: two CPU devices, no implicit rank promotion."""
+"""Settings of every test: two CPU devices, no implicit rank promotion, nothing kept for ever."""
 
 import os
 
@@ -9,5 +9,16 @@ os.environ["XLA_FLAGS"] = (
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
+import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_compiled_programs():
+    """Let go of what a file of tests compiled: thousands of programs fill a process's memory maps.
+
+    LLVM crashes where it gets no more (`vm.max_map_count`, 65,530 by default).
+    """
+    yield
+    jax.clear_caches()

@@ -81,6 +81,13 @@ def _check(what: str, value: Any, golden: np.ndarray, tolerance: float, norm: An
     assert relative < tolerance, f"{what}: relative error {relative:.1e}"
 
 
+@pytest.fixture(autouse=True)
+def forget() -> Iterator[None]:
+    """Let go of compiled programs: some 80 networks fill a process's memory maps (see conftest)."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.mark.parametrize(
     "case",
     [pytest.param(c, id=c.name, marks=[pytest.mark.slow] if c.slow else []) for c in CASES],
