@@ -50,7 +50,7 @@ from cnnjax.analysis.statistics import paired
 from cnnjax.cli.cache import enable_cache
 from cnnjax.cli.huge_pages import use_huge_pages
 from cnnjax.cli.table import print_table
-from cnnjax.data import Dataset, load, split_off
+from cnnjax.data import Dataset, load, resize, split_off
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import replacing
 from cnnjax.plot import accuracy_by_size
@@ -135,7 +135,7 @@ class Task:
 
     def training_set(self, size: int, seed: int) -> Dataset:
         """Return the training images of one run, larger than the file has them."""
-        return enlarge(draw(self.pool, size, seed), self.scale.pixels)
+        return resize(draw(self.pool, size, seed), self.scale.pixels)
 
     def features(self, dataset: Dataset) -> np.ndarray:
         """Return what the pretrained classifier sees of each image, `[N, 1280]`."""
@@ -152,14 +152,6 @@ class Task:
 def draw(dataset: Dataset, number: int, seed: int) -> Dataset:
     """Return so many images, stratified, the same for the same seed."""
     return split_off(dataset, number / len(dataset), seed)[1]
-
-
-def enlarge(dataset: Dataset, pixels: int) -> Dataset:
-    """Return the images resized to `pixels` with cubic interpolation."""
-    shape = (pixels, pixels, dataset.images.shape[-1])
-    resize = jax.jit(jax.vmap(lambda image: jax.image.resize(image, shape, "cubic")))
-    images = np.asarray(resize(dataset.images.astype(np.float32)))
-    return dataclasses.replace(dataset, images=np.clip(np.round(images), 0, 255).astype(np.uint8))
 
 
 def train(
@@ -342,8 +334,8 @@ def main() -> int:
     task = Task(
         scale,
         pool,
-        enlarge(validation, scale.pixels),
-        enlarge(draw(load("cifar10", "test", arguments.data_dir), scale.test, 0), scale.pixels),
+        resize(validation, scale.pixels),
+        resize(draw(load("cifar10", "test", arguments.data_dir), scale.test, 0), scale.pixels),
     )
     results = {
         **wanted,

@@ -1,17 +1,17 @@
 """`cnnjax compare`: train several networks on equal terms and report what differs."""
 
-import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from cnnjax import experiment
 from cnnjax.cli.arguments import metavar, option
+from cnnjax.cli.settings import Settings, SharedSettings
 from cnnjax.cli.table import console, print_json
 from cnnjax.data import load, prepare
-from cnnjax.errors import BadArgument, unknown
-from cnnjax.train import RECIPES, Hyper, Recipe, show_progress
+from cnnjax.errors import BadArgument
+from cnnjax.train import show_progress
 
 __all__ = ["compare"]
 
@@ -22,23 +22,10 @@ def compare(
     data: Annotated[str, metavar("NAME")],
     out: Annotated[Path, metavar("DIR")],
     seeds: Annotated[int, metavar("N")] = 3,
-    recipe: Annotated[str, metavar("NAME")] = "default",
-    epochs: Annotated[int | None, option("N")] = None,
-    batch_size: Annotated[int | None, option("N")] = None,
-    loss: Annotated[str | None, option("NAME")] = None,
-    optimiser: Annotated[str | None, option("NAME")] = None,
-    schedule: Annotated[str | None, option("NAME")] = None,
-    warmup: Annotated[float | None, option("SHARE")] = None,
-    crop_padding: Annotated[int | None, option("PIXELS")] = None,
-    flip: Annotated[bool | None, option("True|False")] = None,
-    cutout: Annotated[int | None, option("PIXELS")] = None,
-    learning_rate: Annotated[float | None, option("RATE")] = None,
-    momentum: Annotated[float | None, option("M")] = None,
-    weight_decay: Annotated[float | None, option("DECAY")] = None,
-    label_smoothing: Annotated[float | None, option("S")] = None,
     validation: Annotated[float, metavar("SHARE")] = 0.1,
     data_dir: Annotated[Path | None, option("DIR")] = None,
     json: bool = False,
+    settings: SharedSettings = Settings(),  # noqa: B008 (frozen)
 ) -> int:
     """Train networks on equal terms: the same recipe, data order and seeds for each.
 
@@ -55,39 +42,23 @@ def compare(
         data: mnist5k, digits, or any name that TFDS knows.
         out: the directory for the results: new, empty, or of this experiment.
         seeds: runs of each network, with seeds 0, 1, ...
-        recipe: default, mnist or cifar10: what all settings below are where not given.
-        epochs: passes over the training set.
-        batch_size: images a step.
-        loss: softmax, crammer_singer, crammer_singer_l2, one_vs_all or one_vs_all_l2.
-        optimiser: sgd, heavy_ball, adam, adamw, lamb, lion or rmsprop.
-        schedule: cosine, onecycle, step or constant.
-        warmup: share of the run in which the learning rate rises.
-        crop_padding: pixels around a random crop.
-        flip: mirror half of the images.
-        cutout: side of a square that is blanked.
-        learning_rate: at its peak.
-        momentum: or beta 1 of the Adam family.
-        weight_decay: as the optimiser applies it.
-        label_smoothing: with loss softmax.
         validation: share of the training set held out for the learning curves; 0 for none.
         data_dir: where prepared datasets are, else TFDS_DATA_DIR.
         json: print results.json, and neither progress nor tables.
+        settings: of each run.
     """
-    given = {name: value for name, value in locals().items() if value is not None}
-    if recipe not in RECIPES:
-        raise unknown("recipe", recipe, RECIPES)
+    recipe, hyper = settings.chosen()
     if seeds < 1:
         raise BadArgument(f"seeds: received {seeds}, allowed: integers from 1")
     contestants = experiment.parse_contestants(networks)
-    named = RECIPES[recipe]
     source = prepare(data, data_dir).info.full_name
     train_set, test_set = load(data, "train", data_dir), load(data, "test", data_dir)
     results = experiment.compare(
         contestants,
         train_set,
         test_set,
-        dataclasses.replace(named.recipe, **_fields(Recipe, given)),
-        dataclasses.replace(named.hyper, **_fields(Hyper, given)),
+        recipe,
+        hyper,
         seeds=range(seeds),
         out=out,
         validation=validation,
@@ -102,7 +73,3 @@ def compare(
         experiment.print_tables(results, console())
         print(f"{report} shows them")
     return 1 if results["failures"] else 0
-
-
-def _fields(cls: type, given: dict[str, Any]) -> dict[str, Any]:
-    return {f.name: given[f.name] for f in dataclasses.fields(cls) if f.name in given}

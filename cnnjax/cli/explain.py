@@ -12,11 +12,9 @@ import tyro
 
 from cnnjax.analysis.attribution import class_scores, grad_cam, integrated_gradients
 from cnnjax.cli.arguments import metavar, option
-from cnnjax.cli.predict import read_prepared
-from cnnjax.data import class_names
+from cnnjax.cli.predict import names_of, read_prepared
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import replacing
-from cnnjax.models import MODELS
 from cnnjax.plot import attribution_panels, filter_grid
 from cnnjax.plot.attribution import overlay, signed
 from cnnjax.weights import PACKAGE, load_model, preprocessing_of
@@ -60,8 +58,8 @@ def explain(
             )
     model, variables = load_model(network, weights)
     preprocessing = preprocessing_of(network, weights)
-    names = class_names(MODELS[network].dataset, model.num_classes)
-    pixels = jnp.asarray(read_prepared(image, network, preprocessing))[None]
+    names = names_of(network, weights, model.num_classes)
+    pixels = jnp.asarray(read_prepared(image, preprocessing))[None]
     logits = jax.jit(lambda x: model.apply(variables, x, train=False))(pixels)
     likely = np.asarray(jax.nn.softmax(logits[0]), np.float64)
     index = int(likely.argmax()) if target is None else _find(target, names)
@@ -80,7 +78,7 @@ def explain(
     _save(figure, out)
     print(f"{names[index]}, {likely[index]:.1%}; see {out}")
     if filters is not None:
-        _save(filter_grid(_first_kernel(network, variables)), filters)
+        _save(filter_grid(_first_kernel(network, variables, len(preprocessing.mean))), filters)
         print(f"the first layer's filters are in {filters}")
 
 
@@ -99,9 +97,8 @@ def _find(target: str, names: Sequence[str]) -> int:
     )
 
 
-def _first_kernel(network: str, variables: Any) -> np.ndarray:
+def _first_kernel(network: str, variables: Any, channels: int) -> np.ndarray:
     """Return the kernel `[kh, kw, C, O]` that the images go into."""
-    channels = MODELS[network].channels
     for path, leaf in jax.tree.leaves_with_path(variables["params"]):
         at_images = leaf.ndim == 4 and leaf.shape[2] == channels and min(leaf.shape[:2]) > 1
         if at_images and "kernel" in jax.tree_util.keystr(path):

@@ -15,9 +15,9 @@ from cnnjax.cli.table import console, print_json, print_table
 from cnnjax.data import class_names, prepare_photograph, read_photograph
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.models import MODELS
-from cnnjax.weights import PACKAGE, load_model, preprocessing_of
+from cnnjax.weights import PACKAGE, Preprocessing, load_model, preprocessing_of, read_about
 
-__all__ = ["predict", "read_prepared"]
+__all__ = ["names_of", "predict", "read_prepared"]
 
 
 def predict(
@@ -37,8 +37,8 @@ def predict(
     Args:
         network: a name from `cnnjax models`.
         images: image files.
-        weights: package (what `cnnjax[pretrained]` installs), a .safetensors, .pth or .pt file,
-            or a hub id such as timm/resnet50.a1_in1k.
+        weights: package (what `cnnjax[pretrained]` installs), a .safetensors, .pth or .pt file
+            (what `cnnjax train` leaves, too), or a hub id such as timm/resnet50.a1_in1k.
         top: how many classes to show.
         json: print JSON.
     """
@@ -48,14 +48,14 @@ def predict(
         raise BadArgument(f"top: received {top}, allowed: integers from 1")
     model, variables = load_model(network, weights)
     preprocessing = preprocessing_of(network, weights)
-    names = class_names(MODELS[network].dataset, model.num_classes)
+    names = names_of(network, weights, model.num_classes)
     run = jax.jit(
         lambda variables, images: jax.nn.softmax(model.apply(variables, images, train=False))
     )
     failed, rows = 0, []
     for path in images:
         try:
-            image = read_prepared(path, network, preprocessing)
+            image = read_prepared(path, preprocessing)
         except Failed as error:
             print(f"cnnjax: {error}", file=sys.stderr)
             failed += 1
@@ -69,9 +69,15 @@ def predict(
     return 1 if failed else 0
 
 
-def read_prepared(path: Path, network: str, preprocessing: Any) -> np.ndarray:
+def names_of(network: str, weights: str, number: int) -> Sequence[str]:
+    """Return the names of the classes that weights tell apart, as far as they are known."""
+    about = read_about(weights)
+    return class_names(MODELS[network].dataset, number) if about is None else about.class_names
+
+
+def read_prepared(path: Path, preprocessing: Preprocessing) -> np.ndarray:
     """Return the image in a file as the input `[H, W, C]` of a network with certain weights."""
-    image = read_photograph(path, MODELS[network].channels)
+    image = read_photograph(path, len(preprocessing.mean))
     return prepare_photograph(image, **dataclasses.asdict(preprocessing))
 
 

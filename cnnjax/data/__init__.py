@@ -1,7 +1,7 @@
 """Datasets in memory, photographs from files, and augmentation as pure functions on batches."""
 
 from cnnjax.data.class_names import class_names
-from cnnjax.data.dataset import Dataset, split_off, statistics
+from cnnjax.data.dataset import Dataset, resize, split_off, statistics
 from cnnjax.data.describe import catalogue, describe
 from cnnjax.data.load import load
 from cnnjax.data.photographs import prepare_photograph, read_photograph
@@ -18,6 +18,7 @@ __all__ = [
     "prepare",
     "prepare_photograph",
     "read_photograph",
+    "resize",
     "split_off",
     "statistics",
 ]

@@ -5,11 +5,15 @@ import hashlib
 import math
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 
-from cnnjax.errors import BadArgument
+from cnnjax.errors import BadArgument, unknown
 
-__all__ = ["Dataset", "allocate", "split_off", "statistics"]
+__all__ = ["Dataset", "allocate", "resize", "split_off", "statistics"]
+
+# Images resized at once: as floats they take four times the memory.
+_AT_ONCE = 1000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -113,6 +117,31 @@ class Dataset:
         digest.update(np.ascontiguousarray(self.images).data)
         digest.update(self.labels.astype("<i4").tobytes())
         return digest.hexdigest()
+
+
+def resize(dataset: Dataset, pixels: int, interpolation: str = "bicubic") -> Dataset:
+    """Return a dataset with square images of `pixels` pixels a side, antialiased where smaller.
+
+    Args:
+        dataset: of images of any size.
+        pixels: from 1.
+        interpolation: "bilinear" or "bicubic".
+
+    Raises:
+        BadArgument: for values outside these ranges.
+    """
+    methods = {"bilinear": "linear", "bicubic": "cubic"}
+    if isinstance(pixels, bool) or not isinstance(pixels, int) or pixels < 1:
+        raise BadArgument(f"pixels: received {pixels!r}, allowed: integers from 1")
+    if interpolation not in methods:
+        raise unknown("interpolation", interpolation, methods)
+    shape = (pixels, pixels, dataset.images.shape[-1])
+    turn = jax.jit(jax.vmap(lambda image: jax.image.resize(image, shape, methods[interpolation])))
+    images = np.empty((len(dataset), *shape), np.uint8)
+    for start in range(0, len(dataset), _AT_ONCE):
+        part = turn(dataset.images[start : start + _AT_ONCE].astype(np.float32))
+        images[start : start + _AT_ONCE] = np.clip(np.round(part), 0, 255)
+    return dataclasses.replace(dataset, images=images)
 
 
 def allocate(counts: np.ndarray, total: int) -> np.ndarray:

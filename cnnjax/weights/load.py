@@ -15,6 +15,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from cnnjax.errors import BadArgument
 from cnnjax.models import MODELS, build
 from cnnjax.typing import Key
+from cnnjax.weights.about import read_about
 from cnnjax.weights.efficientnet_names import (
     TENSORFLOW_BORN,
     is_numbered_through,
@@ -25,7 +26,7 @@ from cnnjax.weights.packages import PACKAGE, package_file
 from cnnjax.weights.read import SUFFIXES, read_state_dict
 from cnnjax.weights.torch_names import from_state_dict, to_state_dict, torch_names, torch_shapes
 
-__all__ = ["load_model", "load_weights"]
+__all__ = ["head_of", "load_model", "load_weights"]
 
 _log = logging.getLogger("cnnjax")
 # Auxiliary heads of googlenet and inception_v3, which their files hold and most models do not.
@@ -40,6 +41,7 @@ def load_weights(
     *,
     num_classes: int | None = None,
     channels: int | None = None,
+    pixels: int | None = None,
     key: Key | None = None,
     **overrides: Any,
 ) -> dict[str, Any]:
@@ -58,14 +60,22 @@ def load_weights(
     file's backbone and initialises the head from `key` (`jax.random.key(0)` where None), which is
     logged as a warning. `channels` (the network's own where None) other than the file's adapts the
     first kernel: one channel sums it, so that a grey image gives what its three equal channels
-    gave; more cycle through it, scaled by `3 / channels`, as timm does. Auxiliary heads that the
+    gave; more cycle through it, scaled by `3 / channels`, as timm does. `pixels` is the side of the
+    images, on which the linear layers of `lenet5` and `cnn` depend (the network's own where None).
+    Auxiliary heads that the
     network does not have, and `num_batches_tracked`, are ignored.
 
     Raises `BadArgument` listing every missing, unexpected and misshapen name, or for a source that
     is no file of weights; `Failed` for a damaged file or failed download.
     """
     model, variables = load_model(
-        name, source, num_classes=num_classes, channels=channels, key=key, **overrides
+        name,
+        source,
+        num_classes=num_classes,
+        channels=channels,
+        pixels=pixels,
+        key=key,
+        **overrides,
     )
     given = build(name, **overrides)
     changed = [f for f in TENSORFLOW_BORN if getattr(model, f, None) != getattr(given, f, None)]
@@ -83,26 +93,33 @@ def load_model(
     *,
     num_classes: int | None = None,
     channels: int | None = None,
+    pixels: int | None = None,
     key: Key | None = None,
     **overrides: Any,
 ) -> tuple[Any, dict[str, Any]]:
     """Return the network, built as the weights need it, and what `load_weights` does.
 
-    It has the file's number of classes, and for TensorFlow's weights of a lite network the padding
-    and epsilon that these were trained with, unless `overrides` say otherwise.
+    It has the file's number of classes; the fields, channels and image size that the file's `About`
+    names; and for TensorFlow's weights of a lite network the padding and epsilon that these were
+    trained with; all unless the arguments say otherwise.
     """
     label = "the state dict" if isinstance(source, Mapping) else str(source)
+    if (about := read_about(source)) is not None:
+        overrides = {**about.fields, **overrides}
+        channels = len(about.preprocessing.mean) if channels is None else channels
+        pixels = about.preprocessing.size if pixels is None else pixels
     if num_classes is not None:
         overrides["num_classes"] = num_classes
     model = build(name, **overrides)
     state = {n: a for n, a in _read(name, source).items() if not n.endswith("num_batches_tracked")}
     channels = MODELS[name].channels if channels is None else channels
+    images = _images(name, channels, pixels)
     if is_numbered_through(state):
         if set(TENSORFLOW_BORN) <= {f.name for f in dataclasses.fields(model)}:
             overrides = {**TENSORFLOW_BORN, **overrides}
             model = build(name, **overrides)
-        state = to_timm_names(state, torch_shapes(_expect(model, channels)))
-    expected, head = _expect(model, channels), _head(model, channels)
+        state = to_timm_names(state, torch_shapes(_expect(model, images)))
+    expected, head = _expect(model, images), _head(model, images)
     shapes = torch_shapes(expected)
 
     held = {n: state[n].shape for n in head if n in state}
@@ -110,7 +127,7 @@ def load_model(
         counts = {shape[0] for n, shape in held.items() if shape and shape != shapes[n]}
         if len(counts) == 1:  # a file for another number of classes
             model = build(name, **{**overrides, "num_classes": counts.pop()})
-            expected = _expect(model, channels)
+            expected = _expect(model, images)
             shapes = torch_shapes(expected)
     if num_classes is not None and all(held.get(n) != shapes[n] for n in head):
         _log.warning(
@@ -120,7 +137,7 @@ def load_model(
             num_classes,
             ", ".join(sorted(head)),
         )
-        state |= _initialised(model, channels, head, key)
+        state |= _initialised(model, images, head, key)
 
     for kernel, shape in shapes.items():
         if kernel in state:
@@ -146,32 +163,42 @@ def _read(name: str, source: str | Path | Mapping[str, np.ndarray]) -> dict[str,
     )
 
 
-def _images(model: Any, channels: int) -> jax.ShapeDtypeStruct:
-    size = MODELS[model.name].input_size
+def _images(name: str, channels: int | None, pixels: int | None) -> jax.ShapeDtypeStruct:
+    size = MODELS[name].input_size if pixels is None else pixels
+    channels = MODELS[name].channels if channels is None else channels
     return jax.ShapeDtypeStruct((1, size, size, channels), jnp.float32)
 
 
-def _expect(model: Any, channels: int) -> Any:
+def _expect(model: Any, images: jax.ShapeDtypeStruct) -> Any:
     """Return the shapes and dtypes that `model.init` gives."""
-    images = _images(model, channels)
     return jax.eval_shape(
         lambda key, images: model.init(key, images, train=False), jax.random.key(0), images
     )
 
 
-def _head(model: Any, channels: int) -> set[str]:
+def _head(model: Any, images: jax.ShapeDtypeStruct) -> set[str]:
     """Return the names whose shape depends on the number of classes."""
-    more = torch_shapes(_expect(model.clone(num_classes=model.num_classes + 1), channels))
-    shapes = torch_shapes(_expect(model, channels))
+    more = torch_shapes(_expect(model.clone(num_classes=model.num_classes + 1), images))
+    shapes = torch_shapes(_expect(model, images))
     return {name for name in shapes if more[name] != shapes[name]}
 
 
+def head_of(model: Any, channels: int | None = None) -> tuple[str, ...]:
+    """Return the submodules that depend on the number of classes, as `Recipe.head` takes them.
+
+    >>> head_of(build("efficientnet_lite0"))
+    ('classifier',)
+    """
+    images = _images(model.name, channels, None)
+    names, paths = _head(model, images), torch_names(_expect(model, images))
+    return tuple(sorted({path[1] for path, name in paths.items() if name in names}))
+
+
 def _initialised(
-    model: Any, channels: int, names: set[str], key: Key | None
+    model: Any, images: jax.ShapeDtypeStruct, names: set[str], key: Key | None
 ) -> dict[str, np.ndarray]:
     """Return freshly initialised leaves, of these torch names alone."""
     key = jax.random.key(0) if key is None else key
-    images = _images(model, channels)
 
     @jax.jit
     def init(key: Key) -> dict[tuple[str, ...], jax.Array]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from cnnjax.errors import Failed
 from cnnjax.models import MODELS
+from cnnjax.weights.about import read_about
 from cnnjax.weights.hub import download, is_hub_id
 from cnnjax.weights.packages import PACKAGE, PACKAGES
 from cnnjax.weights.published import Preprocessing, published_preprocessing
@@ -21,12 +22,15 @@ _LITE = ((127 / 255,) * 3, (128 / 255,) * 3)
 def preprocessing_of(name: str, source: Any = None) -> Preprocessing:
     """Return the preprocessing that belongs to the weights `source` of the network `name`.
 
-    Exact for "package" or a file of that package, and for a hub id whose repository has a
-    `config.json` as timm writes it. Of another file nothing is known but the network: then it is
-    that of the weights that the table of networks names, or of the reference's definition.
+    Exact for a file that `save_weights` was told it of, for "package" or a file of that package,
+    and for a hub id whose repository has a `config.json` as timm writes it. Of another file nothing
+    is known but the network: then it is that of the weights that the table of networks names, or of
+    the reference's definition.
 
     Raises what the download of a hub repository raises.
     """
+    if (about := read_about(source)) is not None:
+        return about.preprocessing
     if _is_packaged(name, source):
         return Preprocessing(MODELS[name].input_size, 0.875, "bicubic", *_LITE)
     if _is_on_hub(source):

@@ -1,6 +1,12 @@
 import json
 
+import numpy as np
+import pytest
+
 from cnnjax.cli import main
+from cnnjax.data import load, resize
+from cnnjax.train import evaluate
+from cnnjax.weights import head_of, load_model, preprocessing_of
 
 COMMAND = [
     "train",
@@ -35,3 +41,45 @@ def test_train_writes_its_result_and_refuses_another_runs_directory(tmp_path, ca
 def test_train_names_a_wrong_setting(tmp_path, capsys):
     assert main([*COMMAND, "--out", str(tmp_path), "--optimiser", "sgdd"]) == 2
     assert "did you mean 'sgd'" in capsys.readouterr().err
+
+
+def test_weights_that_train_leaves_are_a_networks_own(tmp_path, capsys):
+    """predict names the classes, and another task starts from them."""
+    from PIL import Image
+
+    out = tmp_path / "first"
+    assert main([*COMMAND, "--resize", "12", "--out", str(out)]) == 0
+    run = json.loads((out / "run.json").read_text())
+    assert run["pixels"] == 12
+    weights = str(out / "weights.safetensors")
+    train_set = load("digits")
+    image = tmp_path / "image.png"
+    Image.fromarray(train_set.images[0, ..., 0]).save(image)
+    capsys.readouterr()
+    assert main(["predict", "cnn", str(image), "--weights", weights, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    named = {entry["name"] for entry in row["classes"]}
+    assert named <= set(train_set.class_names)
+
+    model, variables = load_model("cnn", weights)
+    assert model.spec == "conv4-relu-pool-fc10"
+    prepared = preprocessing_of("cnn", weights)
+    assert (prepared.size, prepared.crop, len(prepared.mean)) == (12, 1.0, 1)
+    again = evaluate(
+        model,
+        variables,
+        resize(load("digits", split="test"), 12),
+        mean=np.float32(prepared.mean),
+        std=np.float32(prepared.std),
+    )
+    assert again["accuracy"] == pytest.approx(run["test"]["accuracy"])
+
+    tuned = tmp_path / "second"
+    command = "train cnn --data digits --epochs 1 --batch-size 256 --resize 12 --backbone-rate 0"
+    command = [*command.split(), "--weights", weights, "--out", str(tuned)]
+    assert main(command) == 0
+    assert json.loads((tuned / "run.json").read_text())["recipe"]["head"] == list(head_of(model))
+    _, after = load_model("cnn", tuned / "weights.safetensors")
+    for name, leaves in variables["params"].items():
+        same = all(np.array_equal(leaves[n], after["params"][name][n]) for n in leaves)
+        assert same == (name not in head_of(model))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnjax.data import Dataset, split_off, statistics
+from cnnjax.data import Dataset, resize, split_off, statistics
 from cnnjax.data.dataset import allocate
 from cnnjax.errors import BadArgument
 
@@ -132,3 +132,19 @@ def test_a_constant_channel_has_a_harmless_deviation():
     mean, std = statistics(make(images=np.full((100, 6, 5, 1), 51, np.uint8)))
     np.testing.assert_allclose(mean, [0.2], rtol=1e-6)
     assert std.tolist() == [1]
+
+
+def test_resized_images_keep_what_is_on_them():
+    images = np.zeros((3, 4, 6, 3), np.uint8)
+    images[:, :2] = (200, 100, 0)
+    dataset = Dataset("x", "train", images, np.arange(3, dtype=np.int32), ("a", "b", "c"))
+    large = resize(dataset, 16)
+    assert large.images.shape == (3, 16, 16, 3)
+    assert large.images[:, 0].tolist() == [[[200, 100, 0]] * 16] * 3
+    assert not large.images[:, -1].any()
+    np.testing.assert_array_equal(large.labels, dataset.labels)
+    small = resize(large, 2, "bilinear").images
+    assert small[:, 0, :, 0].min() > 150 > 50 > small[:, 1, :, 0].max()
+    for pixels, interpolation in ((0, "bicubic"), (2.5, "bicubic"), (8, "nearest")):
+        with pytest.raises(BadArgument, match=r"pixels|interpolation"):
+            resize(dataset, pixels, interpolation)

@@ -32,9 +32,6 @@ def test_draws_are_stratified_and_what_is_computed_is_remembered(transfer, tmp_p
     dataset = Dataset("x", "train", images, np.arange(60, dtype=np.int32) % 3, ("a", "b", "c"))
     chosen = transfer.draw(dataset, 12, 5)
     assert np.bincount(chosen.labels).tolist() == [4, 4, 4]
-    large = transfer.enlarge(chosen, 16).images
-    assert large.shape == (12, 16, 16, 3)
-    assert (large[:, 0].min(), large[:, -1].max()) == (200, 0)
     calls = []
     compute = lambda: calls.append(1) or {"accuracy": 0.5, "loss": 1.0}
     first = transfer.remembered(tmp_path / "runs" / "a.json", compute)
