@@ -42,8 +42,8 @@ _NORMALISATION = {
     "dpn48b dpn68b": _IMAGENET,
     "dpn*": _DUAL_PATH,
     "cs3darknet_focus_s efficientnet_v2_l ese_vovnet57b inception_v4 inception_resnet_v2 "
-    "legacy_xception mobilenetv1_* mobilenetv4_conv_small* resnet18d resnet50d resnetv2_* "
-    "tf_efficientnet_lite*": _HALF,
+    "legacy_xception mobilenetv1_* mobilenetv4_conv_small* nasnetalarge pnasnet5large resnet18d "
+    "resnet50d resnetv2_* tf_efficientnet_lite*": _HALF,
     "lenet5": _MNIST,
 }
 
@@ -79,6 +79,7 @@ _CROP = {
     "*efficientnet_lite3": 0.904,
     "resnest200e": 0.909,
     "dm_nfnet_f1": 0.91,
+    "nasnetalarge pnasnet5large": 0.911,
     "dm_nfnet_f2 tf_efficientnet_lite4": 0.92,
     "efficientnet_lite4": 0.922,
     "resnest269e": 0.928,

@@ -185,6 +185,21 @@ OLDER = (
         float64=True,
     ),
     Case(
+        "nasnet_shallow",
+        source="small",
+        network="nasnetalarge",
+        overrides={"width": 16, "stem_width": 16, "depths": (2, 1)},
+        float64=True,
+    ),
+    Case(
+        "pnasnet_shallow",
+        source="small",
+        network="pnasnet5large",
+        overrides={"depths": (2,)},
+        float64=True,
+    ),
+    *named("nasnetalarge pnasnet5large", **_SLOW),
+    Case(
         "dla34",
         **_TIMM,
         arguments={"levels": (1, 1, 1, 1, 2, 1)},

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 
@@ -127,4 +128,46 @@ def inception_resnet_v2_shallow(num_classes: int) -> nn.Module:
     network = InceptionResnetV2(num_classes)
     network.repeat, network.repeat_1 = network.repeat[:1], network.repeat_1[:1]
     network.repeat_2 = nn.Sequential()
+    return network
+
+
+def nasnet_shallow(num_classes: int) -> nn.Module:
+    """A tenth as wide; two cells, a strided one and one more."""
+    from timm.models.nasnet import NASNetALarge
+
+    network = NASNetALarge(num_classes, stem_size=16, num_features=24 * 16)
+    network.cell_2 = network.cell_6
+    for index in range(3, 18):
+        delattr(network, f"cell_{index}")
+    del network.reduction_cell_1
+    network.last_linear = nn.Linear(12 * 16, num_classes)
+
+    def forward_features(images: torch.Tensor) -> torch.Tensor:
+        stem = network.conv0(images)
+        first = network.cell_stem_0(stem)
+        second = network.cell_stem_1(stem, first)
+        before = network.cell_0(second, first)
+        x = network.reduction_cell_0(network.cell_1(before, second), before)
+        return network.cell_2(x, before).relu()
+
+    network.forward_features = forward_features
+    return network
+
+
+def pnasnet_shallow(num_classes: int) -> nn.Module:
+    """Two cells that do not stride."""
+    from timm.models.pnasnet import PNASNet5Large
+
+    network = PNASNet5Large(num_classes, pad_type="same")
+    for index in range(2, 12):
+        delattr(network, f"cell_{index}")
+    network.last_linear = nn.Linear(5 * 216, num_classes)
+
+    def forward_features(images: torch.Tensor) -> torch.Tensor:
+        stem = network.conv_0(images)
+        first = network.cell_stem_0(stem)
+        second = network.cell_stem_1(stem, first)
+        return network.cell_1(second, network.cell_0(first, second)).relu()
+
+    network.forward_features = forward_features
     return network

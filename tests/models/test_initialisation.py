@@ -78,6 +78,8 @@ INITIAL = {
     "convmixer_1024_20_ks9_p14": (TORCH, TORCH),
     "inception_v4": (TORCH, TORCH),
     "inception_resnet_v2": (TORCH, TORCH),
+    "nasnetalarge": (TORCH, TORCH),
+    "pnasnet5large": (TORCH, TORCH),
     "allconv_c_cifar": (IN, IN),
     "shakeshake26_2x32d_cifar": (OUT, TORCH),
     "airbench94_cifar": (None, TORCH),

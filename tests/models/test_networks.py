@@ -62,6 +62,8 @@ SMALL = {
     "convmixer_1024_20_ks9_p14": (28, {"width": 32, "depth": 2}),
     "inception_v4": (80, {"depths": (1, 1, 1)}),
     "inception_resnet_v2": (80, {"depths": (1, 1, 1)}),
+    "nasnetalarge": (32, {"width": 16, "depths": (2, 1)}),
+    "pnasnet5large": (32, {"width": 16, "depths": (2,)}),
     "allconv_c_cifar": (16, {}),
     "shakeshake26_2x32d_cifar": (16, {"blocks": 1}),
     "airbench94_cifar": (16, {}),
