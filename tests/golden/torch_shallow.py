@@ -1,6 +1,7 @@
 """Networks of torchvision and timm made smaller where their functions do not offer that."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -110,6 +111,18 @@ def bit_shallow(num_classes: int, variant: str, depths: tuple[int, ...]) -> nn.M
     return _create_resnetv2_bit(variant, **settings)
 
 
+def ghost_shallow(num_classes: int, version: str, groups: tuple[Any, ...]) -> nn.Module:
+    """timm's GhostNet of `version`, or its RepGhostNet, with other groups of blocks."""
+    from timm.models.ghostnet import GhostNet
+    from timm.models.repghost import RepGhostNet
+
+    # Squeeze-excite is a ratio there.
+    settings = [[[*row[:3], row[3] / 4, row[4]] for row in rows] for rows in groups]
+    if version == "rep":
+        return RepGhostNet(settings, num_classes)
+    return GhostNet(settings, num_classes, version=version)
+
+
 def legacy_xception_shallow(num_classes: int) -> nn.Module:
     """One block in the middle."""
     from timm.models.xception import Xception
@@ -132,42 +145,35 @@ def inception_resnet_v2_shallow(num_classes: int) -> nn.Module:
 
 
 def nasnet_shallow(num_classes: int) -> nn.Module:
-    """A tenth as wide; two cells, a strided one and one more."""
+    """A tenth as wide, the first two cells only."""
     from timm.models.nasnet import NASNetALarge
 
     network = NASNetALarge(num_classes, stem_size=16, num_features=24 * 16)
-    network.cell_2 = network.cell_6
-    for index in range(3, 18):
+    for index in range(18):
         delattr(network, f"cell_{index}")
-    del network.reduction_cell_1
-    network.last_linear = nn.Linear(12 * 16, num_classes)
+    del network.reduction_cell_0, network.reduction_cell_1
+    network.last_linear = nn.Linear(4 * 8, num_classes)
 
     def forward_features(images: torch.Tensor) -> torch.Tensor:
         stem = network.conv0(images)
-        first = network.cell_stem_0(stem)
-        second = network.cell_stem_1(stem, first)
-        before = network.cell_0(second, first)
-        x = network.reduction_cell_0(network.cell_1(before, second), before)
-        return network.cell_2(x, before).relu()
+        return network.cell_stem_1(stem, network.cell_stem_0(stem)).relu()
 
     network.forward_features = forward_features
     return network
 
 
 def pnasnet_shallow(num_classes: int) -> nn.Module:
-    """Two cells that do not stride."""
+    """The first two cells only."""
     from timm.models.pnasnet import PNASNet5Large
 
     network = PNASNet5Large(num_classes, pad_type="same")
-    for index in range(2, 12):
+    for index in range(12):
         delattr(network, f"cell_{index}")
-    network.last_linear = nn.Linear(5 * 216, num_classes)
+    network.last_linear = nn.Linear(5 * 108, num_classes)
 
     def forward_features(images: torch.Tensor) -> torch.Tensor:
         stem = network.conv_0(images)
-        first = network.cell_stem_0(stem)
-        second = network.cell_stem_1(stem, first)
-        return network.cell_1(second, network.cell_0(first, second)).relu()
+        return network.cell_stem_1(stem, network.cell_stem_0(stem)).relu()
 
     network.forward_features = forward_features
     return network
