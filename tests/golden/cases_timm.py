@@ -228,6 +228,16 @@ OLDER = (
     ),
     *named("nasnetalarge", **_SLOW),
     Case(
+        "pnasnet_cells",
+        source="small",
+        network="pnasnet5large",
+        reference="pnasnet_shallow",
+        arguments={"cells": 2},
+        overrides={"depths": (2,)},
+        float64=True,
+        slow=True,
+    ),
+    Case(
         "dla34",
         **_TIMM,
         arguments={"levels": (1, 1, 1, 1, 2, 1)},

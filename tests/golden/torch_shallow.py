@@ -162,18 +162,25 @@ def nasnet_shallow(num_classes: int) -> nn.Module:
     return network
 
 
-def pnasnet_shallow(num_classes: int) -> nn.Module:
-    """The first two cells only."""
+def pnasnet_shallow(num_classes: int, cells: int = 0) -> nn.Module:
+    """The first two cells, which stride, and `cells` others."""
     from timm.models.pnasnet import PNASNet5Large
 
-    network = PNASNet5Large(num_classes, pad_type="same")
-    for index in range(12):
-        delattr(network, f"cell_{index}")
-    network.last_linear = nn.Linear(5 * 108, num_classes)
+    # Its initial values, which nothing uses, take a minute to draw.
+    with torch.device("meta"):
+        network = PNASNet5Large(num_classes, pad_type="same")
+        for index in range(cells, 12):
+            delattr(network, f"cell_{index}")
+        network.last_linear = nn.Linear(5 * (216 if cells else 108), num_classes)
+    network.to_empty(device="cpu")
 
     def forward_features(images: torch.Tensor) -> torch.Tensor:
         stem = network.conv_0(images)
-        return network.cell_stem_1(stem, network.cell_stem_0(stem)).relu()
+        before = network.cell_stem_0(stem)
+        x = network.cell_stem_1(stem, before)
+        for index in range(cells):
+            before, x = x, getattr(network, f"cell_{index}")(before, x)
+        return x.relu()
 
     network.forward_features = forward_features
     return network

@@ -100,6 +100,7 @@ HEAVY = {
     "pnasnet5large",
     "regnet_y_400mf",
     "repghostnet_050",
+    "rexnet_100",
     "seresnet50",
     "shufflenet_v2_x0_5",
     "skresnet50d",
