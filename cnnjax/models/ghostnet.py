@@ -1,6 +1,7 @@
 """GhostNet: half of the channels of a layer are a cheap depthwise function of the other half.
 
-Han et al. 2020 (arXiv:1911.11907), as timm.models.ghostnet defines it.
+Han et al. 2020 (arXiv:1911.11907), and GhostNetV2, with an attention along rows and columns: Tang
+et al. 2022 (arXiv:2211.12905); as timm.models.ghostnet defines them.
 """
 
 from functools import partial
@@ -20,18 +21,18 @@ from cnnjax.nn import (
     identity,
     relu,
     run,
+    sigmoid,
     uniform,
     uniform_bias,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
-__all__ = ["NETWORKS", "GhostBottleneck", "GhostNet"]
+__all__ = ["GROUPS", "NETWORKS", "GhostBottleneck", "GhostNet", "Group", "layer"]
 
-_conv = partial(Conv, use_bias=False, kernel_init=uniform)
-_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+# For each block (kernel size, expanded width, width, squeeze-excite, strides)
+Group = tuple[tuple[int, int, int, bool, int], ...]
 
-# One tuple for each group: (kernel size, expanded width, width, squeeze-excite, strides)
-_GROUPS = (
+GROUPS: tuple[Group, ...] = (
     ((3, 16, 16, False, 1),),
     ((3, 48, 24, False, 2),),
     ((3, 72, 24, False, 1),),
@@ -55,22 +56,39 @@ _GROUPS = (
 )
 
 
-def _ghost(x: Array, width: int, act: Activation, *, dtype: DType, name: str, train: bool) -> Array:
-    """A 1x1 layer to half of `width`, and beside it a depthwise 3x3 layer of that."""
-    conv, norm, half = partial(_conv, dtype=dtype), partial(_norm, dtype=dtype), (width + 1) // 2
-    first = conv(half, (1, 1), name=f"{name}.primary_conv.0")(x)
-    first = act(norm(name=f"{name}.primary_conv.1")(first, train=train))
-    second = conv(
-        half, (3, 3), padding=1, feature_group_count=half, name=f"{name}.cheap_operation.0"
-    )(first)
-    second = act(norm(name=f"{name}.cheap_operation.1")(second, train=train))
-    return jnp.concatenate([first, second], axis=-1)[..., :width]
+def layer(
+    x: Array,
+    width: int,
+    size: int | tuple[int, int] = 1,
+    strides: int = 1,
+    *,
+    groups: int = 1,
+    names: tuple[str, str],
+    dtype: DType,
+    train: bool,
+) -> Array:
+    """A convolution and a norm, `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+    kernel_size = (size, size) if isinstance(size, int) else size
+    x = Conv(
+        width,
+        kernel_size,
+        strides,
+        padding=[(k // 2, k // 2) for k in kernel_size],
+        feature_group_count=groups,
+        use_bias=False,
+        kernel_init=uniform,
+        dtype=dtype,
+        name=names[0],
+    )(x)
+    return BatchNorm(0.9, 1e-5, dtype=dtype, name=names[1])(x, train=train)
 
 
 class GhostBottleneck(nn.Module):
     """A ghost layer, maybe a strided depthwise one and squeeze-excite, a linear ghost layer.
 
-    The shortcut is a depthwise and a 1x1 layer where the shape changes.
+    With `attention` a gate multiplies the first ghost layer: 2x2 means of the input through a 1x1,
+    a depthwise 1x5 and a depthwise 5x1 layer and a sigmoid, each repeated 2x2. The shortcut is a
+    depthwise and a 1x1 layer where the shape changes.
     """
 
     width: int
@@ -78,19 +96,45 @@ class GhostBottleneck(nn.Module):
     kernel_size: int = 3
     squeeze_excite: bool = False
     strides: int = 1
+    attention: bool = False
     dtype: DType = jnp.float32
+
+    def ghost(self, x: Array, width: int, act: Activation, name: str, train: bool) -> Array:
+        """A 1x1 layer to half of `width`, and beside it a depthwise 3x3 layer of that."""
+        part, half = partial(layer, dtype=self.dtype, train=train), (width + 1) // 2
+        names = f"{name}.primary_conv.0", f"{name}.primary_conv.1"
+        first = act(part(x, half, names=names))
+        names = f"{name}.cheap_operation.0", f"{name}.cheap_operation.1"
+        second = act(part(first, half, 3, groups=half, names=names))
+        return jnp.concatenate([first, second], axis=-1)[..., :width]
+
+    def depthwise(self, x: Array, train: bool) -> Array:
+        """The strided layer."""
+        return layer(
+            x,
+            x.shape[-1],
+            self.kernel_size,
+            self.strides,
+            groups=x.shape[-1],
+            names=("conv_dw", "bn_dw"),
+            dtype=self.dtype,
+            train=train,
+        )
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
-        conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
-        ghost = partial(_ghost, dtype=self.dtype, train=train)
-        channels, size = x.shape[-1], self.kernel_size
-        depthwise = partial(conv, kernel_size=(size, size), strides=self.strides, padding=size // 2)
-        y = ghost(x, self.inner, relu, name="ghost1")
+        part, channels = partial(layer, dtype=self.dtype, train=train), x.shape[-1]
+        y = self.ghost(x, self.inner, relu, "ghost1", train)
+        if self.attention:
+            gate, groups = ops.avg_pool(x, 2), 1
+            for at, size in ((0, 1), (2, (1, 5)), (4, (5, 1))):
+                names = f"ghost1.short_conv.{at}", f"ghost1.short_conv.{at + 1}"
+                gate = part(gate, self.inner, size, groups=groups, names=names)
+                groups = self.inner
+            y = y * _twice(sigmoid(gate), y)
         if self.strides > 1:
-            y = depthwise(self.inner, feature_group_count=self.inner, name="conv_dw")(y)
-            y = norm(name="bn_dw")(y, train=train)
+            y = self.depthwise(y, train)
         if self.squeeze_excite:
             y = SqueezeExcite(
                 round_width(self.inner / 4, 4),
@@ -100,26 +144,41 @@ class GhostBottleneck(nn.Module):
                 dtype=self.dtype,
                 name="se",
             )(y)
-        y = ghost(y, self.width, identity, name="ghost2")
+        y = self.ghost(y, self.width, identity, "ghost2", train)
         if self.strides > 1 or channels != self.width:
-            x = depthwise(channels, feature_group_count=channels, name="shortcut.0")(x)
-            x = norm(name="shortcut.1")(x, train=train)
-            x = conv(self.width, (1, 1), name="shortcut.2")(x)
-            x = norm(name="shortcut.3")(x, train=train)
+            names = "shortcut.0", "shortcut.1"
+            x = part(x, channels, self.kernel_size, self.strides, groups=channels, names=names)
+            x = part(x, self.width, names=("shortcut.2", "shortcut.3"))
         return x + y
 
 
-class GhostNet(nn.Module):
-    """A strided stem, nine groups of `GhostBottleneck`, a 1x1 layer, pooling, two 1x1 layers.
+def _twice(x: Array, like: Array) -> Array:
+    """Repeat every position 2x2; where `like` is odd, the first one three times, as PyTorch does."""
+    x = x.repeat(2, 1).repeat(2, 2)
+    rows, columns = (n - m for n, m in zip(like.shape[1:3], x.shape[1:3], strict=True))
+    return jnp.pad(x, ((0, 0), (rows, 0), (columns, 0), (0, 0)), mode="edge")
 
-    `width_mult` scales every width but the last 1280.
+
+class GhostNet(nn.Module):
+    """A strided stem, groups of `GhostBottleneck`, a 1x1 layer, pooling, two 1x1 layers.
+
+    `width_mult` scales every width but the last 1280. `attention` is that of all blocks but the
+    first two.
     """
 
     num_classes: int = 1000
     width_mult: float = 1.0
+    groups: tuple[Group, ...] = GROUPS
+    attention: bool = False
     dropout_rate: float = 0.2
     remat: bool = False
     dtype: DType = jnp.float32
+    # The 1x1 layer's width over the last block's expanded one, a property of the class.
+    last = 1
+
+    def block(self, *numbers: Any, **fields: Any) -> nn.Module:
+        """One of the blocks, of `GhostBottleneck`'s fields."""
+        return GhostBottleneck(*numbers, **fields)
 
     @nn.compact
     def __call__(
@@ -129,32 +188,40 @@ class GhostNet(nn.Module):
 
         A stage ends before the next group with a stride; "stem" is all before the first.
         """
-        check_images(self, images)
-        conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
-        x = conv(round_width(16 * self.width_mult, 4), (3, 3), 2, padding=1, name="conv_stem")(
-            images
-        )
-        x = relu(norm(name="bn1")(x, train=train))
-        stages, stage, inner = {}, 0, 0
-        for group, rows in enumerate(_GROUPS):
+        # An attention has 2x2 means, at a stride of up to 32.
+        check_images(self, images, smallest=33 if self.attention else 1)
+        part = partial(layer, dtype=self.dtype, train=train)
+        stem_width = round_width(16 * self.width_mult, 4)
+        x = relu(part(images, stem_width, 3, 2, names=("conv_stem", "bn1")))
+        stages, stage, at, expanded = {}, 0, 0, 0
+        for group, rows in enumerate(self.groups):
             for index, (size, expanded, width, squeeze_excite, strides) in enumerate(rows):
                 stage += strides - 1
-                inner = round_width(expanded * self.width_mult, 4)
-                block = GhostBottleneck(
+                block = self.block(
                     round_width(width * self.width_mult, 4),
-                    inner,
+                    round_width(expanded * self.width_mult, 4),
                     kernel_size=size,
                     squeeze_excite=squeeze_excite,
                     strides=strides,
+                    attention=self.attention and at > 1,
                     dtype=self.dtype,
                     name=f"blocks.{group}.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
+                at += 1
             stages[f"stage{stage}" if stage else "stem"] = x
-        x = conv(inner, (1, 1), name="blocks.9.0.conv")(x)
-        x = relu(norm(name="blocks.9.0.bn1")(x, train=train))
+        name = f"blocks.{len(self.groups)}.0"
+        last = round_width(self.last * expanded * self.width_mult, 4)
+        x = relu(part(x, last, names=(f"{name}.conv", f"{name}.bn1")))
         x = ops.global_avg_pool(x)[:, None, None, :]
-        x = conv(1280, (1, 1), use_bias=True, bias_init=uniform_bias(inner), name="conv_head")(x)
+        x = Conv(
+            1280,
+            (1, 1),
+            kernel_init=uniform,
+            bias_init=uniform_bias(last),
+            dtype=self.dtype,
+            name="conv_head",
+        )(x)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(relu(x)[:, 0, 0, :])
         logits = nn.Dense(
             self.num_classes,
@@ -167,11 +234,11 @@ class GhostNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(width: float, *row: Any) -> Network:
+def _row(width: float, *row: Any, **fields: Any) -> Network:
     parameters, statistics, gmacs, accuracy, weights = row
     return Network(
         GhostNet,
-        {"width_mult": width},
+        {"width_mult": width, **fields},
         parameters=parameters,
         batch_statistics=statistics,
         multiply_adds=gmacs,
@@ -187,4 +254,7 @@ NETWORKS = {
     "ghostnet_050": _row(0.5, 2_587_292, 10_984, 0.04233, 66.2, None),
     "ghostnet_100": _row(1.0, 5_182_508, 21_968, 0.1412, 73.958, "in1k"),
     "ghostnet_130": _row(1.3, 7_358_820, 28_536, 0.227, 75.7, None),
+    "ghostnetv2_100": _row(1.0, 6_156_908, 62_384, 0.167, 75.186, "in1k", attention=True),
+    "ghostnetv2_130": _row(1.3, 8_960_404, 81_048, 0.2693, 76.746, "in1k", attention=True),
+    "ghostnetv2_160": _row(1.6, 12_392_698, 99_872, 0.3986, 77.836, "in1k", attention=True),
 }

@@ -3,6 +3,7 @@
 Ding et al. 2021 (arXiv:2101.03697), as timm.models.byobnet defines it.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,10 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import BatchNorm, Conv, ConvNormAct, DropPath, relu, run
 from cnnjax.typing import Array, DType, Images, Variables
 
-__all__ = ["NETWORKS", "RepVGG", "RepVGGBlock", "fuse"]
+__all__ = ["NETWORKS", "Branch", "RepVGG", "RepVGGBlock", "fuse", "join"]
+
+# A kernel, the parameters and the running statistics of the norm behind it.
+Branch = tuple[Array | None, Mapping[str, Array], Mapping[str, Array]]
 
 
 def _scale_init(key: Array, shape: tuple[int, ...], dtype: DType = jnp.float32) -> Array:
@@ -146,28 +150,41 @@ def fuse(variables: Variables, *, epsilon: float = 1e-5) -> Variables:
 
 
 def _fuse_block(block: Any, statistics: Any, epsilon: float) -> dict[str, Any]:
-    branches = {name: block[name]["conv"]["kernel"] for name in block if name.startswith("conv_")}
-    size = max(kernel.shape[0] for kernel in branches.values())
-    _, _, group, width = next(iter(branches.values())).shape
-    if "identity" in block:
-        # Output c copies input c, which is number c mod `group` of its group.
-        branches["identity"] = jnp.eye(group)[None, None, :, jnp.arange(width) % group]
-    kernel, bias = jnp.zeros((size, size, group, width)), jnp.zeros(width)
-    for name, branch in branches.items():
-        norm, running = block[name], statistics[name]
-        if name != "identity":
-            norm, running = norm["bn"], running["bn"]
-        factor = norm["scale"] / jnp.sqrt(running["var"] + epsilon)
-        edge = (size - branch.shape[0]) // 2
-        branch = jnp.pad(branch, [(edge, edge), (edge, edge), (0, 0), (0, 0)])
-        kernel = kernel + branch * factor.reshape(1, 1, 1, width)
-        bias = bias + norm["bias"] - running["mean"] * factor
+    branches: list[Branch] = []
+    for name in statistics:
+        if name == "identity":
+            branches.append((None, block[name], statistics[name]))
+        elif name.startswith("conv_"):
+            layer = block[name]
+            branches.append((layer["conv"]["kernel"], layer["bn"], statistics[name]["bn"]))
     rest = {
         name: value
         for name, value in block.items()
         if name != "identity" and not name.startswith("conv_")
     }
-    return {"reparam_conv": {"kernel": kernel, "bias": bias}, **rest}
+    return {"reparam_conv": join(branches, epsilon), **rest}
+
+
+def join(branches: Sequence[Branch], epsilon: float) -> dict[str, Array]:
+    """Return kernel and bias of the one convolution that is the sum of `branches`.
+
+    A branch is a kernel `[kh, kw, C / groups, features]`, None for the identity, with the
+    parameters and the running statistics of the norm behind it.
+    """
+    kernels = [kernel for kernel, *_ in branches if kernel is not None]
+    size = max(kernel.shape[0] for kernel in kernels)
+    _, _, group, width = kernels[0].shape
+    # Output c copies input c, which is number c mod `group` of its group.
+    copy = jnp.eye(group)[None, None, :, jnp.arange(width) % group]
+    total, bias = jnp.zeros((size, size, group, width)), jnp.zeros(width)
+    for kernel, norm, running in branches:
+        kernel = copy if kernel is None else kernel
+        factor = norm["scale"] / jnp.sqrt(running["var"] + epsilon)
+        edge = (size - kernel.shape[0]) // 2
+        kernel = jnp.pad(kernel, [(edge, edge), (edge, edge), (0, 0), (0, 0)])
+        total = total + kernel * factor.reshape(1, 1, 1, width)
+        bias = bias + norm["bias"] - running["mean"] * factor
+    return {"kernel": total, "bias": bias}
 
 
 def _row(fields: dict[str, Any], *row: Any) -> Network:

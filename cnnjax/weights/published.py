@@ -42,8 +42,8 @@ _NORMALISATION = {
     "dpn48b dpn68b": _IMAGENET,
     "dpn*": _DUAL_PATH,
     "cs3darknet_focus_s efficientnet_v2_l ese_vovnet57b inception_v4 inception_resnet_v2 "
-    "legacy_xception mobilenetv1_* mobilenetv4_conv_small* resnet18d resnet50d resnetv2_* "
-    "tf_efficientnet_lite*": _HALF,
+    "legacy_xception mobilenetv1_* mobilenetv4_conv_small* nasnetalarge pnasnet5large resnet18d "
+    "resnet50d resnetv2_* tf_efficientnet_lite*": _HALF,
     "lenet5": _MNIST,
 }
 
@@ -79,13 +79,14 @@ _CROP = {
     "*efficientnet_lite3": 0.904,
     "resnest200e": 0.909,
     "dm_nfnet_f1": 0.91,
+    "nasnetalarge pnasnet5large": 0.911,
     "dm_nfnet_f2 tf_efficientnet_lite4": 0.92,
     "efficientnet_lite4": 0.922,
     "resnest269e": 0.928,
     "dm_nfnet_f3 nf_resnet50": 0.94,
     "dpn68b ese_vovnet57b hrnet_w18 hrnet_w*_ssld mobilenetv4_conv_small mobilenetv4_conv_medium "
     "mobilenetv4_conv_large resnet50d resnet101d resnet152d resnet200d resnetv2_50 resnetv2_101 "
-    "seresnext101_32x8d seresnext101d_32x8d": 0.95,
+    "rexnetr_200 rexnetr_300 seresnext101_32x8d seresnext101d_32x8d": 0.95,
     "dm_nfnet_f4": 0.951,
     "dm_nfnet_f5": 0.954,
     "dm_nfnet_f6": 0.956,

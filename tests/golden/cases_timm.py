@@ -59,6 +59,25 @@ def _vovnet(names: str, depths: tuple[int, ...]) -> tuple[Case, ...]:
     return named(names, **_SLOW, **shallow(depths, "block_per_stage"))
 
 
+def _ghost(network: str, version: str, first: int = 0) -> Case:
+    """Three blocks; by default the last of them alone, which has a stride and squeeze-excite.
+
+    An odd number of pixels is halved and doubled by the attention, which the third block has.
+    """
+    groups = (((3, 16, 16, False, 1),) * 2, ((5, 24, 24, True, 2),))[first:]
+    return Case(
+        f"{network}_block" if first else f"{network}_shallow",
+        network=network,
+        size=34,
+        source="small",
+        reference="ghost_shallow",
+        arguments={"version": version, "groups": groups},
+        overrides={"groups": groups},
+        float64=True,
+        slow=not first,
+    )
+
+
 _1211 = (1, 2, 1, 1)
 
 RESIDUAL = (
@@ -120,8 +139,17 @@ MOBILE = (
     Case("mobilenetv4_conv_small", **_TIMM, batch=4),
     *named("mobilenetv4_conv_small_035 mobilenetv4_conv_small_050", **_SLOW, batch=4),
     *named("mobilenetv4_conv_medium mobilenetv4_conv_large", **_SLOW, batch=4),
+    Case(
+        "rexnet_100",
+        **_TIMM,
+        arguments={"depth_mult": 0.1},
+        overrides={"depths": (1, 1, 1, 1, 1, 1)},
+    ),
     Case("ghostnet_100", **_TIMM),
     *named("ghostnet_050 ghostnet_130", **_SLOW),
+    _ghost("ghostnetv2_100", "v2"),
+    *(_ghost("ghostnetv3_100", "v3", first) for first in (0, 1)),
+    *(_ghost("repghostnet_100", "rep", first) for first in (0, 1)),
     *named("repvgg_a0 repvgg_a1 repvgg_b0 repvgg_a2", **_SLOW),
     *_configured("repvgg_b1 repvgg_b1g4 repvgg_b2 repvgg_b2g4", "byob_shallow", _1211),
     *_configured("repvgg_b3 repvgg_b3g4", "byob_shallow", _1211),
@@ -183,6 +211,31 @@ OLDER = (
         network="legacy_xception",
         overrides={"middle": 1},
         float64=True,
+    ),
+    Case(
+        "nasnet_shallow",
+        source="small",
+        network="nasnetalarge",
+        overrides={"width": 16, "stem_width": 16, "depths": ()},
+        float64=True,
+    ),
+    Case(
+        "pnasnet_shallow",
+        source="small",
+        network="pnasnet5large",
+        overrides={"depths": (0,)},
+        float64=True,
+    ),
+    *named("nasnetalarge", **_SLOW),
+    Case(
+        "pnasnet_cells",
+        source="small",
+        network="pnasnet5large",
+        reference="pnasnet_shallow",
+        arguments={"cells": 2},
+        overrides={"depths": (2,)},
+        float64=True,
+        slow=True,
     ),
     Case(
         "dla34",

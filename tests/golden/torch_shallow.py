@@ -1,7 +1,9 @@
 """Networks of torchvision and timm made smaller where their functions do not offer that."""
 
 from dataclasses import replace
+from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -109,6 +111,18 @@ def bit_shallow(num_classes: int, variant: str, depths: tuple[int, ...]) -> nn.M
     return _create_resnetv2_bit(variant, **settings)
 
 
+def ghost_shallow(num_classes: int, version: str, groups: tuple[Any, ...]) -> nn.Module:
+    """timm's GhostNet of `version`, or its RepGhostNet, with other groups of blocks."""
+    from timm.models.ghostnet import GhostNet
+    from timm.models.repghost import RepGhostNet
+
+    # Squeeze-excite is a ratio there.
+    settings = [[[*row[:3], row[3] / 4, row[4]] for row in rows] for rows in groups]
+    if version == "rep":
+        return RepGhostNet(settings, num_classes)
+    return GhostNet(settings, num_classes, version=version)
+
+
 def legacy_xception_shallow(num_classes: int) -> nn.Module:
     """One block in the middle."""
     from timm.models.xception import Xception
@@ -127,4 +141,46 @@ def inception_resnet_v2_shallow(num_classes: int) -> nn.Module:
     network = InceptionResnetV2(num_classes)
     network.repeat, network.repeat_1 = network.repeat[:1], network.repeat_1[:1]
     network.repeat_2 = nn.Sequential()
+    return network
+
+
+def nasnet_shallow(num_classes: int) -> nn.Module:
+    """A tenth as wide, the first two cells only."""
+    from timm.models.nasnet import NASNetALarge
+
+    network = NASNetALarge(num_classes, stem_size=16, num_features=24 * 16)
+    for index in range(18):
+        delattr(network, f"cell_{index}")
+    del network.reduction_cell_0, network.reduction_cell_1
+    network.last_linear = nn.Linear(4 * 8, num_classes)
+
+    def forward_features(images: torch.Tensor) -> torch.Tensor:
+        stem = network.conv0(images)
+        return network.cell_stem_1(stem, network.cell_stem_0(stem)).relu()
+
+    network.forward_features = forward_features
+    return network
+
+
+def pnasnet_shallow(num_classes: int, cells: int = 0) -> nn.Module:
+    """The first two cells, which stride, and `cells` others."""
+    from timm.models.pnasnet import PNASNet5Large
+
+    # Its initial values, which nothing uses, take a minute to draw.
+    with torch.device("meta"):
+        network = PNASNet5Large(num_classes, pad_type="same")
+        for index in range(cells, 12):
+            delattr(network, f"cell_{index}")
+        network.last_linear = nn.Linear(5 * (216 if cells else 108), num_classes)
+    network.to_empty(device="cpu")
+
+    def forward_features(images: torch.Tensor) -> torch.Tensor:
+        stem = network.conv_0(images)
+        before = network.cell_stem_0(stem)
+        x = network.cell_stem_1(stem, before)
+        for index in range(cells):
+            before, x = x, getattr(network, f"cell_{index}")(before, x)
+        return x.relu()
+
+    network.forward_features = forward_features
     return network

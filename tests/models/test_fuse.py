@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cnnjax import ops
-from cnnjax.models import build
-from cnnjax.models.repvgg import fuse
+from cnnjax.models import build, ghostnet_v3, repghost, repvgg
+from tests.models.test_networks import GHOSTS
 
 # Grouped and dense 3x3, depthwise, 1x1; one branch and several; with squeeze-excite and without.
 TINY = {
@@ -19,7 +19,10 @@ TINY = {
         "stem_width": 16,
         "attentions": (0, 0, 1, 0),
     },
+    "ghostnetv3_050": {"groups": GHOSTS},
+    "repghostnet_050": {"groups": GHOSTS},
 }
+FUSE = {"ghostnetv3_050": ghostnet_v3.fuse, "repghostnet_050": repghost.fuse}
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -27,7 +30,7 @@ def test_deployed_form_gives_the_logits_of_the_training_form(name):
     model = build(name, num_classes=7, **TINY[name])
     deployed = build(name, num_classes=7, deployed=True, **TINY[name])
     rng = np.random.default_rng(0)
-    images = jnp.asarray(rng.standard_normal((2, 32, 32, 3)), jnp.float32)
+    images = jnp.asarray(rng.standard_normal((2, 34, 34, 3)), jnp.float32)
 
     def draw(leaf):
         # Around one: variances stay positive, and no mean, scale or bias is trivial.
@@ -37,7 +40,7 @@ def test_deployed_form_gives_the_logits_of_the_training_form(name):
     with ops.stock():
         abstract = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
         variables = jax.tree.map(draw, abstract)
-        fused = fuse(variables)
+        fused = FUSE.get(name, repvgg.fuse)(variables)
         expected = jax.eval_shape(lambda: deployed.init(jax.random.key(0), images, train=False))
         assert jax.tree.map(jnp.shape, fused) == jax.tree.map(lambda leaf: leaf.shape, expected)
 

@@ -18,6 +18,7 @@ from flax import linen as nn
 from cnnjax.analysis.complexity import multiply_adds
 from cnnjax.analysis.trace import trace
 from cnnjax.models import MODELS, build
+from cnnjax.models.ghostnet import GhostBottleneck
 from cnnjax.models.nfnet import ScaledConv
 from cnnjax.models.resnetv2 import StandardisedConv
 from cnnjax.nn import BatchNorm, GroupNorm, LayerNorm
@@ -54,6 +55,9 @@ def tally(name, size, **fields):
             found["kernel norm"] += kernel * (5 if isinstance(module, ScaledConv) else 4)
         elif isinstance(module, nn.Conv) and not module.use_bias:
             found["sums saved"] += math.prod(module.variables["params"]["kernel"].shape[2:])
+        elif isinstance(module, GhostBottleneck) and module.attention:
+            # The gate is repeated to the size of what it multiplies.
+            found["upsampled"] += math.prod(args[0].shape[:3]) * module.inner
         elif resized := re.fullmatch(r"fuse_layers\.(\d)\.(\d)", module.name or ""):
             # HRNet's: a smaller branch is repeated to the size of a larger one.
             target, source = map(int, resized.groups())
@@ -83,7 +87,8 @@ def torchvisions(name, size):
 
 def timms(name, size):
     """fvcore's `FlopCountAnalysis` in evaluation mode, of the fused form of what has one."""
-    fused = {"deployed": True} if name.startswith(("repvgg", "mobileone")) else {}
+    parallel = ("repvgg", "mobileone", "ghostnetv3", "repghostnet")
+    fused = {"deployed": True} if name.startswith(parallel) else {}
     found = tally(name, size, **fused)
     total = found["products"] + 2 * found["batch norm"] + 5 * found["other norm"]
     total += found["kernel norm"] + found["last pool"] + found["upsampled"]

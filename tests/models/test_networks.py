@@ -13,6 +13,9 @@ from cnnjax import ops
 from cnnjax.errors import BadArgument
 from cnnjax.models import MODELS, build, list_models
 
+# Groups of a small GhostNet, with and without a stride, squeeze-excite and another width.
+GHOSTS = (((3, 16, 16, False, 1),) * 2, ((5, 24, 24, True, 2),))
+
 # A representative of every family: the pixels of a small but sensible image, and fields that make
 # it shallow where the family allows.
 SMALL = {
@@ -58,10 +61,15 @@ SMALL = {
     "hrnet_w18_small": (32, {"depth": 1, "modules": (1, 1)}),
     "ese_vovnet39b": (32, {"depths": (1, 1, 2, 1), "layers": 2}),
     "cspresnet50": (32, {"depths": (1, 1, 1, 1)}),
+    "rexnet_100": (32, {"depths": (1, 1, 1, 1, 1, 1)}),
     "ghostnet_050": (32, {}),
+    "ghostnetv3_050": (34, {"groups": GHOSTS}),
+    "repghostnet_050": (32, {"groups": GHOSTS}),
     "convmixer_1024_20_ks9_p14": (28, {"width": 32, "depth": 2}),
     "inception_v4": (80, {"depths": (1, 1, 1)}),
     "inception_resnet_v2": (80, {"depths": (1, 1, 1)}),
+    "nasnetalarge": (32, {"width": 16, "depths": (2, 1)}),
+    "pnasnet5large": (32, {"width": 16, "depths": (2,)}),
     "allconv_c_cifar": (16, {}),
     "shakeshake26_2x32d_cifar": (16, {"blocks": 1}),
     "airbench94_cifar": (16, {}),
@@ -80,14 +88,19 @@ HEAVY = {
     "efficientnet_lite0",
     "ese_vovnet39b",
     "ghostnet_050",
+    "ghostnetv3_050",
     "googlenet",
     "hrnet_w18_small",
     "mnasnet0_5",
     "mobilenet_v2",
     "mobilenet_v3_small",
     "mobilenetv4_conv_small",
+    "nasnetalarge",
     "nfnet_f0",
+    "pnasnet5large",
     "regnet_y_400mf",
+    "repghostnet_050",
+    "rexnet_100",
     "seresnet50",
     "shufflenet_v2_x0_5",
     "skresnet50d",

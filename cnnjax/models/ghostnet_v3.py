@@ -1,0 +1,148 @@
+"""GhostNetV3: GhostNetV2 with parallel branches in training, single convolutions when deployed.
+
+Liu et al. 2024 (arXiv:2404.11202), as timm.models.ghostnet defines it.
+"""
+
+import re
+from collections import defaultdict
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax.models.ghostnet import GhostBottleneck, GhostNet
+from cnnjax.models.network import Network
+from cnnjax.models.repvgg import Branch, join
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, uniform, uniform_bias
+from cnnjax.typing import Activation, Array, Variables
+
+__all__ = ["NETWORKS", "GhostBottleneckV3", "GhostNetV3", "fuse"]
+
+# What replaces the branches of a name when deployed.
+_DEPLOYED = {"primary": "primary_conv.0", "cheap": "cheap_operation.0", "dw": "conv_dw"}
+_BRANCH = re.compile(r"(.*?)(primary|cheap|dw)_rpr_(conv\.\d+|scale|skip)")
+
+
+class GhostBottleneckV3(GhostBottleneck):
+    """A `GhostBottleneck` of three parallel layers each.
+
+    Beside depthwise ones there is a 1x1 layer, and a normalised identity where they do not stride.
+    With `deployed`, one convolution with a bias in place of each sum, whose parameters `fuse`
+    makes.
+    """
+
+    deployed: bool = False
+
+    def ghost(self, x: Array, width: int, act: Activation, name: str, train: bool) -> Array:
+        """A 1x1 sum to half of `width`, and beside it a depthwise 3x3 sum of that."""
+        half = width // 2
+        first = act(self._sum(x, half, 1, 1, f"{name}.", "primary", train))
+        second = act(self._sum(first, half, 3, 1, f"{name}.", "cheap", train))
+        return jnp.concatenate([first, second], axis=-1)
+
+    def depthwise(self, x: Array, train: bool) -> Array:
+        """The strided sum."""
+        return self._sum(x, x.shape[-1], self.kernel_size, self.strides, "", "dw", train)
+
+    def _sum(
+        self, x: Array, width: int, size: int, strides: int, prefix: str, kind: str, train: bool
+    ) -> Array:
+        groups = 1 if kind == "primary" else width
+        if self.deployed:
+            return Conv(
+                width,
+                (size, size),
+                strides,
+                padding=size // 2,
+                feature_group_count=groups,
+                kernel_init=uniform,
+                bias_init=uniform_bias(size * size * x.shape[-1] // groups),
+                dtype=self.dtype,
+                name=prefix + _DEPLOYED[kind],
+            )(x)
+        layer = partial(
+            ConvNormAct,
+            width,
+            strides=strides,
+            groups=groups,
+            act=None,
+            kernel_init=uniform,
+            names=("conv", "bn1"),
+            dtype=self.dtype,
+        )
+        name = f"{prefix}{kind}_rpr"
+        y = layer(kernel_size=size, name=f"{name}_conv.0")(x, train=train)
+        for index in (1, 2):
+            y = y + layer(kernel_size=size, name=f"{name}_conv.{index}")(x, train=train)
+        if kind != "primary":
+            y = y + layer(kernel_size=1, name=f"{name}_scale")(x, train=train)
+        if kind == "cheap":
+            y = y + BatchNorm(0.9, 1e-5, dtype=self.dtype, name=f"{name}_skip")(x, train=train)
+        return y
+
+
+class GhostNetV3(GhostNet):
+    """A `GhostNet` of `GhostBottleneckV3`.
+
+    `deployed` is the fused form: give it `fuse(variables)`.
+    """
+
+    attention: bool = True
+    deployed: bool = False
+
+    def block(self, *numbers: Any, **fields: Any) -> nn.Module:
+        """One of the blocks, of `GhostBottleneck`'s fields."""
+        return GhostBottleneckV3(*numbers, deployed=self.deployed, **fields)
+
+
+def fuse(variables: Variables, *, epsilon: float = 1e-5) -> Variables:
+    """Return the variables of the deployed form, which computes what evaluation mode computes.
+
+    As `cnnjax.models.repvgg.fuse` does: a sum of convolutions, each normalised, is a convolution.
+    `variables` has "params" and "batch_stats" of a `GhostNetV3`, and so has the result: the norms
+    of single layers stay.
+    """
+    params: dict[str, Any] = {}
+    statistics: dict[str, Any] = {}
+    for name, block in variables["params"].items():
+        running = variables["batch_stats"].get(name, {})
+        branches: dict[str, list[Branch]] = defaultdict(list)
+        params[name] = {}
+        for part, values in block.items():
+            if match := _BRANCH.fullmatch(part):
+                prefix, kind, which = match.groups()
+                branch: Branch = (None, values, running[part])
+                if which != "skip":
+                    branch = (values["conv"]["kernel"], values["bn1"], running[part]["bn1"])
+                branches[prefix + _DEPLOYED[kind]].append(branch)
+            else:
+                params[name][part] = values
+        for part, parts in branches.items():
+            params[name][part] = join(parts, epsilon)
+        if rest := {part: running[part] for part in running if not _BRANCH.fullmatch(part)}:
+            statistics[name] = rest
+    return {"params": params, "batch_stats": statistics}
+
+
+def _row(width: float, *row: Any) -> Network:
+    parameters, batch_statistics, gmacs, accuracy, weights = row
+    return Network(
+        GhostNetV3,
+        {"width_mult": width},
+        parameters=parameters,
+        batch_statistics=batch_statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+NETWORKS = {
+    # width, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "ghostnetv3_050": _row(0.5, 3_395_384, 59_152, 0.1175, None, None),
+    "ghostnetv3_100": _row(1.0, 8_129_028, 118_304, 0.4041, 76.936, "in1k"),
+    "ghostnetv3_130": _row(1.3, 12_217_720, 153_696, 0.6548, None, None),
+    "ghostnetv3_160": _row(1.6, 17_275_700, 189_392, 0.9716, None, None),
+}

@@ -1,0 +1,127 @@
+"""RepGhost: a ghost layer whose halves are added, not joined, in one depthwise convolution.
+
+Chen et al. 2022 (arXiv:2211.06088), as timm.models.repghost defines it.
+"""
+
+from typing import Any
+
+from flax import linen as nn
+
+from cnnjax.models.ghostnet import GROUPS, GhostBottleneck, GhostNet, Group, layer
+from cnnjax.models.network import Network
+from cnnjax.models.repvgg import join
+from cnnjax.nn import BatchNorm, Conv, uniform, uniform_bias
+from cnnjax.typing import Activation, Array, Variables
+
+__all__ = ["NETWORKS", "RepGhostBottleneck", "RepGhostNet", "fuse"]
+
+# GhostNet's, expanded by half as much; two blocks, by more than half.
+_GROUPS: tuple[Group, ...] = tuple(
+    tuple((size, {184: 120}.get(expanded, expanded // 2), *rest) for size, expanded, *rest in rows)
+    for rows in GROUPS
+)
+
+
+class RepGhostBottleneck(GhostBottleneck):
+    """A `GhostBottleneck` of layers `act(bn(depthwise(y)) + bn(y))`, `y` a 1x1 layer.
+
+    With `deployed`, one depthwise convolution with a bias, whose parameters `fuse` makes.
+    """
+
+    deployed: bool = False
+
+    def ghost(self, x: Array, width: int, act: Activation, name: str, train: bool) -> Array:
+        """A 1x1 layer to `width`, and a depthwise 3x3 layer of that with a shortcut."""
+        names = f"{name}.primary_conv.0", f"{name}.primary_conv.1"
+        x = act(layer(x, width, names=names, dtype=self.dtype, train=train))
+        cheap = f"{name}.cheap_operation"
+        if self.deployed:
+            y = Conv(
+                width,
+                (3, 3),
+                padding=1,
+                feature_group_count=width,
+                kernel_init=uniform,
+                bias_init=uniform_bias(9),
+                dtype=self.dtype,
+                name=cheap,
+            )(x)
+            return act(y)
+        names = f"{cheap}.0", f"{cheap}.1"
+        y = layer(x, width, 3, groups=width, names=names, dtype=self.dtype, train=train)
+        shortcut = BatchNorm(0.9, 1e-5, dtype=self.dtype, name=f"{name}.fusion_bn.0")
+        return act(y + shortcut(x, train=train))
+
+
+class RepGhostNet(GhostNet):
+    """A `GhostNet` of `RepGhostBottleneck`.
+
+    `deployed` is the fused form: give it `fuse(variables)`.
+    """
+
+    groups: tuple[Group, ...] = _GROUPS
+    deployed: bool = False
+    last = 2
+
+    def block(self, *numbers: Any, **fields: Any) -> nn.Module:
+        """One of the blocks, of `GhostBottleneck`'s fields."""
+        return RepGhostBottleneck(*numbers, deployed=self.deployed, **fields)
+
+
+def fuse(variables: Variables, *, epsilon: float = 1e-5) -> Variables:
+    """Return the variables of the deployed form, which computes what evaluation mode computes.
+
+    As `cnnjax.models.repvgg.fuse` does: the depthwise layer and the identity, both normalised, are
+    one convolution. `variables` has "params" and "batch_stats" of a `RepGhostNet`, and so has the
+    result: the other norms stay.
+    """
+    fused: dict[str, dict[str, Any]] = {"params": {}, "batch_stats": {}}
+    for name, block in variables["params"].items():
+        running = variables["batch_stats"].get(name, {})
+        params, statistics = dict(block), dict(running)
+        for ghost in ("ghost1", "ghost2"):
+            convolution, norm, shortcut = (
+                f"{ghost}.{part}"
+                for part in ("cheap_operation.0", "cheap_operation.1", "fusion_bn.0")
+            )
+            if convolution not in block:
+                continue
+            kernel = params.pop(convolution)["kernel"]
+            params[f"{ghost}.cheap_operation"] = join(
+                [
+                    (kernel, params.pop(norm), statistics.pop(norm)),
+                    (None, params.pop(shortcut), statistics.pop(shortcut)),
+                ],
+                epsilon,
+            )
+        fused["params"][name] = params
+        if statistics:
+            fused["batch_stats"][name] = statistics
+    return fused
+
+
+def _row(width: float, *row: Any) -> Network:
+    parameters, statistics, gmacs, accuracy = row
+    return Network(
+        RepGhostNet,
+        {"width_mult": width},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights="in1k",
+    )
+
+
+NETWORKS = {
+    # width, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
+    "repghostnet_050": _row(0.5, 2_313_968, 17_064, 0.04331, 66.978),
+    "repghostnet_058": _row(0.58, 2_546_388, 19_856, 0.0598, 68.938),
+    "repghostnet_080": _row(0.8, 3_278_968, 27_192, 0.09552, 72.24),
+    "repghostnet_100": _row(1.0, 4_073_604, 34_024, 0.1424, 74.208),
+    "repghostnet_111": _row(1.11, 4_539_984, 37_656, 0.1701, 75.06),
+    "repghostnet_130": _row(1.3, 5_478_612, 44_256, 0.2311, 76.378),
+    "repghostnet_150": _row(1.5, 6_575_336, 51_088, 0.3013, 77.474),
+    "repghostnet_200": _row(2.0, 9_796_124, 68_048, 0.5159, 78.802),
+}
