@@ -17,6 +17,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.resnet_d import EfficientChannelAttention
+from cnnjax.models.widths import round_width
 from cnnjax.nn import DropPath, SqueezeExcite, gelu, relu, run, silu
 from cnnjax.typing import Activation, Array, DType, Images
 
@@ -78,7 +79,8 @@ class NormFreeBlock(nn.Module):
     """An activation before each of 1x1, 3x3 (strided, grouped), maybe 3x3, and 1x1 convolutions.
 
     `x' = shortcut + alpha * f(beta * act(x))` with `alpha` 0.2. `conv` and `attention` are as in
-    `NormFreeNet`, whose `skip_gain`, `extra` and `group_size` these are too.
+    `NormFreeNet`, whose `skip_gain`, `extra` and `group_size` these are too. The attention comes
+    last, or before the last convolution with `early`.
     """
 
     features: int
@@ -90,6 +92,7 @@ class NormFreeBlock(nn.Module):
     group_size: int | None = None
     extra: bool = False
     attention: Callable[..., Array] | None = None
+    early: bool = False
     skip_gain: bool = False
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
@@ -113,12 +116,14 @@ class NormFreeBlock(nn.Module):
         y = conv(inner, 3, strides, groups=groups, name="conv2")(act(y))
         if self.extra:
             y = conv(inner, 3, groups=groups, name="conv2b")(act(y))
+        if self.attention is not None and self.early:
+            y = 2 * self.attention(y, self.dtype, name="attn")
         # Without the gain after it, the branch starts at zero through this one.
         gain_init = 1.0 if self.skip_gain else 0.0
         y = conv(self.features, 1, gain_init=gain_init, name="conv3")(act(y))
-        if self.attention is not None:
+        if self.attention is not None and not self.early:
             # Twice, since a gate of about one half halves the deviation.
-            y = 2 * self.attention(y, self.dtype)
+            y = 2 * self.attention(y, self.dtype, name="attn_last")
         y = DropPath(self.drop_path_rate)(y, train=train)
         if self.skip_gain:
             gain = self.param("skipinit_gain", nn.initializers.zeros_init(), (), jnp.float32)
@@ -131,8 +136,9 @@ class NormFreeNet(nn.Module):
 
     `quad` is a stem of four 3x3 convolutions, strides 2, 1, 1, 2; without it a 7x7 and max pooling.
     A block's inner width is its width times `bottleneck`, in groups of `group_size` channels.
-    `extra` adds a 3x3 convolution to a block; `attention` is called with the array and `dtype`.
-    `last_width` is that of the 1x1 layer. `deepmind` scales activations instead of kernels, pads as
+    `extra` adds a 3x3 convolution to a block; `attention` is called with the array, `dtype` and
+    `name`. `regnet`: the stem is one 3x3 of the first width, every stage is strided, a block's
+    inner width follows from its input's, and attention precedes its last convolution. `last_width` is that of the 1x1 layer. `deepmind` scales activations instead of kernels, pads as
     TensorFlow does and multiplies each branch by a gain that starts at zero. `drop_path_rate` grows
     linearly from 0 at the first block to itself at the last.
     """
@@ -140,6 +146,7 @@ class NormFreeNet(nn.Module):
     depths: tuple[int, ...]
     widths: tuple[int, ...] = (256, 512, 1536, 1536)
     quad: bool = True
+    regnet: bool = False
     bottleneck: float = 0.5
     group_size: int | None = 128
     extra: bool = True
@@ -175,6 +182,9 @@ class NormFreeNet(nn.Module):
             x = conv(64, 3, name="stem.conv3")(x)
             stages = {"stem": x}
             x = conv(128, 3, 2, name="stem.conv4")(act(x))
+        elif self.regnet:
+            x = conv(self.widths[0], 3, 2, name="stem.conv")(images)
+            stages = {"stem": x}
         else:
             x = conv(64, 7, 2, name="stem.conv")(images)
             stages = {"stem": x}
@@ -182,16 +192,22 @@ class NormFreeNet(nn.Module):
         variance, block_index = 1.0, 0
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
             for index in range(depth):
+                inner = int(width * self.bottleneck)
+                if self.regnet:
+                    # The first block of all is as wide inside as outside.
+                    ratio = self.bottleneck if block_index > 0 else 1.0
+                    inner = round_width(x.shape[-1] * ratio)
                 block = NormFreeBlock(
                     width,
-                    int(width * self.bottleneck),
+                    inner,
                     kind,
                     act,
                     beta=variance**-0.5,
-                    strides=2 if stage > 0 and index == 0 else 1,
+                    strides=2 if index == 0 and (stage > 0 or self.regnet) else 1,
                     group_size=self.group_size,
                     extra=self.extra,
                     attention=self.attention,
+                    early=self.regnet,
                     skip_gain=self.deepmind,
                     drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
                     dtype=self.dtype,
@@ -216,13 +232,13 @@ class NormFreeNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _squeeze_excite(x: Array, dtype: DType) -> Array:
-    squeezed = x.shape[-1] // 2
-    return SqueezeExcite(squeezed, kernel_init=_init, dtype=dtype, name="attn_last")(x)
+def _squeeze_excite(x: Array, dtype: DType, *, name: str, ratio: float = 1 / 2) -> Array:
+    squeezed = round_width(x.shape[-1] * ratio)
+    return SqueezeExcite(squeezed, kernel_init=_init, dtype=dtype, name=name)(x)
 
 
-def _eca(x: Array, dtype: DType) -> Array:
-    return EfficientChannelAttention(dtype=dtype, name="attn_last")(x)
+def _eca(x: Array, dtype: DType, *, name: str) -> Array:
+    return EfficientChannelAttention(dtype=dtype, name=name)(x)
 
 
 def _row(fields: dict[str, Any], depths: tuple[int, ...], *row: Any) -> Network:
@@ -251,6 +267,28 @@ _RES: dict[str, Any] = {
 _F: dict[str, Any] = {"attention": _squeeze_excite}
 _DM: dict[str, Any] = {"attention": _squeeze_excite, "deepmind": True}
 _ECA: dict[str, Any] = {"bottleneck": 0.25, "group_size": 64, "act": silu, "attention": _eca}
+_L0: dict[str, Any] = {
+    **_ECA,
+    "attention": partial(_squeeze_excite, ratio=1 / 4),
+    "last_width": 2304,
+}
+_SE_RES: dict[str, Any] = {**_RES, "attention": partial(_squeeze_excite, ratio=1 / 16)}
+_ECA_RES: dict[str, Any] = {**_RES, "attention": _eca}
+
+
+def _reg(widths: tuple[int, ...], last_width: int) -> dict[str, Any]:
+    return {
+        "widths": widths,
+        "quad": False,
+        "regnet": True,
+        "bottleneck": 2.25,
+        "group_size": 8,
+        "extra": False,
+        "attention": _squeeze_excite,
+        "last_width": last_width,
+        "act": silu,
+    }
+
 
 # fmt: off
 NETWORKS = {
@@ -258,6 +296,18 @@ NETWORKS = {
     "nf_resnet26": _row(_RES, (2, 2, 2, 2), 224, 15_995_176, 2.342, None, None),
     "nf_resnet50": _row(_RES, (3, 4, 6, 3), 256, 25_557_032, 5.34, 80.658, "ra2_in1k"),
     "nf_resnet101": _row(_RES, (3, 4, 23, 3), 224, 44_549_160, 7.801, None, None),
+    "nf_seresnet26": _row(_SE_RES, (2, 2, 2, 2), 224, 17_395_976, 2.344, None, None),
+    "nf_seresnet50": _row(_SE_RES, (3, 4, 6, 3), 224, 28_088_024, 4.092, None, None),
+    "nf_seresnet101": _row(_SE_RES, (3, 4, 23, 3), 224, 49_326_872, 7.806, None, None),
+    "nf_ecaresnet26": _row(_ECA_RES, (2, 2, 2, 2), 224, 15_995_220, 2.342, None, None),
+    "nf_ecaresnet50": _row(_ECA_RES, (3, 4, 6, 3), 224, 25_557_118, 4.089, None, None),
+    "nf_ecaresnet101": _row(_ECA_RES, (3, 4, 23, 3), 224, 44_549_331, 7.802, None, None),
+    "nf_regnet_b0": _row(_reg((40, 80, 160, 328), 960), (1, 3, 6, 6), 192, 8_764_288, 0.3513, None, None),
+    "nf_regnet_b1": _row(_reg((40, 80, 160, 328), 960), (2, 4, 7, 7), 256, 10_223_984, 0.7907, 79.368, "ra2_in1k"),
+    "nf_regnet_b2": _row(_reg((40, 88, 176, 368), 1064), (2, 4, 8, 8), 240, 14_314_608, 0.9335, None, None),
+    "nf_regnet_b3": _row(_reg((40, 96, 184, 400), 1152), (2, 5, 9, 9), 288, 18_593_832, 1.624, None, None),
+    "nf_regnet_b4": _row(_reg((48, 112, 216, 464), 1344), (2, 6, 11, 11), 320, 30_210_816, 3.219, None, None),
+    "nf_regnet_b5": _row(_reg((64, 128, 256, 528), 1536), (3, 7, 14, 14), 384, 49_741_728, 7.83, None, None),
     "nfnet_f0": _row(_F, (1, 2, 6, 3), 192, 71_489_272, 6.977, None, None),
     "nfnet_f1": _row(_F, (2, 4, 12, 6), 224, 132_634_232, 17.438, None, None),
     "nfnet_f2": _row(_F, (3, 6, 18, 9), 256, 193_779_192, 33.139, None, None),
@@ -273,6 +323,7 @@ NETWORKS = {
     "dm_nfnet_f4": _row(_DM, (5, 10, 30, 15), 384, 316_069_172, 121.122, 85.838, "dm_in1k"),
     "dm_nfnet_f5": _row(_DM, (6, 12, 36, 18), 416, 377_214_144, 169.498, 86.102, "dm_in1k"),
     "dm_nfnet_f6": _row(_DM, (7, 14, 42, 21), 448, 438_359_116, 228.293, 86.364, "dm_in1k"),
+    "nfnet_l0": _row(_L0, (1, 2, 6, 3), 224, 35_074_488, 4.255, 82.766, "ra2_in1k"),
     "eca_nfnet_l0": _row({**_ECA, "last_width": 2304}, (1, 2, 6, 3), 224, 24_143_924, 4.244, 82.59, "ra2_in1k"),
     "eca_nfnet_l1": _row(_ECA, (2, 4, 12, 6), 256, 41_407_728, 9.429, 84.062, "ra2_in1k"),
     "eca_nfnet_l2": _row(_ECA, (3, 6, 18, 9), 320, 56_722_348, 20.683, 84.71, "ra3_in1k"),

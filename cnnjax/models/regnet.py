@@ -4,6 +4,7 @@ Radosavovic et al. 2020 (arXiv:2003.13678), as torchvision.models.regnet defines
 squeeze-excite.
 """
 
+from collections.abc import Callable
 from functools import partial
 from math import log
 from typing import Any
@@ -24,13 +25,19 @@ _layer = partial(ConvNormAct, norm=_norm, act=relu, names=("0", "1"))
 
 
 def stage_shapes(
-    depth: int, w_0: int, w_a: float, w_m: float, group_width: int
+    depth: int,
+    w_0: int,
+    w_a: float,
+    w_m: float,
+    group_width: int,
+    *,
+    rounding: Callable[[float, int], int] = round_width,
 ) -> list[tuple[int, int, int]]:
     """Return (blocks, width, group width) of each stage: section 3.3 of the paper.
 
     Block `j` wants the width `u = w_0 + w_a j`. It gets `w_0 w_m^s` with the whole number `s`
-    nearest to `log(u / w_0) / log(w_m)`, rounded to a multiple of 8, then of the group width;
-    blocks of one width are a stage.
+    nearest to `log(u / w_0) / log(w_m)`, rounded to a multiple of 8, then by `rounding` to one of
+    the group width; blocks of one width are a stage.
 
     >>> stage_shapes(22, 24, 24.48, 2.54, 16)
     [(1, 32, 16), (2, 64, 16), (7, 160, 16), (12, 400, 16)]
@@ -38,7 +45,7 @@ def stage_shapes(
     exponents = (round(log(1 + w_a * block / w_0) / log(w_m)) for block in range(depth))
     widths = [8 * round(w_0 * w_m**exponent / 8) for exponent in exponents]
     return [
-        (widths.count(width), round_width(width, min(group_width, width)), min(group_width, width))
+        (widths.count(width), rounding(width, min(group_width, width)), min(group_width, width))
         for width in sorted(set(widths))
     ]
 

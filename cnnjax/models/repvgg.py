@@ -13,7 +13,16 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, DropPath, relu, run
+from cnnjax.nn import (
+    BatchNorm,
+    Conv,
+    ConvNormAct,
+    DropPath,
+    SqueezeExcite,
+    kaiming_normal,
+    relu,
+    run,
+)
 from cnnjax.typing import Array, DType, Images, Variables
 
 __all__ = ["NETWORKS", "Branch", "RepVGG", "RepVGGBlock", "fuse", "join"]
@@ -38,12 +47,14 @@ _norm = partial(
 class RepVGGBlock(nn.Module):
     """`relu(bn(conv3x3(x)) + bn(conv1x1(x)) + bn(x))`, the last where the shape stays.
 
-    With `deployed`, one 3x3 convolution with a bias, whose parameters `fuse` makes.
+    With `attention` a squeeze-excite comes before the ReLU. With `deployed`, one 3x3 convolution
+    with a bias, whose parameters `fuse` makes.
     """
 
     width: int
     strides: int = 1
     groups: int = 1
+    attention: bool = False
     deployed: bool = False
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
@@ -64,30 +75,35 @@ class RepVGGBlock(nn.Module):
                 dtype=self.dtype,
                 name="reparam_conv",
             )(x)
-            return relu(y)
-        layer = partial(
-            ConvNormAct,
-            self.width,
-            strides=self.strides,
-            groups=self.groups,
-            norm=_norm,
-            act=None,
-            kernel_init=init,
-            dtype=self.dtype,
-        )
-        y = layer(kernel_size=1, name="conv_1x1")(x, train=train)
-        y = y + layer(kernel_size=3, name="conv_kxk")(x, train=train)
-        if x.shape == y.shape:
-            y = DropPath(self.drop_path_rate)(y, train=train)
-            y = y + _norm(dtype=self.dtype, name="identity")(x, train=train)
+        else:
+            layer = partial(
+                ConvNormAct,
+                self.width,
+                strides=self.strides,
+                groups=self.groups,
+                norm=_norm,
+                act=None,
+                kernel_init=init,
+                dtype=self.dtype,
+            )
+            y = layer(kernel_size=1, name="conv_1x1")(x, train=train)
+            y = y + layer(kernel_size=3, name="conv_kxk")(x, train=train)
+            if x.shape == y.shape:
+                y = DropPath(self.drop_path_rate)(y, train=train)
+                y = y + _norm(dtype=self.dtype, name="identity")(x, train=train)
+        if self.attention:
+            y = SqueezeExcite(
+                self.width // 16, kernel_init=kaiming_normal, dtype=self.dtype, name="attn"
+            )(y)
         return relu(y)
 
 
 class RepVGG(nn.Module):
     """A strided block, four strided stages of `RepVGGBlock`, pooling and a linear layer.
 
-    Every second block of a stage has `groups` groups. `deployed` is the fused form: give it
-    `fuse(variables)`. `drop_path_rate` grows linearly from 0 at the first block to itself at the
+    Every second block of a stage has `groups` groups. With `attention` every block, the first one
+    too, has squeeze-excite. `deployed` is the fused form: give it `fuse(variables)`.
+    `drop_path_rate` grows linearly from 0 at the first block to itself at the
     last.
     """
 
@@ -95,6 +111,7 @@ class RepVGG(nn.Module):
     widths: tuple[int, ...]
     stem_width: int = 64
     groups: int = 1
+    attention: bool = False
     deployed: bool = False
     num_classes: int = 1000
     dropout_rate: float = 0.0
@@ -108,7 +125,9 @@ class RepVGG(nn.Module):
     ) -> Array | tuple[Array, dict[str, Array]]:
         """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
         check_images(self, images)
-        layer = partial(RepVGGBlock, deployed=self.deployed, dtype=self.dtype)
+        layer = partial(
+            RepVGGBlock, attention=self.attention, deployed=self.deployed, dtype=self.dtype
+        )
         x = layer(self.stem_width, 2, name="stem")(images, train=train)
         stages, block_index = {"stem": x}, 0
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
@@ -187,7 +206,7 @@ def join(branches: Sequence[Branch], epsilon: float) -> dict[str, Array]:
     return {"kernel": total, "bias": bias}
 
 
-def _row(fields: dict[str, Any], *row: Any) -> Network:
+def _row(fields: dict[str, Any], *row: Any, input_size: int = 224) -> Network:
     parameters, statistics, gmacs, accuracy = row
     return Network(
         RepVGG,
@@ -195,6 +214,7 @@ def _row(fields: dict[str, Any], *row: Any) -> Network:
         parameters=parameters,
         batch_statistics=statistics,
         multiply_adds=gmacs,
+        input_size=input_size,
         reference="timm",
         accuracy=accuracy,
         weights="rvgg_in1k",
@@ -209,6 +229,12 @@ def _b(widths: tuple[int, ...], groups: int = 1) -> dict[str, Any]:
     return {"depths": (4, 6, 16, 1), "widths": widths, "groups": groups}
 
 
+_D2SE: dict[str, Any] = {
+    "depths": (8, 14, 24, 1),
+    "widths": (160, 320, 640, 2560),
+    "attention": True,
+}
+
 # fmt: off
 NETWORKS = {
     # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
@@ -222,5 +248,6 @@ NETWORKS = {
     "repvgg_b2g4": _row(_b((160, 320, 640, 2560), 4), 61_758_376, 85_056, 12.591, 79.396),
     "repvgg_b3": _row(_b((192, 384, 768, 2560)), 123_085_288, 99_968, 29.121, 80.528),
     "repvgg_b3g4": _row(_b((192, 384, 768, 2560), 4), 83_825_128, 99_968, 17.849, 80.224),
+    "repvgg_d2se": _row(_D2SE, 133_334_836, 134_976, 74.437, 83.55, input_size=320),
 }
 # fmt: on

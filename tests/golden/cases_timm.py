@@ -29,6 +29,13 @@ def _configured(names: str, reference: str, depths: tuple[int, ...]) -> tuple[Ca
     )
 
 
+def _regnet(names: str) -> tuple[Case, ...]:
+    """Return slow cases of six blocks, widths 48, 104, 208 and 440."""
+    theirs = {"depth": 6, "w0": 48, "wa": 80.0, "wm": 2.09, "group_size": 8}
+    ours = {"depth": 6, "w_0": 48, "w_a": 80.0, "w_m": 2.09, "group_width": 8}
+    return named(names, **_SLOW, arguments=theirs, overrides=ours)
+
+
 def _hrnet(width: int) -> dict[str, Any]:
     """Return the reference's settings of one residual block in each branch."""
     return {
@@ -108,6 +115,8 @@ RESIDUAL = (
     Case("nf_resnet50", **_SLOW, **shallow((1, 1, 1, 1), "depths")),
     *named("nf_resnet26", **_SLOW),
     *_cut("nf_resnet101", (1, 1, 2, 1), "depths"),
+    *_cut("nf_seresnet50 nf_ecaresnet50 nfnet_l0", _1211, "depths"),
+    *named("nf_regnet_b0", **_SLOW),
     Case("nfnet_f0", source="timm", **shallow(_1211, "depths")),
     *named("eca_nfnet_l0 dm_nfnet_f0", source="timm", **shallow(_1211, "depths"), slow=True),
     # The larger ones are deeper: a second block in another stage of each.
@@ -118,6 +127,29 @@ RESIDUAL = (
     *_cut("nfnet_f5 dm_nfnet_f5", (1, 2, 1, 2), "depths"),
     *_cut("nfnet_f6 dm_nfnet_f6", (2, 1, 1, 2), "depths"),
     *_cut("nfnet_f7", (1, 3, 1, 1), "depths"),
+    Case(
+        "regnety_shallow",
+        network="regnety_002",
+        reference="regnety_002",
+        arguments={"depth": 4, "w0": 48, "wa": 28.8, "wm": 1.5},
+        overrides={"depth": 4, "w_0": 48, "w_a": 28.8, "w_m": 1.5},
+        **_TIMM,
+    ),
+    *named("regnetx_002", **_SLOW),
+    *_regnet("regnetv_040 regnetv_064 regnetz_005 regnetz_040"),
+    Case(
+        "gernet_s_shallow",
+        network="gernet_s",
+        source="small",
+        reference="byob_shallow",
+        arguments={"variant": "gernet_s", "depths": (1, 1, 1, 1, 1)},
+        overrides={"depths": (1, 1, 1, 1, 1)},
+        float64=True,
+    ),
+    *_configured("resnet32ts seresnet33ts eca_resnext26ts gcresnext26ts", "byob_shallow", _1211),
+    *_configured("gcresnet50t resnet51q resnet61q", "byob_shallow", _1211),
+    *_configured("regnetz_b16 regnetz_d8 resnet50_clip_gap", "byob_shallow", _1211),
+    *_configured("resnet50x4_clip_gap", "byob_shallow", (1, 1, 2, 1)),
 )
 
 MOBILE = (
@@ -152,7 +184,7 @@ MOBILE = (
     *(_ghost("repghostnet_100", "rep", first) for first in (0, 1)),
     *named("repvgg_a0 repvgg_a1 repvgg_b0 repvgg_a2", **_SLOW),
     *_configured("repvgg_b1 repvgg_b1g4 repvgg_b2 repvgg_b2g4", "byob_shallow", _1211),
-    *_configured("repvgg_b3 repvgg_b3g4", "byob_shallow", _1211),
+    *_configured("repvgg_b3 repvgg_b3g4 repvgg_d2se", "byob_shallow", _1211),
     Case(
         "repvgg_a0_shallow",
         network="repvgg_a0",
@@ -270,6 +302,19 @@ OLDER = (
     *_vovnet("vovnet57a ese_vovnet57b ese_vovnet99b", (1, 1, 2, 1)),
     # timm computes EvoNorm's deviation in float32, whatever the type.
     Case("ese_vovnet39b_evos", source="timm", slow=True),
+    Case(
+        "selecsls_shallow",
+        network="selecsls42b",
+        source="small",
+        overrides={
+            "depths": (2,),
+            "inner": (64,),
+            "widths": (128,),
+            "head": ((96, 3, 2), (64, 3, 1)),
+        },
+        float64=True,
+    ),
+    *named("selecsls42b selecsls60", **_SLOW),
     Case("cs3darknet_focus_s", **_TIMM),
     *named("cspresnet50 cspresnext50 cspdarknet53 cs3sedarknet_xdw", **_SLOW),
     *named("cs3se_edgenet_x sedarknet21 darknetaa53", **_SLOW),

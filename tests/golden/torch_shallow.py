@@ -81,7 +81,7 @@ def regnet_y_128gf_shallow(num_classes: int) -> nn.Module:
 
 
 def byob_shallow(num_classes: int, variant: str, depths: tuple[int, ...]) -> nn.Module:
-    """timm's RepVGG or MobileOne `variant` with `depths` blocks in its stages."""
+    """timm's `variant` of RepVGG, MobileOne and the like with `depths` blocks in its stages."""
     from timm.models.byobnet import ByobNet, model_cfgs
 
     config = model_cfgs[variant]
@@ -91,6 +91,20 @@ def byob_shallow(num_classes: int, variant: str, depths: tuple[int, ...]) -> nn.
         for stage, depth in zip(config.blocks, depths, strict=True)
     ]
     return ByobNet(replace(config, blocks=blocks), num_classes=num_classes)
+
+
+def selecsls_shallow(num_classes: int) -> nn.Module:
+    """A stage of two blocks and two layers."""
+    from timm.models.selecsls import SelecSls, SelecSlsBlock
+
+    config = {
+        "block": SelecSlsBlock,
+        "features": [(32, 0, 64, 64, True, 2), (64, 64, 64, 128, False, 1)],
+        "head": [(128, 96, 3, 2), (96, 64, 3, 1)],
+        "num_features": 64,
+        "feature_info": [],
+    }
+    return SelecSls(config, num_classes=num_classes)
 
 
 def csp_shallow(num_classes: int, variant: str, depths: tuple[int, ...]) -> nn.Module:

@@ -1,0 +1,404 @@
+"""Residual networks of one block scheme: GENet, ResNet-TS, ResNet-Q, RegNetZ and CLIP's ResNets.
+
+Lin et al. 2020, "Neural Architecture Design for GPU-Efficient Networks" (arXiv:2006.14090); Cao et
+al. 2019, GCNet (arXiv:1904.11492); Dollar et al. 2021, RegNetZ (arXiv:2103.06877); Radford et al.
+2021, CLIP (arXiv:2103.00020), pooled over all positions in place of its attention. As
+timm.models.byobnet defines them.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.models.resnet_d import EfficientChannelAttention
+from cnnjax.models.widths import round_width
+from cnnjax.nn import (
+    BatchNorm,
+    Conv,
+    ConvNormAct,
+    DropPath,
+    LayerNorm,
+    SqueezeExcite,
+    kaiming_normal,
+    relu,
+    run,
+    silu,
+)
+from cnnjax.typing import Activation, Array, DType, Images
+
+__all__ = ["NETWORKS", "Basic", "Bottleneck", "ByobNet", "GlobalContext", "average", "project"]
+
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+_last_norm = partial(_norm, scale_init=nn.initializers.zeros_init())
+_fan_in = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+
+
+def project(
+    x: Array, width: int, strides: int, *, train: bool, name: str, dtype: DType = jnp.float32
+) -> Array:
+    """Return a strided 1x1 convolution and its norm; to be called in a block's `__call__`."""
+    layer = ConvNormAct(width, 1, strides, norm=_norm, act=None, dtype=dtype, name=name)
+    return layer(x, train=train)
+
+
+def average(
+    x: Array, width: int, strides: int, *, train: bool, name: str, dtype: DType = jnp.float32
+) -> Array:
+    """Return `project` after a 2x2 mean that takes the stride."""
+    if strides > 1:
+        x = ops.avg_pool(x, 2, strides=2, ceil_mode=True, count_include_pad=False)
+    return project(x, width, 1, train=train, name=f"{name}.conv", dtype=dtype)
+
+
+class Bottleneck(nn.Module):
+    """1x1, grouped 3x3 (strided; two with `extra`) and 1x1 layers, and a shortcut.
+
+    The inner width is `ratio` times `width`, with `from_input` times that of the input, in groups
+    of `group_size` channels. `attention` precedes the last layer; it is called with the array, the
+    number of the block's input channels, `name` and `dtype`. Where the shape changes the shortcut
+    is `shortcut`, called as `project` is, or there is none. With `pooled` a 2x2 mean after the 3x3
+    takes its stride. The sum is activated unless `linear`. `names` are those of the three layers,
+    the attention and the shortcut. With `zero_last` the branch begins at zero where there is a
+    shortcut.
+    """
+
+    width: int
+    strides: int = 1
+    ratio: float = 0.25
+    from_input: bool = False
+    group_size: int | None = None
+    extra: bool = False
+    pooled: bool = False
+    attention: Callable[..., Array] | None = None
+    shortcut: Callable[..., Array] | None = project
+    linear: bool = False
+    zero_last: bool = True
+    act: Activation = relu
+    names: tuple[str, ...] = ("conv1_1x1", "conv2_kxk", "conv3_1x1", "attn", "shortcut")
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        first, second, last, attention, shortcut = self.names
+        inner = round(self.ratio * (x.shape[-1] if self.from_input else self.width))
+        groups = inner // self.group_size if self.group_size else 1
+        layer = partial(ConvNormAct, norm=_norm, act=self.act, dtype=self.dtype)
+        # The deviation counts one group's outputs.
+        init = nn.initializers.variance_scaling(2.0 * groups, "fan_out", "normal")
+        spatial = partial(layer, inner, 3, groups=groups, kernel_init=init)
+        y = layer(inner, 1, name=first)(x, train=train)
+        y = spatial(1 if self.pooled else self.strides, name=second)(y, train=train)
+        if self.pooled and self.strides > 1:
+            y = ops.avg_pool(y, 2, strides=2)
+        if self.extra:
+            y = spatial(name="conv2b_kxk")(y, train=train)
+        if self.attention is not None:
+            y = self.attention(y, x.shape[-1], name=attention, dtype=self.dtype)
+        same = self.strides == 1 and x.shape[-1] == self.width
+        added = same or self.shortcut is not None
+        norm = _last_norm if self.zero_last and added else _norm
+        y = layer(self.width, 1, norm=norm, act=None, name=last)(y, train=train)
+        if added:
+            y = DropPath(self.drop_path_rate)(y, train=train)
+            if not same and self.shortcut is not None:
+                x = self.shortcut(
+                    x, self.width, self.strides, train=train, name=shortcut, dtype=self.dtype
+                )
+            y = x + y
+        return y if self.linear else self.act(y)
+
+
+class Basic(nn.Module):
+    """A strided 3x3 layer, another of kernel size `last`, 3 or 1, and a shortcut, projected."""
+
+    width: int
+    strides: int = 1
+    last: int = 3
+    act: Activation = relu
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        layer = partial(ConvNormAct, self.width, dtype=self.dtype)
+        y = layer(3, self.strides, norm=_norm, act=self.act, name="conv1_kxk")(x, train=train)
+        name = "conv2_kxk" if self.last == 3 else "conv2_1x1"
+        y = layer(self.last, norm=_last_norm, act=None, name=name)(y, train=train)
+        y = DropPath(self.drop_path_rate)(y, train=train)
+        if self.strides > 1 or x.shape[-1] != self.width:
+            x = project(x, self.width, self.strides, train=train, name="shortcut", dtype=self.dtype)
+        return self.act(x + y)
+
+
+class GlobalContext(nn.Module):
+    """A term for all positions, from a weighted mean: `x + W2 relu(norm(W1 context))`.
+
+    `context = sum(softmax(w x) x)` over the positions; W1 leaves an eighth of the channels, W2
+    begins at zero.
+    """
+
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Map `[B, H, W, C]` to the same shape."""
+        conv, channels = partial(Conv, kernel_size=(1, 1), dtype=self.dtype), x.shape[-1]
+        weights = jax.nn.softmax(conv(1, kernel_init=_fan_in, name="conv_attn")(x), (1, 2))
+        context = jnp.einsum("bhwc,bhwo->boc", x, weights)[:, None]
+        hidden = conv(channels // 8, kernel_init=kaiming_normal, name="mlp_add.fc1")(context)
+        hidden = relu(LayerNorm(dtype=self.dtype, name="mlp_add.norm")(hidden))
+        zeros = nn.initializers.zeros_init()
+        return x + conv(channels, kernel_init=zeros, name="mlp_add.fc2")(hidden)
+
+
+class ByobNet(nn.Module):
+    """A stem, stages of residual blocks, maybe a 1x1 layer, pooling and a linear layer.
+
+    `blocks` has one block class for each stage, called with `width`, `strides`, `act`,
+    `drop_path_rate`, `dtype` and `name`; `depths`, `widths` and `strides` are those of the stages.
+    `stem` has the widths of its 3x3 layers, the first strided and the first `bare` of them without
+    norm and activation; more than one end in `pool`, or where that is None in a stride of the last.
+    `last_width` is that of the 1x1 layer. `drop_path_rate` grows linearly from 0 at the first block
+    to itself at the last.
+    """
+
+    blocks: tuple[Callable[..., nn.Module], ...]
+    depths: tuple[int, ...]
+    widths: tuple[int, ...]
+    strides: tuple[int, ...] = (1, 2, 2, 2)
+    stem: tuple[int, ...] = (24, 32, 64)
+    bare: int = 0
+    pool: Callable[[Array], Array] | None = None
+    last_width: int | None = None
+    act: Activation = silu
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
+
+        "stem" has stride 2, what follows of the stem is not in it.
+        """
+        check_images(self, images)
+        layer = partial(ConvNormAct, norm=_norm, act=self.act, dtype=self.dtype)
+        x, stages = images, {}
+        for index, width in enumerate(self.stem):
+            several, last = len(self.stem) > 1, index == len(self.stem) - 1
+            name = f"stem.conv{index + 1}" if several else "stem"
+            strides = 2 if index == 0 or (last and self.pool is None) else 1
+            if several and last and self.pool is None:
+                stages["stem"] = x
+            if index < self.bare:
+                x = Conv(
+                    width,
+                    (3, 3),
+                    strides,
+                    padding=1,
+                    use_bias=False,
+                    kernel_init=kaiming_normal,
+                    dtype=self.dtype,
+                    name=name,
+                )(x)
+            else:
+                x = layer(width, 3, strides, name=name)(x, train=train)
+        stages.setdefault("stem", x)
+        if self.pool is not None:
+            x = self.pool(x)
+        block_index = 0
+        for stage, kind in enumerate(self.blocks):
+            for index in range(self.depths[stage]):
+                block = kind(
+                    width=self.widths[stage],
+                    strides=self.strides[stage] if index == 0 else 1,
+                    act=self.act,
+                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    dtype=self.dtype,
+                    name=f"stages.{stage}.{index}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+                block_index += 1
+            stages[f"stage{stage + 1}"] = x
+        if self.last_width:
+            x = layer(self.last_width, 1, name="final_conv")(x, train=train)
+        x = ops.global_avg_pool(x)
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        logits = nn.Dense(
+            self.num_classes,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.normal(0.01),
+            name="head.fc",
+        )(x)
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _squeeze_excite(
+    x: Array, inputs: int, *, ratio: float, name: str, dtype: DType = jnp.float32
+) -> Array:
+    squeezed = round_width(ratio * x.shape[-1])
+    return SqueezeExcite(squeezed, kernel_init=kaiming_normal, dtype=dtype, name=name)(x)
+
+
+def _eca(x: Array, inputs: int, *, name: str, dtype: DType = jnp.float32) -> Array:
+    return EfficientChannelAttention(dtype=dtype, name=name)(x)
+
+
+def _global_context(x: Array, inputs: int, *, name: str, dtype: DType = jnp.float32) -> Array:
+    return GlobalContext(dtype=dtype, name=name)(x)
+
+
+_SE = partial(_squeeze_excite, ratio=1 / 16)
+_max_pool = partial(ops.max_pool, window=3, strides=2, padding=1)
+_mean_pool = partial(ops.avg_pool, window=2, strides=2)
+
+
+def _row(fields: dict[str, Any], *row: Any) -> Network:
+    input_size, parameters, statistics, gmacs, accuracy, weights = row
+    return Network(
+        ByobNet,
+        fields,
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        input_size=input_size,
+        reference="timm",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+def _gernet(depths: tuple[int, ...], widths: tuple[int, ...], stem: int, last: int) -> Any:
+    deep = partial(Bottleneck, ratio=3.0, group_size=1)
+    return {
+        "blocks": (Basic, Basic, Bottleneck, deep, deep),
+        "depths": depths,
+        "widths": widths,
+        "strides": (2, 2, 2, 2, 1),
+        "stem": (stem,),
+        "last_width": last,
+        "act": relu,
+    }
+
+
+def _resnet_ts(attention: Callable[..., Array] | None = None, **fields: Any) -> dict[str, Any]:
+    """ResNet-33-TS, whose third and fourth stages have one width."""
+    return {
+        "blocks": (partial(Bottleneck, attention=attention),) * 4,
+        "depths": (2, 3, 3, 2),
+        "widths": (256, 512, 1536, 1536),
+        "last_width": 1280,
+        **fields,
+    }
+
+
+def _resnext_ts(
+    attention: Callable[..., Array] | None = None,
+    depths: tuple[int, ...] = (2, 2, 2, 2),
+    group_size: int | None = 32,
+    **fields: Any,
+) -> dict[str, Any]:
+    """ResNeXt-TS: groups of 32 channels and max pooling after the stem."""
+    return {
+        "blocks": (partial(Bottleneck, group_size=group_size, attention=attention),) * 4,
+        "depths": depths,
+        "widths": (256, 512, 1024, 2048),
+        "pool": _max_pool,
+        **fields,
+    }
+
+
+def _resnet_q(first: Callable[..., nn.Module], depth: int, extra: bool, bare: int) -> Any:
+    middle = partial(Bottleneck, group_size=32, extra=extra)
+    last = partial(Bottleneck, ratio=1.0, group_size=1, extra=extra)
+    return {
+        "blocks": (first, middle, middle, last),
+        "depths": (depth, 4, 6, 4),
+        "widths": (256, 512, 1536, 1536),
+        "stem": (16, 32, 64, 128),
+        "bare": bare,
+        "last_width": 2048,
+    }
+
+
+def _regnetz(group_size: int, ratio: float, *shape: Any, **fields: Any) -> dict[str, Any]:
+    depths, widths, last_width = shape
+    block = partial(
+        Bottleneck,
+        ratio=ratio,
+        from_input=True,
+        group_size=group_size,
+        attention=partial(_squeeze_excite, ratio=1 / 4),
+        shortcut=None,
+        linear=True,
+    )
+    return {
+        "blocks": (block,) * 4,
+        "depths": depths,
+        "widths": widths,
+        "last_width": last_width,
+        **fields,
+    }
+
+
+def _clip(depths: tuple[int, ...], factor: float = 1.0) -> dict[str, Any]:
+    return {
+        "blocks": (partial(Bottleneck, pooled=True, shortcut=average),) * 4,
+        "depths": depths,
+        "widths": tuple(int(width * factor) for width in (256, 512, 1024, 2048)),
+        "stem": tuple(int(width * factor) for width in (32, 32, 64)),
+        "pool": _mean_pool,
+        "act": relu,
+    }
+
+
+_BASIC_STEM: dict[str, Any] = {"stem": (32,), "strides": (2, 2, 2, 2)}
+_B16 = (2, 6, 12, 2), (48, 96, 192, 288), 1536
+_D8 = (3, 6, 12, 3), (64, 128, 256, 384), 1792
+_E8 = (3, 8, 16, 3), (96, 192, 384, 512), 2048
+
+# fmt: off
+NETWORKS = {
+    # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "gernet_s": _row(_gernet((1, 3, 7, 2, 1), (48, 48, 384, 560, 256), 13, 1920), 224, 8_173_761, 34_554, 0.7441, 76.874, "idstcv_in1k"),
+    "gernet_m": _row(_gernet((1, 2, 6, 4, 1), (128, 192, 640, 640, 640), 32, 2560), 224, 21_142_920, 66_752, 3.005, 80.702, "idstcv_in1k"),
+    "gernet_l": _row(_gernet((1, 2, 6, 5, 4), (128, 192, 640, 640, 640), 32, 2560), 256, 31_078_280, 102_592, 4.557, 81.354, "idstcv_in1k"),
+    "resnet32ts": _row(_resnet_ts(last_width=None), 256, 17_963_616, 37_104, 4.607, 79.388, "ra2_in1k"),
+    "resnet33ts": _row(_resnet_ts(), 256, 19_676_256, 39_664, 4.733, 79.71, "ra2_in1k"),
+    "seresnet33ts": _row(_resnet_ts(_SE), 256, 19_779_200, 39_664, 4.733, 80.814, "ra2_in1k"),
+    "eca_resnet33ts": _row(_resnet_ts(_eca), 256, 19_676_302, 39_664, 4.733, 80.716, "ra2_in1k"),
+    "gcresnet33ts": _row(_resnet_ts(_global_context), 256, 19_880_698, 39_664, 4.735, 80.588, "ra2_in1k"),
+    "gcresnet50t": _row(_resnext_ts(_global_context, (3, 4, 6, 3), None, pool=None, act=relu), 256, 25_897_080, 53_232, 5.389, 81.458, "ra2_in1k"),
+    "resnext26ts": _row(_resnext_ts(), 256, 10_297_952, 30_960, 2.406, 77.186, "ra2_in1k"),
+    "seresnext26ts": _row(_resnext_ts(_SE), 256, 10_388_064, 30_960, 2.406, 78.292, "ch_in1k"),
+    "eca_resnext26ts": _row(_resnext_ts(_eca), 256, 10_297_988, 30_960, 2.406, 78.02, "ch_in1k"),
+    "gcresnext26ts": _row(_resnext_ts(_global_context), 256, 10_476_600, 30_960, 2.408, 78.436, "ch_in1k"),
+    "gcresnext50ts": _row(_resnext_ts(_global_context, (3, 4, 6, 3)), 256, 15_667_320, 53_232, 3.719, 81.242, "ch_in1k"),
+    "resnet51q": _row(_resnet_q(partial(Bottleneck, group_size=32), 2, False, 2), 256, 35_696_920, 84_352, 6.348, 82.356, "ra2_in1k"),
+    "resnet61q": _row(_resnet_q(partial(Basic, last=1), 1, True, 0), 256, 36_846_968, 101_856, 7.763, 82.532, "ra2_in1k"),
+    "regnetz_b16": _row(_regnetz(16, 3.0, *_B16, **_BASIC_STEM), 224, 9_715_480, 49_792, 1.43, 80.74, "ra3_in1k"),
+    "regnetz_c16": _row(_regnetz(16, 4.0, *_B16, **_BASIC_STEM), 256, 13_459_880, 62_976, 2.475, 82.662, "ra3_in1k"),
+    "regnetz_d8": _row(_regnetz(8, 4.0, *_D8), 256, 23_373_792, 92_016, 3.92, 84.044, "ra3_in1k"),
+    "regnetz_d32": _row(_regnetz(32, 4.0, *_D8), 256, 27_576_288, 92_016, 5.93, 84.028, "ra3_in1k"),
+    "regnetz_e8": _row(_regnetz(8, 4.0, *_E8), 256, 57_698_176, 168_240, 9.824, 85.016, "ra3_in1k"),
+    "resnet50_clip_gap": _row(_clip((3, 4, 6, 3)), 224, 25_576_264, 53_248, 5.369, None, "openai"),
+    "resnet101_clip_gap": _row(_clip((3, 4, 23, 3)), 224, 44_568_392, 105_472, 9.081, None, "openai"),
+    "resnet50x4_clip_gap": _row(_clip((4, 6, 10, 6), 1.25), 288, 68_180_640, 109_760, 19.5, None, "openai"),
+    "resnet50x16_clip_gap": _row(_clip((6, 8, 18, 8), 1.5), 384, 139_275_640, 193_920, 70.122, None, "openai"),
+    "resnet50x64_clip_gap": _row(_clip((3, 15, 36, 10), 2.0), 448, 369_131_176, 410_624, 253.498, None, "openai"),
+}
+# fmt: on
