@@ -33,6 +33,7 @@ class Preprocessing:
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+_NONE = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 _MNIST = ((0.1307,), (0.3081,))
 # Dual-path networks keep the constants of the framework that they were trained in.
 _DUAL_PATH = ((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3)
@@ -42,8 +43,11 @@ _NORMALISATION = {
     "dpn48b dpn68b": _IMAGENET,
     "dpn*": _DUAL_PATH,
     "cs3darknet_focus_s efficientnet_v2_l ese_vovnet57b inception_v4 inception_resnet_v2 "
-    "legacy_xception mobilenetv1_* mobilenetv4_conv_small* resnet18d resnet50d resnetv2_* "
-    "tf_efficientnet_lite*": _HALF,
+    "legacy_xception mobilenet_edgetpu_v2_m mobilenetv1_* mobilenetv3_large_150d "
+    "mobilenetv4_conv_small* resnet18d resnet50d resnetv2_* tf_efficientnet_b8 "
+    "tf_efficientnet_e[sml] tf_efficientnet_lite* tf_efficientnetv2_b3 "
+    "tf_efficientnetv2_[sml] tf_efficientnetv2_xl tf_mobilenetv3_*": _HALF,
+    "mobilenetv3_large_100": _NONE,
     "lenet5": _MNIST,
 }
 
@@ -51,9 +55,10 @@ _NORMALISATION = {
 _INTERPOLATION = {
     "efficientnet_b[02-7] efficientnet_v2_l regnet_y_16gf regnet_y_32gf regnet_y_128gf": "bicubic",
     "hrnet_w18_small* resnetv2_50x1_bit": "bicubic",
-    "cspdarknet53 cspresne* darknet17 darknet21 darknetaa53 dla* hrnet_* mobileone* repvgg* "
-    "res2ne* resnest14d resnest26d resnest50d resnest101e resnetv2_*x*_bit sedarknet21 "
-    "tf_efficientnet_lite[34]": "bilinear",
+    "cspdarknet53 cspresne* darknet17 darknet21 darknetaa53 dla* fbnet* hardcorenas_* hrnet_* "
+    "lcnet_035 lcnet_150 mobilenetv3_large_* mobileone* repvgg* res2ne* resnest14d resnest26d "
+    "resnest50d resnest101e resnetv2_*x*_bit sedarknet21 spnasnet_100 tf_efficientnet_lite[34] "
+    "tf_mobilenetv3_*": "bilinear",
 }
 
 # Where the weights see images of another size than the one multiply-adds are given for.
@@ -63,33 +68,38 @@ _SIZE = {
     "mobilenetv4_conv_medium regnet_y_16gf regnet_y_32gf resnetv2_34d": 384,
     "resnetv2_152x2_bit": 448,
     "convnextv2_huge": 512,
+    "tf_efficientnet_l2": 800,
 }
 
 # The fraction of the shorter side, 7/8 but for these. torchvision resizes that side to some pixels
 # and cuts out the size of the image.
 _CROP = {
     "inception_v3": 299 / 342,
-    "*efficientnet_lite1": 0.882,
+    "*efficientnet_em *efficientnet_lite1 tf_efficientnet_b1 tf_efficientnetv2_b1": 0.882,
     "cs3darknet_x cs3se_edgenet_x": 0.95,
     "cs* darknet* sedarknet*": 0.887,
-    "*efficientnet_lite2": 0.89,
+    "*efficientnet_lite2 tf_efficientnet_b2 tf_efficientnetv2_b2": 0.89,
     "inception_resnet_v2 legacy_xception": 0.8975,
-    "dm_nfnet_f0 eca_nfnet_* mobilenetv1_125 mobileone_s[1-4] nf_resnet26 nf_resnet101 nfnet_* "
-    "resnet18d resnetv2_18* resnetv2_34": 0.9,
-    "*efficientnet_lite3": 0.904,
+    "dm_nfnet_f0 eca_nfnet_* mobilenet_edgetpu_* mobilenetv1_125 mobileone_s[1-4] nf_resnet26 "
+    "nf_resnet101 nfnet_* resnet18d resnetv2_18* resnetv2_34 tf_efficientnetv2_b3": 0.9,
+    "*efficientnet_el *efficientnet_lite3 tf_efficientnet_b3": 0.904,
     "resnest200e": 0.909,
     "dm_nfnet_f1": 0.91,
     "dm_nfnet_f2 tf_efficientnet_lite4": 0.92,
-    "efficientnet_lite4": 0.922,
+    "efficientnet_lite4 tf_efficientnet_b4": 0.922,
     "resnest269e": 0.928,
+    "tf_efficientnet_b5": 0.934,
     "dm_nfnet_f3 nf_resnet50": 0.94,
-    "dpn68b ese_vovnet57b hrnet_w18 hrnet_w*_ssld mobilenetv4_conv_small mobilenetv4_conv_medium "
-    "mobilenetv4_conv_large resnet50d resnet101d resnet152d resnet200d resnetv2_50 resnetv2_101 "
-    "seresnext101_32x8d seresnext101d_32x8d": 0.95,
+    "tf_efficientnet_b6": 0.942,
+    "tf_efficientnet_b7": 0.949,
+    "dpn68b ese_vovnet57b fbnetv3_* hrnet_w18 hrnet_w*_ssld mobilenetv3_large_150d "
+    "mobilenetv4_conv_small mobilenetv4_conv_medium mobilenetv4_conv_large resnet50d resnet101d "
+    "resnet152d resnet200d resnetv2_50 resnetv2_101 seresnext101_32x8d seresnext101d_32x8d": 0.95,
     "dm_nfnet_f4": 0.951,
-    "dm_nfnet_f5": 0.954,
+    "*efficientnet_b8 dm_nfnet_f5": 0.954,
     "dm_nfnet_f6": 0.956,
-    "convmixer_*": 0.96,
+    "convmixer_* tf_efficientnet_l2": 0.96,
+    "efficientnet_l2": 0.961,
     "efficientnet_b1": 240 / 255,
     "efficientnet_b3": 300 / 320,
     "efficientnet_b4": 380 / 384,
@@ -97,8 +107,9 @@ _CROP = {
     "convnext_small": 224 / 230,
     "convnextv2_atto convnextv2_femto convnextv2_pico convnextv2_small efficientnet_b0 "
     "inception_next_atto inception_next_tiny inception_next_small resnetv2_50x1_bit": 7 / 8,
-    "convnextv2_* efficientnet_b[2567] efficientnet_v2_* fasternet_* inception_next_base "
-    "regnet_y_16gf regnet_y_32gf regnet_y_128gf resnetv2_34d resnetv2_*x*_bit": 1.0,
+    "convnextv2_* efficientnet_b[2567] efficientnet_v2_* efficientnetv2_* fasternet_* "
+    "inception_next_base regnet_y_16gf regnet_y_32gf regnet_y_128gf resnetv2_34d resnetv2_*x*_bit "
+    "tf_efficientnetv2_[sml] tf_efficientnetv2_xl": 1.0,
     "convnext_base convnext_large mnasnet0_75 mnasnet1_3 mobilenet_v2 mobilenet_v3_large regnet_* "
     "resnet50 resnet101 resnet152 resnext* shufflenet_v2_x1_5 shufflenet_v2_x2_0 wide_resnet*": (
         224 / 232
