@@ -12,6 +12,7 @@ import pytest
 from cnnjax import ops
 from cnnjax.errors import BadArgument
 from cnnjax.models import MODELS, build, list_models
+from cnnjax.models.inverted_residual_net import InvertedResidualNet
 
 # A representative of every family: the pixels of a small but sensible image, and fields that make
 # it shallow where the family allows.
@@ -70,6 +71,12 @@ SMALL = {
 # Networks so deep or large that tracing them takes seconds.
 DEEP = {n for n in MODELS if any(part in n for part in ("1202", "bc250", "bc190", "hrnet_w"))}
 DEEP |= {n for n, network in MODELS.items() if network.parameters > 60_000_000}
+# A hundred rows of one class: by default those with little to trace.
+DEEP |= {
+    n
+    for n, network in MODELS.items()
+    if network.family is InvertedResidualNet and network.multiply_adds > 0.03 and n not in SMALL
+}
 
 # Each takes ten seconds or more to compile, and its family's golden test runs by default.
 HEAVY = {
