@@ -10,7 +10,6 @@ EfficientNet and many more are strings of such blocks and differ in which of its
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -135,15 +134,19 @@ def layer(
     x: Array,
     features: int,
     names: tuple[str, str],
-    *sizes: Any,
+    size: Size = 1,
+    strides: int = 1,
+    *,
+    groups: int = 1,
     act: Activation | None = None,
+    padding: str | None,
     epsilon: float,
+    dtype: DType,
     train: bool,
-    **settings: Any,
 ) -> Array:
     """Convolution, normalisation and, but for None, activation."""
-    x = convolve(x, features, names[0], *sizes, **settings)
-    norm = BatchNorm(momentum=0.9, epsilon=epsilon, dtype=settings["dtype"], name=names[1])
+    x = convolve(x, features, names[0], size, strides, groups=groups, padding=padding, dtype=dtype)
+    norm = BatchNorm(momentum=0.9, epsilon=epsilon, dtype=dtype, name=names[1])
     x = norm(x, train=train)
     return x if act is None else act(x)
 
@@ -164,8 +167,9 @@ class _Block(nn.Module):
 
     def layers(self, train: bool) -> Callable[..., Array]:
         """Return `layer` with the block's settings."""
-        settings = {"padding": self.padding, "epsilon": self.epsilon, "dtype": self.dtype}
-        return partial(layer, train=train, **settings)
+        return partial(
+            layer, padding=self.padding, epsilon=self.epsilon, dtype=self.dtype, train=train
+        )
 
     def inner(self, x: Array) -> int:
         """Return the number of channels that the block widens its input to."""

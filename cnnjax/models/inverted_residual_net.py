@@ -64,7 +64,6 @@ class InvertedResidualNet(nn.Module):
         A stage ends before the next stride; "stem" is all before the first.
         """
         check_images(self, images)
-        settings: dict[str, Any] = {"padding": self.padding, "dtype": self.dtype}
         conv = partial(
             layer,
             act=self.act,
@@ -87,10 +86,11 @@ class InvertedResidualNet(nn.Module):
                     row,
                     act=row.act or self.act,
                     squeeze=self.squeeze,
+                    padding=self.padding,
                     epsilon=self.epsilon,
                     drop_path_rate=self.drop_path_rate * block_index / total,
+                    dtype=self.dtype,
                     name=f"blocks.{group}.{index}",
-                    **settings,
                 )
                 x = run(block, x, train=train, remat=self.remat)
                 stage += row.strides - 1
@@ -98,7 +98,14 @@ class InvertedResidualNet(nn.Module):
             stages[f"stage{stage}" if stage else "stem"] = x
         if self.pool_first:
             x = ops.global_avg_pool(x)[:, None, None, :]
-            x = convolve(x, self.head_width, "conv_head", use_bias=self.head_bias, **settings)
+            x = convolve(
+                x,
+                self.head_width,
+                "conv_head",
+                use_bias=self.head_bias,
+                padding=self.padding,
+                dtype=self.dtype,
+            )
             x = self.act(x)[:, 0, 0, :]
         else:
             x = ops.global_avg_pool(conv(x, self.head_width, ("conv_head", "bn2")))
