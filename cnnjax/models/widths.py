@@ -3,8 +3,8 @@
 __all__ = ["round_width"]
 
 
-def round_width(width: float, divisor: int = 8) -> int:
-    """Return the multiple of `divisor` nearest to `width` that is at least 0.9 of it.
+def round_width(width: float, divisor: int = 8, limit: float = 0.9) -> int:
+    """Return the multiple of `divisor` nearest to `width` that is at least `limit` of it.
 
     The rule of the MobileNets (tensorflow/models, slim/nets/mobilenet) and all that follow them:
     halves go up, and at least one `divisor` is left.
@@ -13,4 +13,4 @@ def round_width(width: float, divisor: int = 8) -> int:
     (40, 16, 8)
     """
     rounded = max(divisor, int(width + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * width else rounded
+    return rounded + divisor if rounded < limit * width else rounded

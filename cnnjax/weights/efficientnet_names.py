@@ -14,7 +14,7 @@ import numpy as np
 __all__ = ["TENSORFLOW_BORN", "is_numbered_through", "to_timm_names"]
 
 TENSORFLOW_BORN: Mapping[str, Any] = {"padding": "SAME", "epsilon": 1e-3}
-"""Fields of `EfficientNetLite` that these weights were trained with."""
+"""Fields of the lite networks that these weights were trained with."""
 
 _OUTSIDE = {
     "_conv_stem": "conv_stem",

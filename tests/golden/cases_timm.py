@@ -36,6 +36,23 @@ def _regnet(names: str) -> tuple[Case, ...]:
     return named(names, **_SLOW, arguments=theirs, overrides=ours)
 
 
+def _blocks(
+    network: str, blocks: int, *, name: str = "", slow: bool = True, size: int = 64, **settings: Any
+) -> Case:
+    """Return a case with at most so many blocks in a stage; `settings` go to the reference."""
+    return Case(
+        name or network,
+        network=network,
+        source="small",
+        reference="blocks_shallow",
+        size=size,
+        arguments={"variant": network, "blocks": blocks, **settings},
+        overrides={"blocks": blocks},
+        float64=True,
+        slow=slow,
+    )
+
+
 def _hrnet(width: int) -> dict[str, Any]:
     """Return the reference's settings of one residual block in each branch."""
     return {
@@ -154,18 +171,39 @@ RESIDUAL = (
 
 MOBILE = (
     Case("efficientnet_lite0", **_SLOW),
-    Case(
-        "tf_efficientnet_lite0_shallow",
-        network="tf_efficientnet_lite0",
-        source="small",
-        size=72,
-        float64=True,
-        overrides={"depth_mult": 0.1},
-    ),
+    _blocks("tf_efficientnet_lite0", 1, name="tf_efficientnet_lite0_shallow", slow=False, size=72),
     Case("tf_efficientnet_lite0", **_SLOW, size=72),
     *named("efficientnet_lite1 efficientnet_lite2 efficientnet_lite3", **_SLOW),
     *named("efficientnet_lite4 tf_efficientnet_lite4", **_SLOW),
     *named("tf_efficientnet_lite1 tf_efficientnet_lite2 tf_efficientnet_lite3", **_SLOW, size=72),
+    _blocks("tf_efficientnet_b0", 2, size=72),
+    _blocks("efficientnet_es", 2),
+    _blocks("tf_efficientnetv2_b0", 2, size=72),
+    _blocks("efficientnetv2_s", 2),
+    _blocks("efficientnetv2_rw_s", 2),
+    _blocks("tinynet_e", 2),
+    _blocks("mobilenetv2_100", 2),
+    _blocks("mnasnet_100", 2),
+    _blocks("semnasnet_100", 2),
+    _blocks("mnasnet_small", 2),
+    _blocks("spnasnet_100", 2),
+    _blocks("fbnetc_100", 4, bn_eps=1e-3),
+    _blocks("mobilenetv3_large_100", 4),
+    _blocks("mobilenetv3_small_100", 2),
+    _blocks("mobilenetv3_rw", 2),
+    _blocks("tf_mobilenetv3_large_minimal_100", 2, size=72),
+    _blocks("tf_mobilenetv3_small_100", 2, size=72),
+    _blocks("tf_mobilenetv3_small_minimal_100", 2, size=72),
+    _blocks("lcnet_050", 2),
+    _blocks("fbnetv3_b", 2),
+    _blocks("mobilenet_edgetpu_100", 2),
+    _blocks("mobilenet_edgetpu_v2_xs", 2),
+    _blocks("mobilenet_edgetpu_v2_l", 4),
+    _blocks("mixnet_s", 2),
+    _blocks("mixnet_m", 2),
+    _blocks("tf_mixnet_s", 2, size=72),
+    _blocks("hardcorenas_a", 2),
+    _blocks("hardcorenas_c", 4),
     Case("mobilenetv1_100", **_TIMM),
     *named("mobilenetv1_100h mobilenetv1_125", **_SLOW),
     Case("mobilenetv4_conv_small", **_TIMM, batch=4),

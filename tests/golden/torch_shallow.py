@@ -1,7 +1,9 @@
 """Networks of torchvision and timm made smaller where their functions do not offer that."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -59,17 +61,19 @@ def regnet_y_shallow(num_classes: int) -> nn.Module:
     return RegNet(params, num_classes)
 
 
-def tf_efficientnet_lite0_shallow(num_classes: int) -> nn.Module:
-    """One block a group."""
-    from timm.models.efficientnet import _gen_efficientnet_lite
+def blocks_shallow(num_classes: int, variant: str, blocks: int, **settings: float) -> nn.Module:
+    """At most `blocks` blocks in a stage of a network that timm decodes from strings."""
+    from timm import create_model
+    from timm.models import efficientnet, hardcorenas, mobilenetv3
 
-    return _gen_efficientnet_lite(
-        "tf_efficientnet_lite0",
-        depth_multiplier=0.1,
-        bn_eps=1e-3,
-        pad_type="same",
-        num_classes=num_classes,
-    )
+    def cut(*args: object, **kwargs: object) -> list[list[dict[str, object]]]:
+        return [stage[:blocks] for stage in decode(*args, **kwargs)]
+
+    decode = efficientnet.decode_arch_def
+    with ExitStack() as stack:
+        for module in (efficientnet, hardcorenas, mobilenetv3):
+            stack.enter_context(patch.object(module, "decode_arch_def", cut))
+        return create_model(variant, num_classes=num_classes, **settings)
 
 
 def regnet_y_128gf_shallow(num_classes: int) -> nn.Module:

@@ -12,6 +12,7 @@ import pytest
 from cnnjax import ops
 from cnnjax.errors import BadArgument
 from cnnjax.models import MODELS, build, list_models
+from cnnjax.models.inverted_residual_net import InvertedResidualNet
 
 # Groups of a small GhostNet, with and without a stride, squeeze-excite and another width.
 GHOSTS = (((3, 16, 16, False, 1),) * 2, ((5, 24, 24, True, 2),))
@@ -81,6 +82,12 @@ SMALL = {
 # Networks so deep or large that tracing them takes seconds.
 DEEP = {n for n in MODELS if any(part in n for part in ("1202", "bc250", "bc190", "hrnet_w"))}
 DEEP |= {n for n, network in MODELS.items() if network.parameters > 60_000_000}
+# A hundred rows of one class: by default those with little to trace.
+DEEP |= {
+    n
+    for n, network in MODELS.items()
+    if network.family is InvertedResidualNet and network.multiply_adds > 0.03 and n not in SMALL
+}
 
 # Each takes ten seconds or more to compile, and its family's golden test runs by default.
 HEAVY = {

@@ -1,0 +1,64 @@
+"""MixNet: depthwise convolutions of several kernel sizes side by side.
+
+Tan and Le 2019 (arXiv:1907.09595), as timm.models.efficientnet defines it.
+"""
+
+from functools import partial
+from typing import Any
+
+from cnnjax.models.inverted_residual import InvertedResidual, Row, Separable
+from cnnjax.models.inverted_residual_net import TENSORFLOW, networks, scaled
+from cnnjax.models.widths import round_width
+from cnnjax.nn import silu
+
+__all__ = ["NETWORKS"]
+
+# Of the 1x1 convolutions of a block none, the second or both are in two parts.
+_D, _I = partial(Row, Separable), partial(Row, InvertedResidual)
+_IP = partial(_I, project_size=(1, 1))
+_IEP = partial(_IP, expand_size=(1, 1))
+_S, _SP, _SEP = partial(_I, act=silu), partial(_IP, act=silu), partial(_IEP, act=silu)
+
+# Blocks are (kernel sizes, strides, expansion, width, blocks, squeeze-excite), the last as a
+# fraction of the inner width.
+_SMALL = (
+    (_D(3, 1, 1, 16, 1),),
+    (_IEP(3, 2, 6, 24, 1), _IEP(3, 1, 3, 24, 1)),
+    (_S((3, 5, 7), 2, 6, 40, 1, 1 / 12), _SEP((3, 5), 1, 6, 40, 3, 1 / 12)),
+    (_SP((3, 5, 7), 2, 6, 80, 1, 1 / 24), _SP((3, 5), 1, 6, 80, 2, 1 / 24)),
+    (_SEP((3, 5, 7), 1, 6, 120, 1, 1 / 12), _SEP((3, 5, 7, 9), 1, 3, 120, 2, 1 / 6)),
+    (_S((3, 5, 7, 9, 11), 2, 6, 200, 1, 1 / 12), _SP((3, 5, 7, 9), 1, 6, 200, 2, 1 / 12)),
+)
+_MEDIUM = (
+    (_D(3, 1, 1, 24, 1),),
+    (_IEP((3, 5, 7), 2, 6, 32, 1), _IEP(3, 1, 3, 32, 1)),
+    (_S((3, 5, 7, 9), 2, 6, 40, 1, 1 / 12), _SEP((3, 5), 1, 6, 40, 3, 1 / 12)),
+    (_S((3, 5, 7), 2, 6, 80, 1, 1 / 24), _SEP((3, 5, 7, 9), 1, 6, 80, 3, 1 / 24)),
+    (_S(3, 1, 6, 120, 1, 1 / 12), _SEP((3, 5, 7, 9), 1, 3, 120, 3, 1 / 6)),
+    (_S((3, 5, 7, 9), 2, 6, 200, 1, 1 / 12), _SP((3, 5, 7, 9), 1, 6, 200, 3, 1 / 12)),
+)
+_SMALL_NET = {"stages": _SMALL, "stem_width": 16, "head_width": 1536}
+
+
+def _medium(width: float = 1.0, depth: float = 1.0, **fields: Any) -> dict[str, Any]:
+    return {
+        "stages": scaled(_MEDIUM, width, depth, whole=round),
+        "stem_width": round_width(24 * width),
+        "head_width": 1536,
+        **fields,
+    }
+
+
+# fmt: off
+NETWORKS = networks({
+    # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
+    "mixnet_s": (_SMALL_NET, 224, 4_134_606, 32_192, 0.2392, 76.0, "ft_in1k"),
+    "mixnet_m": (_medium(), 224, 5_014_382, 41_712, 0.3392, 77.268, "ft_in1k"),
+    "mixnet_l": (_medium(1.3), 224, 7_329_252, 54_272, 0.5553, 78.97, "ft_in1k"),
+    "mixnet_xl": (_medium(1.6, 1.2), 224, 11_896_768, 80_816, 0.904, 80.494, "ra_in1k"),
+    "mixnet_xxl": (_medium(2.4, 1.3), 224, 23_961_752, 121_008, 1.993, None, None),
+    "tf_mixnet_s": (_SMALL_NET | TENSORFLOW, 224, 4_134_606, 32_192, 0.2392, 75.656, "in1k"),
+    "tf_mixnet_m": (_medium(**TENSORFLOW), 224, 5_014_382, 41_712, 0.3392, 76.952, "in1k"),
+    "tf_mixnet_l": (_medium(1.3, **TENSORFLOW), 224, 7_329_252, 54_272, 0.5553, 78.774, "in1k"),
+})
+# fmt: on
