@@ -1,19 +1,18 @@
 """How the references prepare an image for the weights that the table of networks names.
 
-The values are torchvision's (`weights.transforms()`) and timm's (`get_pretrained_cfg`); where timm
-has no weights, those that its definition is marked with. `tests/weights` compares every network.
+`published.csv` has torchvision's `weights.transforms()` and timm's `get_pretrained_cfg`, a row for
+each of their networks; `tests/golden/make_published.py` wrote it. Where timm has no weights, it is
+what its definition is marked with.
 """
 
-from collections.abc import Mapping
+import csv
+import functools
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import TypeVar
+from pathlib import Path
 
 from cnnjax.models import MODELS
 
 __all__ = ["Preprocessing", "published_preprocessing"]
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -32,104 +31,27 @@ class Preprocessing:
 
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-_CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 _MNIST = ((0.1307,), (0.3081,))
-# Dual-path networks keep the constants of the framework that they were trained in.
-_DUAL_PATH = ((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3)
-
-# Names below are patterns, separated by spaces; the first that fits counts.
-_NORMALISATION = {
-    "dpn48b dpn68b": _IMAGENET,
-    "dpn*": _DUAL_PATH,
-    "cs3darknet_focus_s efficientnet_v2_l ese_vovnet57b inception_v4 inception_resnet_v2 "
-    "legacy_xception mobilenetv1_* mobilenetv4_conv_small* nasnetalarge pnasnet5large "
-    "regnetz_[bcde]* resnet18d resnet50d resnetv2_* tf_efficientnet_lite*": _HALF,
-    "*_clip_gap": _CLIP,
-    "lenet5": _MNIST,
-}
-
-# torchvision interpolates linearly, timm cubically, but for these.
-_INTERPOLATION = {
-    "efficientnet_b[02-7] efficientnet_v2_l regnet_y_16gf regnet_y_32gf regnet_y_128gf": "bicubic",
-    "hrnet_w18_small* resnetv2_50x1_bit": "bicubic",
-    "cspdarknet53 cspresne* darknet17 darknet21 darknetaa53 dla* gernet_* hrnet_* mobileone* "
-    "repvgg* res2ne* resnest14d resnest26d resnest50d resnest101e resnet51q resnetv2_*x*_bit "
-    "sedarknet21 tf_efficientnet_lite[34]": "bilinear",
-}
-
-# Where the weights see images of another size than the one multiply-adds are given for.
-_SIZE = {
-    "mobilenetv4_conv_small": 256,
-    "convnextv2_nano convnextv2_tiny convnextv2_base convnextv2_large inception_next_base "
-    "mobilenetv4_conv_medium regnet_y_16gf regnet_y_32gf regnety_320 resnetv2_34d": 384,
-    "resnetv2_152x2_bit": 448,
-    "convnextv2_huge": 512,
-}
-
-# The fraction of the shorter side, 7/8 but for these. torchvision resizes that side to some pixels
-# and cuts out the size of the image.
-_CROP = {
-    "inception_v3": 299 / 342,
-    "*efficientnet_lite1": 0.882,
-    "cs3darknet_x cs3se_edgenet_x": 0.95,
-    "cs* darknet* sedarknet*": 0.887,
-    "*efficientnet_lite2": 0.89,
-    "inception_resnet_v2 legacy_xception": 0.8975,
-    "*_clip_gap dm_nfnet_f0 eca_nfnet_* eca_resne*ts gcresne* mobilenetv1_125 mobileone_s[1-4] "
-    "nf_ecaresnet* nf_regnet_* nf_resnet26 nf_resnet101 nf_seresnet* nfnet_* resnet18d resnet32ts "
-    "resnet33ts resnet61q resnetv2_18* resnetv2_34 resnext26ts seresnet33ts seresnext26ts": 0.9,
-    "*efficientnet_lite3": 0.904,
-    "resnest200e": 0.909,
-    "dm_nfnet_f1": 0.91,
-    "nasnetalarge pnasnet5large": 0.911,
-    "dm_nfnet_f2 tf_efficientnet_lite4": 0.92,
-    "efficientnet_lite4": 0.922,
-    "resnest269e": 0.928,
-    "dm_nfnet_f3 nf_resnet50 regnetz_b16 regnetz_c16 regnetz_[de]8": 0.94,
-    "dpn68b ese_vovnet57b hrnet_w18 hrnet_w*_ssld mobilenetv4_conv_small mobilenetv4_conv_medium "
-    "mobilenetv4_conv_large regnetv_* regnety_032 regnety_040 regnety_064 regnety_080 "
-    "regnety_120 regnety_160 regnetz_005 regnetz_d32 resnet101d resnet152d resnet200d resnet50d "
-    "resnetv2_101 resnetv2_50 rexnetr_200 rexnetr_300 seresnext101_32x8d seresnext101d_32x8d": 0.95,
-    "dm_nfnet_f4": 0.951,
-    "dm_nfnet_f5": 0.954,
-    "dm_nfnet_f6": 0.956,
-    "convmixer_*": 0.96,
-    "regnet[xy]_00[48]_tv regnetx_008 regnetx_016 regnetx_032 regnetx_080 regnetx_160 regnetx_320 "
-    "regnety_004 regnety_016 regnety_080_tv": 0.965,
-    "efficientnet_b1": 240 / 255,
-    "efficientnet_b3": 300 / 320,
-    "efficientnet_b4": 380 / 384,
-    "convnext_tiny": 224 / 236,
-    "convnext_small": 224 / 230,
-    "convnextv2_atto convnextv2_femto convnextv2_pico convnextv2_small efficientnet_b0 "
-    "inception_next_atto inception_next_tiny inception_next_small resnetv2_50x1_bit": 7 / 8,
-    "convnextv2_* efficientnet_b[2567] efficientnet_v2_* fasternet_* inception_next_base "
-    "regnet_y_16gf regnet_y_32gf regnet_y_128gf regnety_320 regnety_640 regnety_1280 regnety_2560 "
-    "regnetz_040* repvgg_d2se resnetv2_34d resnetv2_*x*_bit": 1.0,
-    "convnext_base convnext_large mnasnet0_75 mnasnet1_3 mobilenet_v2 mobilenet_v3_large regnet_* "
-    "resnet50 resnet101 resnet152 resnext* shufflenet_v2_x1_5 shufflenet_v2_x2_0 wide_resnet*": (
-        224 / 232
-    ),
-}
 
 
 def published_preprocessing(name: str) -> Preprocessing:
     """Return what the weights expect that `MODELS[name]` names; small images are not cut."""
-    row = MODELS[name]
-    mean, std = _first(_NORMALISATION, name, _IMAGENET)
-    usual = "bilinear" if row.reference == "torchvision" else "bicubic"
-    return Preprocessing(
-        size=_first(_SIZE, name, row.input_size),
-        crop=_first(_CROP, name, 7 / 8) if row.input_size > 64 else 1.0,
-        interpolation=_first(_INTERPOLATION, name, usual),
-        mean=mean,
-        std=std,
-    )
+    if name in _table():
+        return _table()[name]
+    mean, std = _MNIST if MODELS[name].dataset == "MNIST" else _IMAGENET
+    return Preprocessing(MODELS[name].input_size, 1.0, "bicubic", mean, std)
 
 
-def _first(table: Mapping[str, Value], name: str, otherwise: Value) -> Value:
-    for patterns, value in table.items():
-        if any(fnmatchcase(name, pattern) for pattern in patterns.split()):
-            return value
-    return otherwise
+@functools.cache
+def _table() -> dict[str, Preprocessing]:
+    with open(Path(__file__).with_suffix(".csv"), newline="") as lines:
+        return {
+            row["network"]: Preprocessing(
+                int(row["size"]),
+                float(row["crop"]),
+                row["interpolation"],
+                tuple(map(float, row["mean"].split())),
+                tuple(map(float, row["std"].split())),
+            )
+            for row in csv.DictReader(lines)
+        }
