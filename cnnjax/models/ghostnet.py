@@ -176,9 +176,9 @@ class GhostNet(nn.Module):
     # The 1x1 layer's width over the last block's expanded one, a property of the class.
     last = 1
 
-    def block(self, *numbers: Any, **fields: Any) -> nn.Module:
+    def block(self, **fields: Any) -> nn.Module:
         """One of the blocks, of `GhostBottleneck`'s fields."""
-        return GhostBottleneck(*numbers, **fields)
+        return GhostBottleneck(**fields)
 
     @nn.compact
     def __call__(
@@ -198,8 +198,8 @@ class GhostNet(nn.Module):
             for index, (size, expanded, width, squeeze_excite, strides) in enumerate(rows):
                 stage += strides - 1
                 block = self.block(
-                    round_width(width * self.width_mult, 4),
-                    round_width(expanded * self.width_mult, 4),
+                    width=round_width(width * self.width_mult, 4),
+                    inner=round_width(expanded * self.width_mult, 4),
                     kernel_size=size,
                     squeeze_excite=squeeze_excite,
                     strides=strides,

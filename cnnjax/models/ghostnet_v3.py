@@ -91,9 +91,9 @@ class GhostNetV3(GhostNet):
     attention: bool = True
     deployed: bool = False
 
-    def block(self, *numbers: Any, **fields: Any) -> nn.Module:
+    def block(self, **fields: Any) -> nn.Module:
         """One of the blocks, of `GhostBottleneck`'s fields."""
-        return GhostBottleneckV3(*numbers, deployed=self.deployed, **fields)
+        return GhostBottleneckV3(deployed=self.deployed, **fields)
 
 
 def fuse(variables: Variables, *, epsilon: float = 1e-5) -> Variables:

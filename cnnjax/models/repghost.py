@@ -17,7 +17,10 @@ __all__ = ["NETWORKS", "RepGhostBottleneck", "RepGhostNet", "fuse"]
 
 # GhostNet's, expanded by half as much; two blocks, by more than half.
 _GROUPS: tuple[Group, ...] = tuple(
-    tuple((size, {184: 120}.get(expanded, expanded // 2), *rest) for size, expanded, *rest in rows)
+    tuple(
+        (size, {184: 120}.get(expanded, expanded // 2), width, squeeze_excite, strides)
+        for size, expanded, width, squeeze_excite, strides in rows
+    )
     for rows in GROUPS
 )
 
@@ -63,9 +66,9 @@ class RepGhostNet(GhostNet):
     deployed: bool = False
     last = 2
 
-    def block(self, *numbers: Any, **fields: Any) -> nn.Module:
+    def block(self, **fields: Any) -> nn.Module:
         """One of the blocks, of `GhostBottleneck`'s fields."""
-        return RepGhostBottleneck(*numbers, deployed=self.deployed, **fields)
+        return RepGhostBottleneck(deployed=self.deployed, **fields)
 
 
 def fuse(variables: Variables, *, epsilon: float = 1e-5) -> Variables:
