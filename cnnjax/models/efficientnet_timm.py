@@ -2,9 +2,9 @@
 
 Tan and Le 2019 and 2021 (arXiv:1905.11946, arXiv:2104.00298), tensorflow/tpu
 (models/official/efficientnet/edgetpu), Han et al. 2020 (arXiv:2010.14819), as
-timm.models.efficientnet defines them. `cnnjax.models.efficientnet` has torchvision's, with
-torchvision's names of variables: where timm's name of a network is the same, its alone is in the
-table, so that timm's efficientnet_b0 to b7 are here in their TensorFlow variants.
+timm.models.efficientnet defines them. The names efficientnet_b0 to b7 are torchvision's networks
+(`cnnjax.models.efficientnet`), which compute the same under other names of variables; TensorFlow's
+weights of them are here.
 """
 
 from dataclasses import replace
