@@ -33,6 +33,7 @@ class Preprocessing:
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+_CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 _MNIST = ((0.1307,), (0.3081,))
 # Dual-path networks keep the constants of the framework that they were trained in.
 _DUAL_PATH = ((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3)
@@ -41,6 +42,8 @@ _DUAL_PATH = ((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3)
 _NORMALISATION = {
     "dpn48b dpn68b": _IMAGENET,
     "dpn*": _DUAL_PATH,
+    "convnext_large_mlp convnext_xxlarge": _CLIP,
+    "convnext_zepto_* "
     "cs3darknet_focus_s efficientnet_v2_l ese_vovnet57b inception_v4 inception_resnet_v2 "
     "legacy_xception mobilenetv1_* mobilenetv4_conv_small* resnet18d resnet50d resnetv2_* "
     "tf_efficientnet_lite*": _HALF,
@@ -59,6 +62,7 @@ _INTERPOLATION = {
 # Where the weights see images of another size than the one multiply-adds are given for.
 _SIZE = {
     "mobilenetv4_conv_small": 256,
+    "convnext_large_mlp convnext_nano convnext_xlarge "
     "convnextv2_nano convnextv2_tiny convnextv2_base convnextv2_large inception_next_base "
     "mobilenetv4_conv_medium regnet_y_16gf regnet_y_32gf resnetv2_34d": 384,
     "resnetv2_152x2_bit": 448,
@@ -74,6 +78,7 @@ _CROP = {
     "cs* darknet* sedarknet*": 0.887,
     "*efficientnet_lite2": 0.89,
     "inception_resnet_v2 legacy_xception": 0.8975,
+    "convnext_zepto_rms_ols "
     "dm_nfnet_f0 eca_nfnet_* mobilenetv1_125 mobileone_s[1-4] nf_resnet26 nf_resnet101 nfnet_* "
     "resnet18d resnetv2_18* resnetv2_34": 0.9,
     "*efficientnet_lite3": 0.904,
@@ -83,6 +88,7 @@ _CROP = {
     "efficientnet_lite4": 0.922,
     "resnest269e": 0.928,
     "dm_nfnet_f3 nf_resnet50": 0.94,
+    "convnext_nano_ols convnext_pico_ols convnext_tiny_hnf "
     "dpn68b ese_vovnet57b hrnet_w18 hrnet_w*_ssld mobilenetv4_conv_small mobilenetv4_conv_medium "
     "mobilenetv4_conv_large resnet50d resnet101d resnet152d resnet200d resnetv2_50 resnetv2_101 "
     "seresnext101_32x8d seresnext101d_32x8d": 0.95,
@@ -97,6 +103,7 @@ _CROP = {
     "convnext_small": 224 / 230,
     "convnextv2_atto convnextv2_femto convnextv2_pico convnextv2_small efficientnet_b0 "
     "inception_next_atto inception_next_tiny inception_next_small resnetv2_50x1_bit": 7 / 8,
+    "convnext_large_mlp convnext_nano convnext_xlarge convnext_xxlarge "
     "convnextv2_* efficientnet_b[2567] efficientnet_v2_* fasternet_* inception_next_base "
     "regnet_y_16gf regnet_y_32gf regnet_y_128gf resnetv2_34d resnetv2_*x*_bit": 1.0,
     "convnext_base convnext_large mnasnet0_75 mnasnet1_3 mobilenet_v2 mobilenet_v3_large regnet_* "
