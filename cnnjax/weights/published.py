@@ -92,6 +92,7 @@ _CROP = {
     "dpn68b ese_vovnet57b hrnet_w18 hrnet_w*_ssld mobilenetv4_conv_small mobilenetv4_conv_medium "
     "mobilenetv4_conv_large resnet50d resnet101d resnet152d resnet200d resnetv2_50 resnetv2_101 "
     "seresnext101_32x8d seresnext101d_32x8d": 0.95,
+    "repvit_*": 0.95,
     "dm_nfnet_f4": 0.951,
     "dm_nfnet_f5": 0.954,
     "dm_nfnet_f6": 0.956,

@@ -147,6 +147,8 @@ MOBILE = (
         overrides={"depths": _1211},
         float64=True,
     ),
+    Case("repvit_m0_9", **_TIMM, **shallow((2, 1, 1, 1), "depth")),
+    *_cut("repvit_m1", (2, 1, 1, 1), "depth"),
     *named("mobileone_s0 mobileone_s1 mobileone_s2 mobileone_s3 mobileone_s4", **_SLOW),
     Case(
         "mobileone_s0_shallow",

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from cnnjax import ops
-from cnnjax.models import build
-from cnnjax.models.repvgg import fuse
+from cnnjax.models import build, repvgg, repvit
 
 # Grouped and dense 3x3, depthwise, 1x1; one branch and several; with squeeze-excite and without.
 TINY = {
@@ -19,6 +18,9 @@ TINY = {
         "stem_width": 16,
         "attentions": (0, 0, 1, 0),
     },
+    # Both kinds of token mixer.
+    "repvit_m0_9": {"depths": (2, 1, 1, 1), "widths": (16, 16, 16, 16)},
+    "repvit_m1": {"depths": (1, 1, 1, 1), "widths": (16, 16, 16, 16)},
 }
 
 
@@ -37,6 +39,7 @@ def test_deployed_form_gives_the_logits_of_the_training_form(name):
     with ops.stock():
         abstract = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
         variables = jax.tree.map(draw, abstract)
+        fuse = repvit.fuse if name.startswith("repvit") else repvgg.fuse
         fused = fuse(variables)
         expected = jax.eval_shape(lambda: deployed.init(jax.random.key(0), images, train=False))
         assert jax.tree.map(jnp.shape, fused) == jax.tree.map(lambda leaf: leaf.shape, expected)

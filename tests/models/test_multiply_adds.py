@@ -83,7 +83,7 @@ def torchvisions(name, size):
 
 def timms(name, size):
     """fvcore's `FlopCountAnalysis` in evaluation mode, of the fused form of what has one."""
-    fused = {"deployed": True} if name.startswith(("repvgg", "mobileone")) else {}
+    fused = {"deployed": True} if name.startswith(("repvgg", "mobileone", "repvit")) else {}
     found = tally(name, size, **fused)
     total = found["products"] + 2 * found["batch norm"] + 5 * found["other norm"]
     total += found["kernel norm"] + found["last pool"] + found["upsampled"]
