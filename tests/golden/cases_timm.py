@@ -73,6 +73,19 @@ def _wide_hrnet(width: int, kind: str = "") -> Case:
     return Case(f"hrnet_w{width}{kind}", arguments=_hrnet(width), overrides=overrides, **_SLOW)
 
 
+def _narrow_convnext(name: str, width: int = 16, **more: tuple[str, Any]) -> Case:
+    """Return a slow case of few, narrow blocks; `more`: field=(name there, value)."""
+    depths, widths = (1, 2, 1, 1), tuple(width * 2**stage for stage in range(4))
+    theirs = {key: value for key, value in more.values()}
+    ours = {field: value for field, (_, value) in more.items()}
+    return Case(
+        name,
+        arguments={"depths": depths, "dims": widths, **theirs},
+        overrides={"depths": depths, "width": width, **ours},
+        **_SLOW,
+    )
+
+
 def _dla(names: str, depths: tuple[int, ...]) -> tuple[Case, ...]:
     return named(
         names, **_SLOW, arguments={"levels": (1, 1, *depths)}, overrides={"depths": depths}
@@ -232,6 +245,8 @@ MOBILE = (
         overrides={"depths": _1211},
         float64=True,
     ),
+    Case("repvit_m0_9", **_TIMM, **shallow((2, 1, 1, 1), "depth")),
+    *_cut("repvit_m1", (2, 1, 1, 1), "depth"),
     *named("mobileone_s0 mobileone_s1 mobileone_s2 mobileone_s3 mobileone_s4", **_SLOW),
     Case(
         "mobileone_s0_shallow",
@@ -248,6 +263,11 @@ NEWER = (
     Case("convnextv2_atto", source="timm"),
     *named("convnextv2_femto convnextv2_pico convnextv2_nano convnextv2_tiny", **_SLOW),
     *_cut("convnextv2_small convnextv2_base convnextv2_large convnextv2_huge", _1211, "depths"),
+    *_cut("convnext_zepto_rms convnext_zepto_rms_ols convnext_atto", _1211, "depths"),
+    *_cut("convnext_atto_ols convnext_atto_rms convnext_nano_ols", _1211, "depths"),
+    _narrow_convnext("convnext_tiny_hnf"),
+    _narrow_convnext("convnext_large_mlp", hidden=("head_hidden_size", 96)),
+    _narrow_convnext("convnext_xxlarge"),
     Case("fasternet_t0", source="timm"),
     *named("fasternet_t1 fasternet_t2", **_SLOW),
     *_cut("fasternet_s fasternet_m fasternet_l", _1211, "depths"),

@@ -69,6 +69,7 @@ INITIAL = {
     "mobilenetv1_100": (GROUP, TENSORFLOW),
     "repvgg_a0": (GROUP, "0.01"),
     "mobileone_s4": (GROUP, "0.01"),
+    "repvit_m0_9": (TORCH, "0.02"),
     "starnet_s050": ("0.02", "0.02"),
     "legacy_xception": (OUT, TORCH),
     "dla34": (OUT, OUT),
@@ -96,7 +97,14 @@ QUICKEST = ("resnet8_cifar", "resnet18", "allconv_c_cifar", "airbench94_cifar", 
 
 
 # Whose convolutions without a norm, squeeze-excite above all, have PyTorch's default biases.
-UNIFORM_BIASES = ("regnet_y_400mf", "seresnet50", "resnest50d", "starnet_s050", "ghostnet_050")
+UNIFORM_BIASES = (
+    "regnet_y_400mf",
+    "seresnet50",
+    "resnest50d",
+    "repvit_m0_9",
+    "starnet_s050",
+    "ghostnet_050",
+)
 
 
 def record(name, monkeypatch, wanted=("kernel",)):

@@ -87,7 +87,7 @@ def torchvisions(name, size):
 
 def timms(name, size):
     """fvcore's `FlopCountAnalysis` in evaluation mode, of the fused form of what has one."""
-    parallel = ("repvgg", "mobileone", "ghostnetv3", "repghostnet")
+    parallel = ("repvgg", "mobileone", "ghostnetv3", "repghostnet", "repvit")
     fused = {"deployed": True} if name.startswith(parallel) else {}
     found = tally(name, size, **fused)
     total = found["products"] + 2 * found["batch norm"] + 5 * found["other norm"]
