@@ -73,6 +73,13 @@ RESIDUAL = (
     *_cut("resnet26 resnet50t resnet50c resnet50s resnet50_gn resnext50d_32x4d", _1211),
     *_cut("resnetaa50 resnetaa50d resnetblur50 resnetblur50d resnetrs50", _1211),
     *_cut("senet154", _1211),
+    Case(
+        "legacy_seresnet18_shallow",
+        network="legacy_seresnet18",
+        reference="legacy_seresnet18",
+        **_TIMM,
+        **shallow((1, 1, 1, 1)),
+    ),
     Case("skresnet50d", **_TIMM, batch=4, **shallow((1, 1, 1, 1))),
     *named("skresnet18 skresnet34", **_SLOW),
     *_cut("skresnet50 skresnext50_32x4d", (1, 1, 1, 1), batch=4),

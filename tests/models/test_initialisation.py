@@ -55,6 +55,7 @@ INITIAL = {
     "googlenet": ("0.01", "0.01"),
     "inception_v3": ("0.1", "0.1"),
     "seresnet50": (OUT, TORCH),
+    "legacy_seresnet18": (OUT, TORCH),
     "convnextv2_atto": ("0.02", "0.02"),
     "resnetv2_50": (OUT, "0.01"),
     "nfnet_f0": (LECUN, "0.01"),

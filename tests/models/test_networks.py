@@ -39,6 +39,7 @@ SMALL = {
     "googlenet": (32, {}),
     "inception_v3": (80, {}),
     "seresnet50": (32, {"depths": (1, 1, 1, 1)}),
+    "legacy_seresnet18": (32, {"depths": (1, 1, 1, 1)}),
     "convnextv2_atto": (32, {"depths": (1, 1, 1, 1)}),
     "resnetv2_50": (32, {"depths": (1, 1, 1, 1)}),
     "nfnet_f0": (32, {"depths": (1, 1, 1, 1)}),
