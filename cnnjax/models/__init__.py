@@ -59,6 +59,7 @@ from cnnjax.models import (
     vgg_cifar,
     vovnet,
     xception,
+    xception_aligned,
 )
 from cnnjax.models.network import Network
 
@@ -106,6 +107,7 @@ MODELS: Mapping[str, Network] = {
     **mobileone.NETWORKS,
     **starnet.NETWORKS,
     **xception.NETWORKS,
+    **xception_aligned.NETWORKS,
     **ghostnet.NETWORKS,
     **convmixer.NETWORKS,
     **inception_v4.NETWORKS,

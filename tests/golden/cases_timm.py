@@ -1,5 +1,6 @@
 """timm's networks."""
 
+import itertools
 from typing import Any
 
 from case import Case, named, shallow
@@ -57,6 +58,19 @@ def _dla(names: str, depths: tuple[int, ...]) -> tuple[Case, ...]:
 
 def _vovnet(names: str, depths: tuple[int, ...]) -> tuple[Case, ...]:
     return named(names, **_SLOW, **shallow(depths, "block_per_stage"))
+
+
+def _xception(name: str, preact: bool, **settings: Any) -> Case:
+    """Return a case of one block of stride 1."""
+    widths = (64, 128, 256, 728, 728)
+    blocks: list[dict[str, Any]] = [
+        {"in_chs": inputs, "out_chs": width, "stride": 2 if width != inputs else 1}
+        for inputs, width in itertools.pairwise(widths)
+    ]
+    last: dict[str, Any] = {"in_chs": 1024, "out_chs": (1536, 1536, 2048), "stride": 1}
+    last |= {"no_skip": True} if preact else {"no_skip": True, "start_with_relu": False}
+    blocks += [{"in_chs": 728, "out_chs": (728, 1024, 1024), "stride": 2}, last]
+    return Case(name, arguments={"block_cfg": blocks}, overrides={"middle": 1}, **settings)
 
 
 _1211 = (1, 2, 1, 1)
@@ -195,6 +209,9 @@ OLDER = (
         overrides={"middle": 1},
         float64=True,
     ),
+    _xception("xception41", False, **_TIMM),
+    _xception("xception41p", True, **_SLOW),
+    _xception("xception65p", True, **_SLOW),
     Case(
         "dla34",
         **_TIMM,

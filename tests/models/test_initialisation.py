@@ -70,6 +70,7 @@ INITIAL = {
     "mobileone_s4": (GROUP, "0.01"),
     "starnet_s050": ("0.02", "0.02"),
     "legacy_xception": (OUT, TORCH),
+    "xception41": (TORCH, TORCH),
     "dla34": (OUT, OUT),
     "dpn68": (TORCH, TORCH),
     "hrnet_w18_small": (OUT, TORCH),

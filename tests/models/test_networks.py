@@ -54,6 +54,7 @@ SMALL = {
     "mobileone_s4": (32, {"depths": (1, 1, 1, 1), "attentions": (0, 0, 1, 0)}),
     "starnet_s050": (32, {"depths": (1, 1, 1, 1)}),
     "legacy_xception": (32, {"middle": 1}),
+    "xception41": (32, {"middle": 1}),
     "dla34": (32, {"depths": (1, 1, 1, 1)}),
     "dpn68": (32, {"depths": (1, 2, 1, 1)}),
     "hrnet_w18_small": (32, {"depth": 1, "modules": (1, 1)}),
@@ -92,6 +93,7 @@ HEAVY = {
     "seresnet50",
     "shufflenet_v2_x0_5",
     "skresnet50d",
+    "xception41",
 }
 
 # Compiling dominates these tests; unoptimised code computes the same, and the operations have tests
