@@ -62,6 +62,7 @@ from cnnjax.models import (
     resnetv2,
     rexnet,
     selecsls,
+    senet,
     shake_shake_cifar,
     shufflenet_v2,
     skresnet,
@@ -71,6 +72,7 @@ from cnnjax.models import (
     vgg_cifar,
     vovnet,
     xception,
+    xception_aligned,
 )
 from cnnjax.models.network import Network
 
@@ -104,6 +106,7 @@ MODELS: Mapping[str, Network] = {
     **inception_v3.NETWORKS,
     **resnet_d.NETWORKS,
     **byobnet.NETWORKS,
+    **senet.NETWORKS,
     **res2net.NETWORKS,
     **convnext_timm.NETWORKS,
     **resnetv2.NETWORKS,
@@ -125,6 +128,7 @@ MODELS: Mapping[str, Network] = {
     **starnet.NETWORKS,
     **xception.NETWORKS,
     **rexnet.NETWORKS,
+    **xception_aligned.NETWORKS,
     **ghostnet.NETWORKS,
     **ghostnet_v3.NETWORKS,
     **repghost.NETWORKS,

@@ -15,7 +15,7 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import BatchNorm, Conv, relu, run, uniform, uniform_bias
 from cnnjax.typing import Array, DType, Images
 
-__all__ = ["NETWORKS", "Cell", "NASNet"]
+__all__ = ["NETWORKS", "Cell", "NASNet", "maximum", "pointwise", "same"]
 
 _conv = partial(Conv, use_bias=False, padding="SAME", kernel_init=uniform)
 norm = partial(BatchNorm, momentum=0.9, epsilon=1e-3)

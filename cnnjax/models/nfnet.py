@@ -16,7 +16,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.models.resnet_d import EfficientChannelAttention
+from cnnjax.models.residual_blocks import EfficientChannelAttention
 from cnnjax.models.widths import round_width
 from cnnjax.nn import DropPath, SqueezeExcite, gelu, relu, run, silu
 from cnnjax.typing import Activation, Array, DType, Images

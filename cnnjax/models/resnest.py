@@ -13,7 +13,8 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network
-from cnnjax.models.resnet_d import ResNetD, project
+from cnnjax.models.residual_blocks import project
+from cnnjax.models.resnet_d import ResNetD
 from cnnjax.nn import BatchNorm, Conv, DropPath, kaiming_normal, relu, uniform_bias
 from cnnjax.typing import Array, DType
 

@@ -13,7 +13,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.models.resnet_d import EfficientChannelAttention
+from cnnjax.models.residual_blocks import EfficientChannelAttention
 from cnnjax.nn import (
     BatchNorm,
     Conv,

@@ -1,5 +1,6 @@
 """timm's networks."""
 
+import itertools
 from typing import Any
 
 from case import Case, named, shallow
@@ -115,6 +116,19 @@ def _ghost(network: str, version: str, first: int = 0) -> Case:
     )
 
 
+def _xception(name: str, preact: bool, **settings: Any) -> Case:
+    """Return a case of one block of stride 1."""
+    widths = (64, 128, 256, 728, 728)
+    blocks: list[dict[str, Any]] = [
+        {"in_chs": inputs, "out_chs": width, "stride": 2 if width != inputs else 1}
+        for inputs, width in itertools.pairwise(widths)
+    ]
+    last: dict[str, Any] = {"in_chs": 1024, "out_chs": (1536, 1536, 2048), "stride": 1}
+    last |= {"no_skip": True} if preact else {"no_skip": True, "start_with_relu": False}
+    blocks += [{"in_chs": 728, "out_chs": (728, 1024, 1024), "stride": 2}, last]
+    return Case(name, arguments={"block_cfg": blocks}, overrides={"middle": 1}, **settings)
+
+
 _1211 = (1, 2, 1, 1)
 
 RESIDUAL = (
@@ -125,6 +139,17 @@ RESIDUAL = (
     *_cut("resnet101d resnet152d resnet200d seresnet101 seresnet152 ecaresnet101d", _1211),
     *_cut("seresnext50_32x4d seresnext101_32x4d seresnext101_64x4d", _1211),
     *_cut("seresnext101_32x8d seresnext101d_32x8d ecaresnet50t", _1211),
+    *named("resnet10t resnet14t resnet26t resnetaa34d resnetblur18 seresnext26t_32x4d", **_SLOW),
+    *_cut("resnet26 resnet50t resnet50c resnet50s resnet50_gn resnext50d_32x4d", _1211),
+    *_cut("resnetaa50 resnetaa50d resnetblur50 resnetblur50d resnetrs50", _1211),
+    *_cut("senet154", _1211),
+    Case(
+        "legacy_seresnet18_shallow",
+        network="legacy_seresnet18",
+        reference="legacy_seresnet18",
+        **_TIMM,
+        **shallow((1, 1, 1, 1)),
+    ),
     Case("skresnet50d", **_TIMM, batch=4, **shallow((1, 1, 1, 1))),
     *named("skresnet18 skresnet34", **_SLOW),
     *_cut("skresnet50 skresnext50_32x4d", (1, 1, 1, 1), batch=4),
@@ -138,7 +163,7 @@ RESIDUAL = (
     Case("resnetv2_50", source="timm", **shallow(_1211)),
     Case("resnetv2_50t", source="timm", **shallow(_1211), slow=True),
     *named("resnetv2_18 resnetv2_18d resnetv2_34 resnetv2_34d resnetv2_50d", **_SLOW),
-    *_cut("resnetv2_101 resnetv2_101d resnetv2_152 resnetv2_152d", _1211),
+    *_cut("resnetv2_50d_gn resnetv2_101 resnetv2_101d resnetv2_152 resnetv2_152d", _1211),
     *named("resnetv2_50x1_bit", **_SLOW),
     *_configured("resnetv2_101x1_bit resnetv2_50x3_bit resnetv2_101x3_bit", "bit_shallow", _1211),
     *_configured("resnetv2_152x2_bit resnetv2_152x4_bit", "bit_shallow", (1, 1, 2, 1)),
@@ -302,6 +327,9 @@ OLDER = (
         overrides={"middle": 1},
         float64=True,
     ),
+    _xception("xception41", False, **_TIMM),
+    _xception("xception41p", True, **_SLOW),
+    _xception("xception65p", True, **_SLOW),
     Case(
         "nasnet_shallow",
         source="small",

@@ -45,6 +45,7 @@ SMALL = {
     "inception_v3": (80, {}),
     "seresnet50": (32, {"depths": (1, 1, 1, 1)}),
     "gernet_s": (32, {"depths": (1, 1, 1, 1, 1)}),
+    "legacy_seresnet18": (32, {"depths": (1, 1, 1, 1)}),
     "convnextv2_atto": (32, {"depths": (1, 1, 1, 1)}),
     "resnetv2_50": (32, {"depths": (1, 1, 1, 1)}),
     "nfnet_f0": (32, {"depths": (1, 1, 1, 1)}),
@@ -60,6 +61,7 @@ SMALL = {
     "repvit_m0_9": (32, {"depths": (2, 1, 1, 1)}),
     "starnet_s050": (32, {"depths": (1, 1, 1, 1)}),
     "legacy_xception": (32, {"middle": 1}),
+    "xception41": (32, {"middle": 1}),
     "dla34": (32, {"depths": (1, 1, 1, 1)}),
     "dpn68": (32, {"depths": (1, 2, 1, 1)}),
     "hrnet_w18_small": (32, {"depth": 1, "modules": (1, 1)}),
@@ -119,6 +121,7 @@ HEAVY = {
     "seresnet50",
     "shufflenet_v2_x0_5",
     "skresnet50d",
+    "xception41",
 }
 
 # Compiling dominates these tests; unoptimised code computes the same, and the operations have tests
