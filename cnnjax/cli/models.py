@@ -7,7 +7,7 @@ import tyro
 from cnnjax.cli.arguments import metavar
 from cnnjax.cli.table import print_json, print_table, whole
 from cnnjax.errors import unknown
-from cnnjax.models import MODELS, list_models
+from cnnjax.models import FAMILIES, MODELS, list_models
 
 __all__ = ["models"]
 
@@ -66,10 +66,9 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 def _row(name: str) -> dict[str, Any]:
     network = MODELS[name]
-    family: Any = getattr(network.family, "func", network.family)
     return {
         "name": name,
-        "family": family.__module__.rpartition(".")[2],
+        "family": FAMILIES[name],
         "parameters": network.parameters,
         "batch_statistics": network.batch_statistics,
         "giga_multiply_adds": network.multiply_adds,

@@ -1,6 +1,7 @@
 """One table of networks, one set of checks. A new network is tested by being in `MODELS`; a new
 family needs a representative in `SMALL` as well."""
 
+import itertools
 import zlib
 
 import jax
@@ -9,10 +10,9 @@ import numpy as np
 import optax
 import pytest
 
-from cnnjax import ops
+from cnnjax import models, ops
 from cnnjax.errors import BadArgument
-from cnnjax.models import MODELS, build, list_models
-from cnnjax.models.inverted_residual_net import InvertedResidualNet
+from cnnjax.models import FAMILIES, MODELS, build, list_models
 
 # Groups of a small GhostNet, with and without a stride, squeeze-excite and another width.
 GHOSTS = (((3, 16, 16, False, 1),) * 2, ((5, 24, 24, True, 2),))
@@ -82,14 +82,14 @@ SMALL = {
     "airbench94_cifar": (16, {}),
 }
 
-# Networks so deep or large that tracing them takes seconds.
-DEEP = {n for n in MODELS if any(part in n for part in ("1202", "bc250", "bc190", "hrnet_w"))}
-DEEP |= {n for n, network in MODELS.items() if network.parameters > 60_000_000}
-# A hundred rows of one class: by default those with little to trace.
-DEEP |= {
-    n
-    for n, network in MODELS.items()
-    if network.family is InvertedResidualNet and network.multiply_adds > 0.03 and n not in SMALL
+# Tracing a network takes a second: by default three of each class, those that cost least.
+CHEAPEST = {
+    name
+    for _, networks in itertools.groupby(
+        sorted(MODELS, key=lambda name: (str(MODELS[name].family), MODELS[name].multiply_adds)),
+        lambda name: MODELS[name].family,
+    )
+    for name in list(networks)[:3]
 }
 
 # Each takes ten seconds or more to compile, and its family's golden test runs by default.
@@ -155,7 +155,7 @@ def draw(path, leaf):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in DEEP else ()) for n in MODELS]
+    "name", [pytest.param(n, marks=() if n in CHEAPEST else pytest.mark.slow) for n in MODELS]
 )
 def test_parameters_and_batch_statistics_are_as_the_table_says(name):
     variables = shapes(name)
@@ -298,6 +298,11 @@ def test_names_are_listed_by_pattern():
     assert list_models() == sorted(MODELS)
     assert "resnet50" in list_models("resnet*")
     assert list_models("nothing*") == []
+
+
+def test_no_name_stands_in_two_files():
+    assert sum(len(file.NETWORKS) for file in models._FILES) == len(MODELS)
+    assert FAMILIES["efficientnet_lite0"] == "efficientnet_lite"
 
 
 def test_models_are_values():
