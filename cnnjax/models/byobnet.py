@@ -10,11 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import ops
+from cnnjax.models.byobnet_blocks import Basic, Bottleneck, GlobalContext, average
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.residual_blocks import EfficientChannelAttention
 from cnnjax.models.widths import round_width
@@ -22,8 +22,6 @@ from cnnjax.nn import (
     BatchNorm,
     Conv,
     ConvNormAct,
-    DropPath,
-    LayerNorm,
     SqueezeExcite,
     kaiming_normal,
     relu,
@@ -32,132 +30,9 @@ from cnnjax.nn import (
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
-__all__ = ["NETWORKS", "Basic", "Bottleneck", "ByobNet", "GlobalContext", "average", "project"]
+__all__ = ["NETWORKS", "ByobNet"]
 
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
-_last_norm = partial(_norm, scale_init=nn.initializers.zeros_init())
-_fan_in = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
-
-
-def project(
-    x: Array, width: int, strides: int, *, train: bool, name: str, dtype: DType = jnp.float32
-) -> Array:
-    """Return a strided 1x1 convolution and its norm; to be called in a block's `__call__`."""
-    layer = ConvNormAct(width, 1, strides, norm=_norm, act=None, dtype=dtype, name=name)
-    return layer(x, train=train)
-
-
-def average(
-    x: Array, width: int, strides: int, *, train: bool, name: str, dtype: DType = jnp.float32
-) -> Array:
-    """Return `project` after a 2x2 mean that takes the stride."""
-    if strides > 1:
-        x = ops.avg_pool(x, 2, strides=2, ceil_mode=True, count_include_pad=False)
-    return project(x, width, 1, train=train, name=f"{name}.conv", dtype=dtype)
-
-
-class Bottleneck(nn.Module):
-    """1x1, grouped 3x3 (strided; two with `extra`) and 1x1 layers, and a shortcut.
-
-    The inner width is `ratio` times `width`, with `from_input` times that of the input, in groups
-    of `group_size` channels. `attention` precedes the last layer; it is called with the array, the
-    number of the block's input channels, `name` and `dtype`. Where the shape changes the shortcut
-    is `shortcut`, called as `project` is, or there is none. With `pooled` a 2x2 mean after the 3x3
-    takes its stride. The sum is activated unless `linear`. `names` are those of the three layers,
-    the attention and the shortcut. With `zero_last` the branch begins at zero where there is a
-    shortcut.
-    """
-
-    width: int
-    strides: int = 1
-    ratio: float = 0.25
-    from_input: bool = False
-    group_size: int | None = None
-    extra: bool = False
-    pooled: bool = False
-    attention: Callable[..., Array] | None = None
-    shortcut: Callable[..., Array] | None = project
-    linear: bool = False
-    zero_last: bool = True
-    act: Activation = relu
-    names: tuple[str, ...] = ("conv1_1x1", "conv2_kxk", "conv3_1x1", "attn", "shortcut")
-    drop_path_rate: float = 0.0
-    dtype: DType = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
-        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
-        first, second, last, attention, shortcut = self.names
-        inner = round(self.ratio * (x.shape[-1] if self.from_input else self.width))
-        groups = inner // self.group_size if self.group_size else 1
-        layer = partial(ConvNormAct, norm=_norm, act=self.act, dtype=self.dtype)
-        # The deviation counts one group's outputs.
-        init = nn.initializers.variance_scaling(2.0 * groups, "fan_out", "normal")
-        spatial = partial(layer, inner, 3, groups=groups, kernel_init=init)
-        y = layer(inner, 1, name=first)(x, train=train)
-        y = spatial(1 if self.pooled else self.strides, name=second)(y, train=train)
-        if self.pooled and self.strides > 1:
-            y = ops.avg_pool(y, 2, strides=2)
-        if self.extra:
-            y = spatial(name="conv2b_kxk")(y, train=train)
-        if self.attention is not None:
-            y = self.attention(y, x.shape[-1], name=attention, dtype=self.dtype)
-        same = self.strides == 1 and x.shape[-1] == self.width
-        added = same or self.shortcut is not None
-        norm = _last_norm if self.zero_last and added else _norm
-        y = layer(self.width, 1, norm=norm, act=None, name=last)(y, train=train)
-        if added:
-            y = DropPath(self.drop_path_rate)(y, train=train)
-            if not same and self.shortcut is not None:
-                x = self.shortcut(
-                    x, self.width, self.strides, train=train, name=shortcut, dtype=self.dtype
-                )
-            y = x + y
-        return y if self.linear else self.act(y)
-
-
-class Basic(nn.Module):
-    """A strided 3x3 layer, another of kernel size `last`, 3 or 1, and a shortcut, projected."""
-
-    width: int
-    strides: int = 1
-    last: int = 3
-    act: Activation = relu
-    drop_path_rate: float = 0.0
-    dtype: DType = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
-        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
-        layer = partial(ConvNormAct, self.width, dtype=self.dtype)
-        y = layer(3, self.strides, norm=_norm, act=self.act, name="conv1_kxk")(x, train=train)
-        name = "conv2_kxk" if self.last == 3 else "conv2_1x1"
-        y = layer(self.last, norm=_last_norm, act=None, name=name)(y, train=train)
-        y = DropPath(self.drop_path_rate)(y, train=train)
-        if self.strides > 1 or x.shape[-1] != self.width:
-            x = project(x, self.width, self.strides, train=train, name="shortcut", dtype=self.dtype)
-        return self.act(x + y)
-
-
-class GlobalContext(nn.Module):
-    """A term for all positions, from a weighted mean: `x + W2 relu(norm(W1 context))`.
-
-    `context = sum(softmax(w x) x)` over the positions; W1 leaves an eighth of the channels, W2
-    begins at zero.
-    """
-
-    dtype: DType = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Map `[B, H, W, C]` to the same shape."""
-        conv, channels = partial(Conv, kernel_size=(1, 1), dtype=self.dtype), x.shape[-1]
-        weights = jax.nn.softmax(conv(1, kernel_init=_fan_in, name="conv_attn")(x), (1, 2))
-        context = jnp.einsum("bhwc,bhwo->boc", x, weights)[:, None]
-        hidden = conv(channels // 8, kernel_init=kaiming_normal, name="mlp_add.fc1")(context)
-        hidden = relu(LayerNorm(dtype=self.dtype, name="mlp_add.norm")(hidden))
-        zeros = nn.initializers.zeros_init()
-        return x + conv(channels, kernel_init=zeros, name="mlp_add.fc2")(hidden)
 
 
 class ByobNet(nn.Module):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import ops
-from cnnjax.models.byobnet import Bottleneck
+from cnnjax.models.byobnet_blocks import Bottleneck
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.regnet import stage_shapes
 from cnnjax.models.widths import round_width
