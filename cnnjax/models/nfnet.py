@@ -138,9 +138,10 @@ class NormFreeNet(nn.Module):
     A block's inner width is its width times `bottleneck`, in groups of `group_size` channels.
     `extra` adds a 3x3 convolution to a block; `attention` is called with the array, `dtype` and
     `name`. `regnet`: the stem is one 3x3 of the first width, every stage is strided, a block's
-    inner width follows from its input's, and attention precedes its last convolution. `last_width` is that of the 1x1 layer. `deepmind` scales activations instead of kernels, pads as
-    TensorFlow does and multiplies each branch by a gain that starts at zero. `drop_path_rate` grows
-    linearly from 0 at the first block to itself at the last.
+    inner width follows from its input's, and attention precedes its last convolution. `last_width`
+    is that of the 1x1 layer. `deepmind` scales activations instead of kernels, pads as TensorFlow
+    does and multiplies each branch by a gain that starts at zero. `drop_path_rate` grows linearly
+    from 0 at the first block to itself at the last.
     """
 
     depths: tuple[int, ...]

@@ -87,6 +87,20 @@ def _narrow_convnext(name: str, width: int = 16, **more: tuple[str, Any]) -> Cas
     )
 
 
+def _hgnet(network: str, name: str, slow: bool = True, affine: bool = False) -> Case:
+    depths, layers = (1, 2, 1, 1), 2
+    return Case(
+        name,
+        network=network,
+        source="small",
+        reference="hgnet_shallow",
+        arguments={"variant": network, "depths": depths, "layers": layers, "affine": affine},
+        overrides={"depths": depths, "layers": layers},
+        float64=True,
+        slow=slow,
+    )
+
+
 def _dla(names: str, depths: tuple[int, ...]) -> tuple[Case, ...]:
     return named(
         names, **_SLOW, arguments={"levels": (1, 1, *depths)}, overrides={"depths": depths}
@@ -296,6 +310,14 @@ NEWER = (
     Case("fasternet_t0", source="timm"),
     *named("fasternet_t1 fasternet_t2", **_SLOW),
     *_cut("fasternet_s fasternet_m fasternet_l", _1211, "depths"),
+    Case("mambaout_femto", size=32, **_TIMM, **shallow(_1211, "depths")),
+    Case(
+        "mambaout_base_wide_rw",
+        size=32,
+        arguments={"depths": _1211, "dims": (16, 32, 64, 96)},
+        overrides={"depths": _1211, "widths": (16, 32, 64, 96)},
+        **_SLOW,
+    ),
     Case("inception_next_atto", source="timm"),
     *named("inception_next_tiny", **_SLOW),
     *_cut("inception_next_small inception_next_base", _1211, "depths"),
@@ -401,6 +423,9 @@ OLDER = (
         float64=True,
     ),
     *named("selecsls42b selecsls60", **_SLOW),
+    _hgnet("hgnetv2_b0", "hgnetv2_b0_shallow", slow=False, affine=True),
+    _hgnet("hgnet_tiny", "hgnet_tiny"),
+    _hgnet("hgnetv2_b4", "hgnetv2_b4"),
     Case("cs3darknet_focus_s", **_TIMM),
     *named("cspresnet50 cspresnext50 cspdarknet53 cs3sedarknet_xdw", **_SLOW),
     *named("cs3se_edgenet_x sedarknet21 darknetaa53", **_SLOW),

@@ -111,6 +111,19 @@ def selecsls_shallow(num_classes: int) -> nn.Module:
     return SelecSls(config, num_classes=num_classes)
 
 
+def hgnet_shallow(
+    num_classes: int, variant: str, depths: tuple[int, ...], layers: int, affine: bool = False
+) -> nn.Module:
+    """timm's PP-HGNet `variant` with `depths` blocks in its stages, of `layers` layers."""
+    from timm.models.hgnet import HighPerfGpuNet, model_cfgs
+
+    config = dict(model_cfgs[variant])
+    for stage, depth in enumerate(depths, start=1):
+        inputs, width, outputs, _, *rest = config[f"stage{stage}"]
+        config[f"stage{stage}"] = [inputs, width, outputs, depth, *rest[:-1], layers]
+    return HighPerfGpuNet(config, num_classes=num_classes, use_lab=affine)
+
+
 def csp_shallow(num_classes: int, variant: str, depths: tuple[int, ...]) -> nn.Module:
     """timm's CSPNet `variant` with `depths` blocks in its stages."""
     from timm.models.cspnet import CspNet, model_cfgs

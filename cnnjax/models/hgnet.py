@@ -1,0 +1,260 @@
+"""PP-HGNet: blocks that join the outputs of all of their layers, as VoVNet's, made for a GPU.
+
+Of PaddlePaddle's PaddleClas (pp_hgnet and pp_hgnet_v2; no paper; weights distilled as Cui et al.
+2021, arXiv:2103.05959, do), as timm.models.hgnet defines them.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import (
+    BatchNorm,
+    Conv,
+    DropPath,
+    kaiming_normal,
+    relu,
+    run,
+    sigmoid,
+    uniform,
+    uniform_bias,
+)
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "HGNet", "HGNetBlock", "HGNetLayer"]
+
+_conv = partial(Conv, kernel_init=kaiming_normal)
+_ones, _zeros = nn.initializers.ones_init(), nn.initializers.zeros_init()
+
+
+class HGNetLayer(nn.Module):
+    """`relu(norm(conv(x)))`; with `affine` a learnt number times that, plus another.
+
+    An even kernel shortens the image by one. Without `act` neither ReLU nor numbers follow.
+    """
+
+    features: int
+    kernel_size: int = 3
+    strides: int = 1
+    groups: int = 1
+    act: bool = True
+    affine: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, features]`."""
+        x = _conv(
+            self.features,
+            self.kernel_size,
+            self.strides,
+            padding=(self.kernel_size - 1) // 2,
+            feature_group_count=self.groups,
+            use_bias=False,
+            dtype=self.dtype,
+            name="conv",
+        )(x)
+        x = BatchNorm(momentum=0.9, epsilon=1e-5, dtype=self.dtype, name="bn")(x, train=train)
+        if not self.act:
+            return x
+        x = relu(x)
+        if self.affine:
+            x = _affine(self, "lab", x)
+        return x
+
+
+def _affine(module: nn.Module, name: str, x: Array) -> Array:
+    # Leaves of `module`, not a submodule's: the reference calls the factor "scale", and a leaf of
+    # that name is a norm's "weight" there.
+    scale = module.param(f"{name}.scale", _ones, (1,), jnp.float32)
+    bias = module.param(f"{name}.bias", _zeros, (1,), jnp.float32)
+    shape = (1,) * x.ndim
+    return x * scale.reshape(shape).astype(x.dtype) + bias.reshape(shape).astype(x.dtype)
+
+
+class HGNetBlock(nn.Module):
+    """`layers` layers in a row; 1x1 layers join the outputs of all and the input.
+
+    With `light` a layer is a 1x1 convolution and a depthwise one. `squeeze`: two 1x1 layers join,
+    through half the outputs; else one does, and then each channel is scaled by
+    `sigmoid(W mean(x) + b)`. With `residual` the input is added.
+    """
+
+    width: int
+    features: int
+    layers: int
+    kernel_size: int = 3
+    light: bool = False
+    squeeze: bool = False
+    residual: bool = False
+    affine: bool = False
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H, W, features]`."""
+        layer = partial(HGNetLayer, affine=self.affine, dtype=self.dtype)
+        outputs, y, width, size = [x], x, self.width, self.kernel_size
+        for index in range(self.layers):
+            name = f"layers.{index}"
+            if self.light:
+                y = layer(width, 1, act=False, name=f"{name}.conv1")(y, train=train)
+                y = layer(width, size, groups=width, name=f"{name}.conv2")(y, train=train)
+            else:
+                y = layer(width, size, name=name)(y, train=train)
+            outputs.append(y)
+        y = jnp.concatenate(outputs, -1)
+        if self.squeeze:
+            y = layer(self.features // 2, 1, name="aggregation.0")(y, train=train)
+            y = layer(self.features, 1, name="aggregation.1")(y, train=train)
+        else:
+            y = layer(self.features, 1, name="aggregation.0")(y, train=train)
+            scale = _conv(
+                self.features,
+                (1, 1),
+                bias_init=uniform_bias(self.features),
+                dtype=self.dtype,
+                name="aggregation.1.conv",
+            )(ops.global_avg_pool(y)[:, None, None, :])
+            y = y * sigmoid(scale)
+        return x + DropPath(self.drop_path_rate)(y, train=train) if self.residual else y
+
+
+class HGNet(nn.Module):
+    """A stem of stride 4, four stages of `HGNetBlock`, pooling, a layer of 2048 and a linear one.
+
+    A stage but the first begins with a strided depthwise 3x3; its blocks but the first have a
+    shortcut. `widths` are those of the blocks' layers, `outputs` of the stages. Version 2 has
+    another stem, light 5x5 layers in its last two stages, and joins through half the outputs.
+    `drop_path_rate` grows linearly from 0 at the first block to itself at the last.
+    """
+
+    stem: tuple[int, ...]
+    widths: tuple[int, ...]
+    outputs: tuple[int, ...]
+    depths: tuple[int, ...]
+    layers: int
+    version: int = 1
+    affine: bool = False
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
+
+        "stem" and "stage1" both have stride 4.
+        """
+        check_images(self, images)
+        layer = partial(HGNetLayer, affine=self.affine, dtype=self.dtype)
+        x = self._stem(images, layer, train)
+        stages, block_index = {"stem": x}, 0
+        for stage, depth in enumerate(self.depths):
+            if stage > 0:
+                x = layer(
+                    x.shape[-1],
+                    strides=2,
+                    groups=x.shape[-1],
+                    act=False,
+                    name=f"stages.{stage}.downsample",
+                )(x, train=train)
+            light = self.version == 2 and stage >= 2
+            for index in range(depth):
+                block = HGNetBlock(
+                    self.widths[stage],
+                    self.outputs[stage],
+                    self.layers,
+                    kernel_size=5 if light else 3,
+                    light=light,
+                    squeeze=self.version == 2,
+                    residual=index > 0,
+                    affine=self.affine,
+                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    dtype=self.dtype,
+                    name=f"stages.{stage}.blocks.{index}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+                block_index += 1
+            stages[f"stage{stage + 1}"] = x
+        x = ops.global_avg_pool(x)[:, None, None, :]
+        x = _conv(2048, (1, 1), use_bias=False, dtype=self.dtype, name="head.last_conv.0")(x)
+        x = relu(x)[:, 0, 0, :]
+        if self.affine:
+            x = _affine(self, "head.last_conv.2", x)
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="head.fc")(
+            x
+        )
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+    def _stem(self, images: Images, layer: Any, train: bool) -> Array:
+        if self.version == 1:
+            x = images
+            for index, width in enumerate(self.stem):
+                strides = 2 if index == 0 else 1
+                x = layer(width, strides=strides, name=f"stem.stem.{index}")(x, train=train)
+            return ops.max_pool(x, 3, strides=2, padding=1)
+        width, last = self.stem
+        x = layer(width, strides=2, name="stem.stem1")(images, train=train)
+        # Zeros below and right keep the size where windows are 2x2.
+        below = ((0, 0), (0, 1), (0, 1), (0, 0))
+        x = jnp.pad(x, below)
+        y = layer(width // 2, 2, name="stem.stem2a")(x, train=train)
+        y = layer(width, 2, name="stem.stem2b")(jnp.pad(y, below), train=train)
+        x = jnp.concatenate([ops.max_pool(x, 2, strides=1), y], -1)
+        x = layer(width, strides=2, name="stem.stem3")(x, train=train)
+        return layer(last, 1, name="stem.stem4")(x, train=train)
+
+
+def _row(
+    stem: tuple[int, ...],
+    widths: tuple[int, ...],
+    outputs: tuple[int, ...],
+    depths: tuple[int, ...],
+    layers: int,
+    *row: Any,
+    weights: str = "ssld_in1k",
+    **fields: Any,
+) -> Network:
+    parameters, statistics, gmacs, accuracy = row
+    shape = {"stem": stem, "widths": widths, "outputs": outputs, "depths": depths}
+    return Network(
+        HGNet,
+        {**shape, "layers": layers, **fields},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+_v2 = partial(_row, version=2, weights="ssld_stage2_ft_in1k")
+
+# fmt: off
+NETWORKS = {
+    # stem, widths, outputs, depths, layers, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
+    "hgnet_tiny": _row((48, 48, 96), (96, 128, 160, 192), (224, 448, 512, 768), (1, 1, 2, 1), 5, 14_735_864, 15_040, 4.53, 82.528),
+    "hgnet_small": _row((64, 64, 128), (128, 160, 192, 224), (256, 512, 768, 1024), (1, 1, 2, 1), 6, 24_360_872, 20_992, 8.509, 84.368),
+    "hgnet_base": _row((96, 96, 160), (192, 224, 256, 288), (320, 640, 960, 1280), (1, 2, 3, 2), 7, 71_578_184, 46_400, 25.11, 85.488),
+    "hgnetv2_b0": _v2((16, 16), (16, 32, 64, 128), (64, 256, 512, 1024), (1, 1, 2, 1), 3, 5_996_550, 12_272, 0.3213, 78.59, affine=True),
+    "hgnetv2_b1": _v2((24, 32), (32, 48, 96, 192), (64, 256, 512, 1024), (1, 1, 2, 1), 3, 6_343_158, 14_088, 0.4894, 79.916, affine=True),
+    "hgnetv2_b2": _v2((24, 32), (32, 64, 128, 256), (96, 384, 768, 1536), (1, 1, 3, 1), 4, 11_221_356, 26_696, 1.138, 82.362, affine=True),
+    "hgnetv2_b3": _v2((24, 32), (32, 64, 128, 256), (128, 512, 1024, 2048), (1, 1, 3, 1), 5, 16_292_216, 34_600, 1.771, 83.588, affine=True),
+    "hgnetv2_b4": _v2((32, 48), (48, 96, 192, 384), (128, 512, 1024, 2048), (1, 1, 3, 1), 6, 19_796_680, 45_696, 2.734, 83.952),
+    "hgnetv2_b5": _v2((32, 64), (64, 128, 256, 512), (128, 512, 1024, 2048), (1, 2, 5, 2), 6, 39_569_064, 93_920, 6.538, 85.158),
+    "hgnetv2_b6": _v2((48, 96), (96, 192, 384, 768), (192, 512, 1024, 2048), (2, 3, 6, 3), 6, 75_256_776, 166_416, 16.841, 86.38),
+}
+# fmt: on

@@ -1,0 +1,154 @@
+"""MambaOut: gated convolutional blocks, those of Mamba without its state space model.
+
+Yu and Wang 2024 (arXiv:2405.07992), as timm.models.mambaout defines it; the "rw" networks are
+timm's own.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import Conv, DropPath, LayerNorm, activation, gelu, run
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "GatedBlock", "MambaOut"]
+
+# The reference truncates at an absolute 2, a hundred deviations away: not at all.
+_init = nn.initializers.normal(0.02)
+_conv = partial(Conv, kernel_init=_init)
+_linear = partial(nn.Dense, kernel_init=_init)
+_norm = partial(LayerNorm, epsilon=1e-6)
+
+
+class GatedBlock(nn.Module):
+    """`x + W2 (act(g) * [i, dw7x7(c)])`, where `[g, i, c] = W1 norm(x)`.
+
+    `g` has `expansion` times the channels of `x`, as `i` and `c` have together; `c` has `mixed`
+    times. With `scaled` the residual is scaled per channel, by 1e-5 at first.
+    """
+
+    expansion: float = 8 / 3
+    mixed: float = 1.0
+    act: str = "gelu"
+    scaled: bool = False
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to the same shape."""
+        width, linear = x.shape[-1], partial(_linear, dtype=self.dtype)
+        hidden, mixed = int(self.expansion * width), int(self.mixed * width)
+        y = linear(2 * hidden, name="fc1")(_norm(dtype=self.dtype, name="norm")(x))
+        gate, kept, convolved = jnp.split(y, (hidden, 2 * hidden - mixed), -1)
+        convolved = _conv(
+            mixed, (7, 7), padding=3, feature_group_count=mixed, dtype=self.dtype, name="conv"
+        )(convolved)
+        y = activation(self.act)(gate) * jnp.concatenate([kept, convolved], -1)
+        y = linear(width, name="fc2")(y)
+        if self.scaled:
+            gamma = self.param("ls.gamma", nn.initializers.constant(1e-5), (width,), jnp.float32)
+            y = y * gamma.reshape(1, 1, 1, width).astype(y.dtype)
+        return x + DropPath(self.drop_path_rate)(y, train=train)
+
+
+class MambaOut(nn.Module):
+    """Two strided 3x3 layers, four stages of `GatedBlock`, pooling, two linear layers.
+
+    A strided 3x3 layer with LayerNorm precedes every stage but the first. `plain` is timm's form:
+    no norm within the stem and between the linear layers, norms before the strided layers, scaled
+    residuals. The linear layers always have GELU between. `drop_path_rate` grows linearly from 0 at
+    the first block to itself at the last.
+    """
+
+    depths: tuple[int, ...]
+    widths: tuple[int, ...]
+    expansion: float = 8 / 3
+    mixed: float = 1.0
+    act: str = "gelu"
+    plain: bool = False
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
+
+        "stem" and "stage1" both have stride 4.
+        """
+        check_images(self, images)
+        norm, linear = partial(_norm, dtype=self.dtype), partial(_linear, dtype=self.dtype)
+        strided = partial(_conv, kernel_size=(3, 3), strides=2, padding=1, dtype=self.dtype)
+        act = activation(self.act)
+        x = strided(self.widths[0] // 2, name="stem.conv1")(images)
+        x = act(x if self.plain else norm(name="stem.norm1")(x))
+        x = norm(name="stem.norm2")(strided(self.widths[0], name="stem.conv2")(x))
+        stages, block_index = {"stem": x}, 0
+        for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
+            if stage > 0:
+                layers = [
+                    strided(width, name=f"stages.{stage}.downsample.conv"),
+                    norm(name=f"stages.{stage}.downsample.norm"),
+                ]
+                for layer in reversed(layers) if self.plain else layers:
+                    x = layer(x)
+            for index in range(depth):
+                block = GatedBlock(
+                    self.expansion,
+                    self.mixed,
+                    act=self.act,
+                    scaled=self.plain,
+                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    dtype=self.dtype,
+                    name=f"stages.{stage}.blocks.{index}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+                block_index += 1
+            stages[f"stage{stage + 1}"] = x
+        x = norm(name="head.norm")(ops.global_avg_pool(x))
+        x = gelu(linear(4 * x.shape[-1], name="head.pre_logits.fc")(x))
+        x = x if self.plain else norm(name="head.pre_logits.norm")(x)
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        logits = linear(self.num_classes, name="head.fc")(x).astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(depths: tuple[int, ...], widths: tuple[int, ...], *row: Any, **fields: Any) -> Network:
+    parameters, gmacs, accuracy, weights = row
+    return Network(
+        MambaOut,
+        {"depths": depths, "widths": widths, **fields},
+        parameters=parameters,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+_rw = partial(_row, plain=True)
+
+# fmt: off
+NETWORKS = {
+    # depths, widths, parameters, 1e9 multiply-adds, published top-1, weights
+    "mambaout_femto": _row((3, 3, 9, 3), (48, 96, 192, 288), 7_304_536, 1.148, 79.912, "in1k"),
+    "mambaout_kobe": _row((3, 3, 15, 3), (48, 96, 192, 288), 9_141_208, 1.506, 81.064, "in1k"),
+    "mambaout_tiny": _row((3, 3, 9, 3), (96, 192, 384, 576), 26_545_096, 4.47, 83.452, "in1k"),
+    "mambaout_small": _row((3, 4, 27, 3), (96, 192, 384, 576), 48_488_072, 8.936, 84.512, "in1k"),
+    "mambaout_base": _row((3, 4, 27, 3), (128, 256, 512, 768), 84_813_092, 15.794, 84.73, "in1k"),
+    "mambaout_small_rw": _rw((3, 4, 27, 3), (96, 192, 384, 576), 48_495_560, 8.936, 84.604, "sw_e450_in1k"),
+    "mambaout_base_short_rw": _rw((3, 3, 25, 3), (128, 256, 512, 768), 88_827_688, 16.281, 84.842, "sw_e500_in1k", expansion=3.0, mixed=1.25),
+    "mambaout_base_tall_rw": _rw((3, 4, 30, 3), (128, 256, 512, 768), 86_481_448, 16.117, 84.988, "sw_e500_in1k", expansion=2.5, mixed=1.25),
+    "mambaout_base_wide_rw": _rw((3, 4, 27, 3), (128, 256, 512, 768), 94_448_104, 17.752, 84.966, "sw_e500_in1k", expansion=3.0, mixed=1.5, act="silu"),
+    "mambaout_base_plus_rw": _rw((3, 4, 30, 3), (128, 256, 512, 768), 101_656_552, 19.161, 87.508, "sw_e150_r384_in12k_ft_in1k", expansion=3.0, mixed=1.5, act="silu"),
+}
+# fmt: on
