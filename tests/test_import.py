@@ -28,7 +28,7 @@ def test_import_adds_nothing_but_this_package_to_jax_and_flax():
     added = roots(ours) - roots(bare) - set(sys.stdlib_module_names)
     assert added <= {"cnnjax"}
     parts = {name.split(".")[1] for name in ours if name.startswith("cnnjax.")}
-    assert parts <= {"errors", "typing", "ops", "nn", "models", "weights"}
+    assert parts <= {"errors", "files", "typing", "ops", "nn", "models", "weights"}
 
 
 def test_help_and_a_table_need_no_extra():
