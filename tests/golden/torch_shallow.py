@@ -53,6 +53,18 @@ def efficientnet_b0_shallow(num_classes: int) -> nn.Module:
     return EfficientNet(settings, 0.0, num_classes=num_classes, last_channel=last)
 
 
+def convnext_tiny_shallow(num_classes: int) -> nn.Module:
+    """Five blocks."""
+    from torchvision.models.convnext import CNBlockConfig, ConvNeXt
+
+    widths = (96, 192, 384, 768, None)
+    settings = [
+        CNBlockConfig(width, following, depth)
+        for width, following, depth in zip(widths, widths[1:], (1, 1, 2, 1), strict=False)
+    ]
+    return ConvNeXt(settings, num_classes=num_classes)
+
+
 def regnet_y_shallow(num_classes: int) -> nn.Module:
     """Six blocks."""
     from torchvision.models.regnet import BlockParams, RegNet

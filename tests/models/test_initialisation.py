@@ -10,7 +10,7 @@ import pytest
 from flax import linen as nn
 
 from cnnjax import build, ops
-from tests.models.test_networks import MODELS, QUICK, SMALL
+from tests.models.test_networks import MODELS, QUICK, REPRESENTATIVES, SMALL
 
 # The standard deviation of a kernel `[kh, kw, C / groups, O]` or `[C, O]`, from its fan-in, its
 # fan-out and its groups. A normal distribution that is cut far out counts as whole.
@@ -130,7 +130,7 @@ def record(name, monkeypatch, wanted=("kernel",)):
     return found
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_kernels_have_the_variance_that_the_reference_says(name, monkeypatch):
     kernels = record(name, monkeypatch)
     convolution, linear = INITIAL[name]

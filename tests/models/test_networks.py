@@ -94,7 +94,7 @@ CHEAPEST = {
     for name in list(networks)[:2]
 }
 
-# Each takes seven seconds or more to compile, and a golden test of its family runs by default
+# These take seconds to trace and more to compile, and a golden test of their family runs by default
 # (inception_resnet_v2's for inception_v4, which takes thirty).
 HEAVY = {
     "convnext_tiny",
@@ -139,7 +139,10 @@ HEAVY = {
     "seresnet50",
     "shufflenet_v2_x0_5",
     "skresnet50d",
+    "squeezenet1_1",
     "starnet_s050",
+    "vgg11",
+    "vgg11_bn_cifar",
     "xception41",
 }
 
@@ -188,9 +191,11 @@ def test_every_family_has_a_representative():
     assert families == {MODELS[name].family for name in SMALL}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in SMALL]
-)
+# What tests go through: every representative, of which the heavy ones only in the slow run.
+REPRESENTATIVES = [pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in SMALL]
+
+
+@pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_network(name):
     """Evaluation, features, training step: what holds of every network, with two compilations."""
     with ops.stock():
@@ -266,7 +271,7 @@ def _check_network(name):
     assert step._cache_size() == 1
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_compute_type_is_kept_and_logits_are_float32(name):
     model = build(name, dtype=jnp.bfloat16)
     (size, _), channels = SMALL[name], MODELS[name].channels
@@ -279,7 +284,7 @@ def test_compute_type_is_kept_and_logits_are_float32(name):
     assert {stage.dtype for stage in stages.values()} == {jnp.dtype(jnp.bfloat16)}
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_other_numbers_of_channels(name):
     channels = 1 if MODELS[name].channels == 3 else 3
     variables = shapes(name, SMALL[name][0], channels)
