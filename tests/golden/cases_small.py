@@ -90,7 +90,7 @@ CASES = (
     _wide(50, (3, 4, 6, 3)),
     _wide(101, (3, 4, 23, 3)),
     _wide(152, (3, 8, 36, 3)),
-    Case("resnext29_32x4d_cifar", **_SMALL, **shallow((1, 1, 1), "depths")),
+    Case("resnext29_32x4d_cifar", **_SMALL, **shallow((1, 1, 1), "depths"), slow=True),
     Case("resnext29_16x64d_cifar", **_HALF),
     replace(_preresnet(20), size=32, slow=False),
     *(_preresnet(depth) for depth in (56, 110)),

@@ -263,7 +263,7 @@ MOBILE = (
     *named("mobilenetv4_conv_medium mobilenetv4_conv_large", **_SLOW, batch=4),
     Case(
         "rexnet_100",
-        **_TIMM,
+        **_SLOW,
         arguments={"depth_mult": 0.1},
         overrides={"depths": (1, 1, 1, 1, 1, 1)},
     ),
@@ -349,7 +349,7 @@ OLDER = (
         overrides={"middle": 1},
         float64=True,
     ),
-    _xception("xception41", False, **_TIMM),
+    _xception("xception41", False, **_SLOW),
     _xception("xception41p", True, **_SLOW),
     _xception("xception65p", True, **_SLOW),
     Case(
@@ -365,6 +365,7 @@ OLDER = (
         network="pnasnet5large",
         overrides={"depths": (0,)},
         float64=True,
+        slow=True,
     ),
     *named("nasnetalarge", **_SLOW),
     Case(
