@@ -26,7 +26,6 @@ from cnnjax.weights import (
     head_of,
     load_model,
     preprocessing_of,
-    read_about,
     save_weights,
 )
 
@@ -86,10 +85,8 @@ def train(
         train_set, held_out = split_off(train_set, validation, 0)
     _, pixels, _, channels = train_set.images.shape
     key = jax.random.key(seed)
-    about = read_about(weights)
-    fields: dict[str, Any] = {} if about is None else dict(about.fields)
-    fields |= {} if spec is None else {"spec": spec}
-    built = {**fields, "num_classes": train_set.num_classes, "dtype": jnp.dtype(dtype).type}
+    built: dict[str, Any] = {"num_classes": train_set.num_classes, "dtype": jnp.dtype(dtype).type}
+    built |= {} if spec is None else {"spec": spec}
     variables, normalisation = None, None
     model: Any
     if weights is None:
@@ -124,6 +121,7 @@ def train(
     else:
         with show_progress(f"{network} on {data}") as progress:
             done = run(progress)
+    fields = _fields(model, build(network))
     about = About(
         train_set.class_names,
         Preprocessing(pixels, 1.0, "bicubic", tuple(done.mean.tolist()), tuple(done.std.tolist())),
@@ -159,6 +157,16 @@ def train(
             f"{done.train_seconds:.1f} s of training, {done.compile_seconds:.1f} s of compiling; "
             f"{out} has run.json and weights.safetensors"
         )
+
+
+def _fields(model: Any, usual: Any) -> dict[str, Any]:
+    """Return in what a network differs from the one that its name alone builds."""
+    values = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in ("name", "parent", "num_classes", "dtype") and value != getattr(usual, name)
+    }
 
 
 def _normalisation(of_weights: Preprocessing, channels: int) -> tuple[np.ndarray, np.ndarray]:

@@ -62,8 +62,7 @@ def load_weights(
     first kernel: one channel sums it, so that a grey image gives what its three equal channels
     gave; more cycle through it, scaled by `3 / channels`, as timm does. `pixels` is the side of the
     images, on which the linear layers of `lenet5` and `cnn` depend (the network's own where None).
-    Auxiliary heads that the
-    network does not have, and `num_batches_tracked`, are ignored.
+    Auxiliary heads that the network does not have, and `num_batches_tracked`, are ignored.
 
     Raises `BadArgument` listing every missing, unexpected and misshapen name, or for a source that
     is no file of weights; `Failed` for a damaged file or failed download.

@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from cnnjax.cli import main
+from cnnjax.cli import main, train
 from cnnjax.data import load, resize
+from cnnjax.models import build
 from cnnjax.train import evaluate
 from cnnjax.weights import head_of, load_model, preprocessing_of
 
@@ -83,3 +84,11 @@ def test_weights_that_train_leaves_are_a_networks_own(tmp_path, capsys):
     for name, leaves in variables["params"].items():
         same = all(np.array_equal(leaves[n], after["params"][name][n]) for n in leaves)
         assert same == (name not in head_of(model))
+
+
+def test_fields_that_weights_brought_are_kept():
+    """TensorFlow's padding and epsilon belong to the weights of the lite networks."""
+    usual = build("efficientnet_lite0")
+    model = build("efficientnet_lite0", padding="SAME", epsilon=1e-3, num_classes=10)
+    assert train._fields(model, usual) == {"padding": "SAME", "epsilon": 1e-3}
+    assert train._fields(usual, usual) == {}
