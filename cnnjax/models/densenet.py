@@ -1,7 +1,7 @@
 """DenseNet: every layer of a block reads the features of all layers before it.
 
 Huang et al. 2017 (arXiv:1608.06993), DenseNet-BC for ImageNet, as torchvision.models.densenet
-defines it.
+defines it; with a deep stem, as timm.models.densenet does.
 """
 
 from functools import partial
@@ -58,6 +58,10 @@ class Transition(nn.Module):
 class DenseNet(nn.Module):
     """A 7x7 stem, four dense blocks with transitions between, pooling and a linear layer.
 
+    `deep_stem` has three 3x3 convolutions, two of `growth` channels, in place of the 7x7; `blur`
+    subsamples after the stem by a blur (Zhang 2019, arXiv:1904.11486) in place of the max pool's
+    stride.
+
     `dropout_rate` is the dropout of each layer's new features; the reference sets none. `remat`
     computes the layers again backwards: the paper's authors' way (arXiv:1707.06990) around memory
     that grows with the square of the depth.
@@ -66,6 +70,8 @@ class DenseNet(nn.Module):
     depths: tuple[int, ...]
     growth: int = 32
     stem_width: int = 64
+    deep_stem: bool = False
+    blur: bool = False
     num_classes: int = 1000
     dropout_rate: float = 0.0
     remat: bool = False
@@ -81,10 +87,18 @@ class DenseNet(nn.Module):
         """
         check_images(self, images, smallest=29)
         conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
-        x = conv(self.stem_width, (7, 7), 2, padding=3, name="features.conv0")(images)
-        x = relu(norm(name="features.norm0")(x, train=train))
+        if self.deep_stem:
+            x = images
+            for index, width in enumerate((self.growth, self.growth, self.stem_width)):
+                stride = 2 if index == 0 else 1
+                x = conv(width, (3, 3), stride, padding=1, name=f"features.conv{index}")(x)
+                x = relu(norm(name=f"features.norm{index}")(x, train=train))
+        else:
+            x = conv(self.stem_width, (7, 7), 2, padding=3, name="features.conv0")(images)
+            x = relu(norm(name="features.norm0")(x, train=train))
         stages = {"stem": x}
-        x = ops.max_pool(x, 3, strides=2, padding=1)
+        x = ops.max_pool(x, 3, strides=1 if self.blur else 2, padding=1)
+        x = ops.blur_pool(x) if self.blur else x
         for stage, depth in enumerate(self.depths, start=1):
             if stage > 1:
                 name = f"features.transition{stage - 1}"
@@ -107,24 +121,32 @@ class DenseNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(depths: tuple[int, ...], growth: int, stem_width: int, *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy = row
+def _row(
+    depths: tuple[int, ...], growth: int, stem_width: int, *row: Any, **fields: Any
+) -> Network:
+    parameters, statistics, gmacs, accuracy, weights = row
     return Network(
         DenseNet,
-        {"depths": depths, "growth": growth, "stem_width": stem_width},
+        {"depths": depths, "growth": growth, "stem_width": stem_width, **fields},
         parameters=parameters,
         batch_statistics=statistics,
         multiply_adds=gmacs,
-        reference="torchvision",
+        reference="timm" if fields else "torchvision",
         accuracy=accuracy,
-        weights="IMAGENET1K_V1",
+        weights=weights,
     )
 
 
+_TV = "IMAGENET1K_V1"
+
+# fmt: off
 NETWORKS = {
-    # depths, growth, stem, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "densenet121": _row((6, 12, 24, 16), 32, 64, 7_978_856, 83_648, 2.834, 74.434),
-    "densenet161": _row((6, 12, 36, 24), 48, 96, 28_681_000, 219_936, 7.728, 77.138),
-    "densenet169": _row((6, 12, 32, 32), 32, 64, 14_149_480, 158_400, 3.36, 75.6),
-    "densenet201": _row((6, 12, 48, 32), 32, 64, 20_013_928, 229_056, 4.291, 76.896),
+    # depths, growth, stem, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "densenet121": _row((6, 12, 24, 16), 32, 64, 7_978_856, 83_648, 2.834, 74.434, _TV),
+    "densenet161": _row((6, 12, 36, 24), 48, 96, 28_681_000, 219_936, 7.728, 77.138, _TV),
+    "densenet169": _row((6, 12, 32, 32), 32, 64, 14_149_480, 158_400, 3.36, 75.6, _TV),
+    "densenet201": _row((6, 12, 48, 32), 32, 64, 20_013_928, 229_056, 4.291, 76.896, _TV),
+    "densenetblur121d": _row((6, 12, 24, 16), 32, 64, 7_998_088, 83_776, 3.074, 77.32, "ra_in1k", deep_stem=True, blur=True),
+    "densenet264d": _row((6, 12, 64, 48), 48, 96, 72_736_216, 597_984, 13.47, None, None, deep_stem=True),
 }
+# fmt: on

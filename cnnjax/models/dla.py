@@ -1,6 +1,7 @@
 """DLA: residual blocks whose outputs are aggregated by trees, across blocks and across stages.
 
-Yu et al. 2018 (arXiv:1707.06484), as timm.models.dla defines it.
+Yu et al. 2018 (arXiv:1707.06484), as timm.models.dla defines it; with the blocks of Res2Net, Gao et
+al. 2019 (arXiv:1904.01169).
 """
 
 from collections.abc import Callable
@@ -12,10 +13,11 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
+from cnnjax.models.res2net import hierarchy
 from cnnjax.nn import BatchNorm, Conv, ConvNormAct, kaiming_normal, relu, run, uniform_bias
 from cnnjax.typing import Array, DType, Images
 
-__all__ = ["DLA", "NETWORKS", "DlaBasic", "DlaBottleneck", "DlaTree"]
+__all__ = ["DLA", "NETWORKS", "DlaBasic", "DlaBottleneck", "DlaScaleBottleneck", "DlaTree"]
 
 _conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
@@ -61,6 +63,39 @@ class DlaBottleneck(nn.Module):
             inner, (3, 3), self.strides, padding=1, feature_group_count=self.groups, name="conv2"
         )(y)
         y = relu(norm(name="bn2")(y, train=train))
+        y = conv(self.width, (1, 1), name="conv3")(y)
+        return relu(norm(name="bn3")(y, train=train) + shortcut)
+
+
+class DlaScaleBottleneck(nn.Module):
+    """1x1 and 1x1 layers with Res2Net's `hierarchy` between, its slices apart where it strides.
+
+    `groups` and `base_width` are as in `DlaBottleneck`, of a slice.
+    """
+
+    width: int
+    strides: int = 1
+    groups: int = 1
+    base_width: int = 28
+    scale: int = 4
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, shortcut: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`, the shortcut's shape."""
+        conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
+        inner = self.width * self.base_width // 64 * self.groups // 2
+        y = conv(inner * self.scale, (1, 1), name="conv1")(x)
+        y = relu(norm(name="bn1")(y, train=train))
+        y = hierarchy(
+            y,
+            self.scale,
+            self.strides,
+            groups=self.groups,
+            apart=self.strides > 1,
+            dtype=self.dtype,
+            train=train,
+        )
         y = conv(self.width, (1, 1), name="conv3")(y)
         return relu(norm(name="bn3")(y, train=train) + shortcut)
 
@@ -206,6 +241,8 @@ NETWORKS = {
     "dla60x_c": _row(_X, (1, 2, 3, 1), _COMPACT, 1_319_832, 14_464, 0.5813, 67.928),
     "dla60": _row(DlaBottleneck, (1, 2, 3, 1), _WIDE, 22_036_632, 41_088, 4.236, 77.036),
     "dla60x": _row(_X, (1, 2, 3, 1), _WIDE, 17_352_344, 55_936, 3.517, 78.234),
+    "dla60_res2net": _row(DlaScaleBottleneck, (1, 2, 3, 1), _WIDE, 20_848_072, 48_976, 4.123, 78.48),
+    "dla60_res2next": _row(partial(DlaScaleBottleneck, groups=8, base_width=4), (1, 2, 3, 1), _WIDE, 17_032_984, 52_224, 3.459, 78.488),
     "dla102": _row(DlaBottleneck, (1, 3, 4, 1), _WIDE, 33_268_888, 66_688, 7.165, 78.016, True),
     "dla102x": _row(_X, (1, 3, 4, 1), _WIDE, 26_309_272, 91_776, 5.848, 78.516, True),
     "dla102x2": _row(_X2, (1, 3, 4, 1), _WIDE, 41_282_200, 141_952, 9.284, 79.448, True),

@@ -3,7 +3,7 @@
 Szegedy et al. 2016 (arXiv:1512.00567), as torchvision.models.inception defines it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax.numpy as jnp
@@ -86,20 +86,21 @@ def _mixed_8(x: Array, layer: Layer) -> list[Array]:
     ]
 
 
-# (name, branches, stage) of the modules in order
-_MODULES: tuple[tuple[str, Callable[..., list[Array]], int], ...] = (
-    ("5b", partial(_mixed_35, pooled=32), 2),
-    ("5c", partial(_mixed_35, pooled=64), 2),
-    ("5d", partial(_mixed_35, pooled=64), 2),
-    ("6a", _reduce_35, 3),
-    ("6b", partial(_mixed_17, inner=128), 3),
-    ("6c", partial(_mixed_17, inner=160), 3),
-    ("6d", partial(_mixed_17, inner=160), 3),
-    ("6e", partial(_mixed_17, inner=192), 3),
-    ("7a", _reduce_17, 4),
-    ("7b", _mixed_8, 4),
-    ("7c", _mixed_8, 4),
-)
+def _modules(depths: tuple[int, int, int]) -> Iterator[tuple[str, Callable[..., list[Array]], int]]:
+    """Yield name, branches and stage of the modules: `depths` at strides 8, 16 and 32.
+
+    The letters count the modules of a stride, from the reduction on; at stride 8 there is none.
+    """
+    at_8, at_16, at_32 = depths
+    for index in range(at_8):
+        yield f"5{chr(ord('b') + index)}", partial(_mixed_35, pooled=64 if index else 32), 2
+    yield "6a", _reduce_35, 3
+    for index in range(at_16):
+        inner = 128 if index == 0 else 192 if index == at_16 - 1 else 160
+        yield f"6{chr(ord('b') + index)}", partial(_mixed_17, inner=inner), 3
+    yield "7a", _reduce_17, 4
+    for index in range(at_32):
+        yield f"7{chr(ord('b') + index)}", _mixed_8, 4
 
 
 class Inception(nn.Module):
@@ -153,14 +154,16 @@ def _linear(x: Array, width: int, deviation: float, dtype: DType) -> Array:
 
 
 class InceptionV3(nn.Module):
-    """An unpadded stem, eleven inception modules, pooling and a linear layer.
+    """An unpadded stem, inception modules and reductions, pooling and a linear layer.
 
-    `aux_heads` adds the auxiliary head after module 6e. It runs in training only, as in the
+    `depths` counts the modules at strides 8, 16 and 32. `aux_heads` adds the auxiliary head before
+    the last reduction. It runs in training only, as in the
     reference, and needs images of 299x299; its logits `[B, num_classes]` are in the features,
     under "aux1" (the paper adds 0.4 of its loss).
     """
 
     num_classes: int = 1000
+    depths: tuple[int, int, int] = (3, 4, 2)
     aux_heads: bool = False
     dropout_rate: float = 0.5
     dtype: DType = jnp.float32
@@ -182,12 +185,12 @@ class InceptionV3(nn.Module):
         x = layer(192, 3, padding=0, name="Conv2d_4a_3x3")(x, train=train)
         stages["stage1"] = x
         x = ops.max_pool(x, 3, strides=2)
-        for name, branches, stage in _MODULES:
-            module = Inception(branches, dtype=self.dtype, name=f"Mixed_{name}")
-            x = stages[f"stage{stage}"] = module(x, train=train)
-            if name == "6e" and auxiliary:
+        for name, branches, stage in _modules(self.depths):
+            if name == "7a" and auxiliary:
                 head = AuxiliaryHead(self.num_classes, dtype=self.dtype, name="AuxLogits")
                 stages["aux1"] = head(x, train=train)
+            module = Inception(branches, dtype=self.dtype, name=f"Mixed_{name}")
+            x = stages[f"stage{stage}"] = module(x, train=train)
         x = ops.global_avg_pool(x)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         logits = _linear(x, self.num_classes, 0.1, self.dtype)

@@ -1,8 +1,10 @@
 """MobileNetV4, the convolutional ones: universal inverted bottlenecks.
 
-Qin et al. 2024 (arXiv:2404.10518), as timm.models.mobilenetv3 defines mobilenetv4_conv.
+Qin et al. 2024 (arXiv:2404.10518), as timm.models.mobilenetv3 defines mobilenetv4_conv; some blur
+or average before they subsample (Zhang 2019, arXiv:1904.11486).
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -23,11 +25,15 @@ _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 _depthwise_init = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
+Halve = Callable[[Array], Array]
+"""What subsamples a layer's output by 2; the layer then has no stride."""
+
+
 class UniversalBottleneck(nn.Module):
     """A 1x1 expansion and a linear 1x1 with optional depthwise layers before and between.
 
     `first` and `middle` are the kernel sizes of the depthwise layers, 0 for none; the stride is in
-    the last of the two.
+    the last of the two, or in `halve` behind it.
     """
 
     width: int
@@ -36,6 +42,7 @@ class UniversalBottleneck(nn.Module):
     strides: int = 1
     expansion: int = 4
     drop_path_rate: float = 0.0
+    halve: Halve | None = None
     dtype: DType = jnp.float32
 
     @nn.compact
@@ -45,16 +52,18 @@ class UniversalBottleneck(nn.Module):
         depthwise = partial(layer, kernel_init=_depthwise_init)
         channels, y = x.shape[-1], x
         inner = round_width(channels * self.expansion)
+        halve = self.halve if self.strides > 1 else None
+        strides = 1 if halve else self.strides
         if self.first:
-            strides = 1 if self.middle else self.strides
+            first_strides = 1 if self.middle else strides
             y = depthwise(
-                channels, self.first, strides, groups=channels, act=None, name="dw_start"
+                channels, self.first, first_strides, groups=channels, act=None, name="dw_start"
             )(y, train=train)
+            y = halve(y) if halve and not self.middle else y
         y = layer(inner, 1, name="pw_exp")(y, train=train)
         if self.middle:
-            y = depthwise(inner, self.middle, self.strides, groups=inner, name="dw_mid")(
-                y, train=train
-            )
+            y = depthwise(inner, self.middle, strides, groups=inner, name="dw_mid")(y, train=train)
+            y = halve(y) if halve else y
         y = layer(self.width, 1, act=None, name="pw_proj")(y, train=train)
         if self.strides > 1 or x.shape != y.shape:
             return y
@@ -62,11 +71,12 @@ class UniversalBottleneck(nn.Module):
 
 
 class FusedBottleneck(nn.Module):
-    """A strided 3x3 expansion and a linear 1x1."""
+    """A strided 3x3 expansion and a linear 1x1; `halve` takes the stride."""
 
     width: int
     strides: int = 2
     expansion: int = 4
+    halve: Halve | None = None
     dtype: DType = jnp.float32
 
     @nn.compact
@@ -74,8 +84,10 @@ class FusedBottleneck(nn.Module):
         """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
         conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
         inner = round_width(x.shape[-1] * self.expansion)
-        y = conv(inner, (3, 3), self.strides, padding=1, name="conv_exp")(x)
+        halve = self.halve if self.strides > 1 else None
+        y = conv(inner, (3, 3), 1 if halve else self.strides, padding=1, name="conv_exp")(x)
         y = relu(norm(name="bn1")(y, train=train))
+        y = halve(y) if halve else y
         y = conv(self.width, (1, 1), name="conv_pwl")(y)
         return norm(name="bn2")(y, train=train)
 
@@ -107,13 +119,15 @@ class MobileNetV4(nn.Module):
     """A strided stem, five stages of blocks, pooling, a 1x1 layer and a linear layer.
 
     A row of `stages[i]` is (class, ..., width) with the class's other fields in their order.
-    `width_mult` scales these widths. `drop_path_rate` grows linearly from 0 at the first block.
+    `width_mult` scales these widths. `halve` takes the strides of the two kinds of bottleneck.
+    `drop_path_rate` grows linearly from 0 at the first block.
     """
 
     stages: tuple[tuple[tuple[Any, ...], ...], ...]
     num_classes: int = 1000
     width_mult: float = 1.0
     stem_width: int = 32
+    halve: Halve | None = None
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
     remat: bool = False
@@ -135,11 +149,15 @@ class MobileNetV4(nn.Module):
         stages = {"stem": x}
         for stage, rows in enumerate(self.stages):
             for index, (kind, *numbers, width) in enumerate(rows):
+                fields: dict[str, Any] = {}
+                if kind is not PlainLayer:
+                    fields["halve"] = self.halve
                 if kind is UniversalBottleneck:
-                    numbers.append(self.drop_path_rate * block_index / total)
+                    fields["drop_path_rate"] = self.drop_path_rate * block_index / total
                 block = kind(
                     round_width(width * self.width_mult),
                     *numbers,
+                    **fields,
                     dtype=self.dtype,
                     name=f"blocks.{stage}.{index}",
                 )
@@ -227,6 +245,14 @@ _LARGE = (
 )
 
 
+def _mean(x: Array) -> Array:
+    return ops.avg_pool(x, 2)
+
+
+def _blur(x: Array) -> Array:
+    return ops.blur_pool(x, mode="constant")
+
+
 def _row(fields: dict[str, Any], *row: Any) -> Network:
     input_size, parameters, statistics, gmacs, accuracy, weights = row
     return Network(
@@ -249,6 +275,9 @@ NETWORKS = {
     "mobilenetv4_conv_small_050": _row({"stages": _SMALL, "width_mult": 0.5}, 224, 2_238_952, 13_856, 0.06474, 65.826, "e3000_r224_in1k"),
     "mobilenetv4_conv_small": _row({"stages": _SMALL}, 224, 3_774_024, 25_088, 0.186, 75.616, "e3600_r256_in1k"),
     "mobilenetv4_conv_medium": _row({"stages": _MEDIUM}, 256, 9_715_512, 67_904, 1.08, 82.776, "e250_r384_in12k_ft_in1k"),
+    "mobilenetv4_conv_aa_medium": _row({"stages": _MEDIUM, "halve": _mean}, 256, 9_715_512, 67_904, 1.562, None, None),
+    "mobilenetv4_conv_blur_medium": _row({"stages": _MEDIUM, "halve": _blur}, 224, 9_715_512, 67_904, 1.196, 80.152, "e500_r224_in1k"),
     "mobilenetv4_conv_large": _row({"stages": _LARGE, "stem_width": 24}, 384, 32_590_864, 149_552, 6.376, 83.418, "e600_r384_in1k"),
+    "mobilenetv4_conv_aa_large": _row({"stages": _LARGE, "stem_width": 24, "halve": _mean}, 448, 32_590_864, 149_552, 9.537, 84.99, "e230_r448_in12k_ft_in1k"),
 }
 # fmt: on

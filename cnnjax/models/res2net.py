@@ -16,18 +16,42 @@ from cnnjax.models.resnet_d import ResNetD
 from cnnjax.nn import BatchNorm, Conv, DropPath, kaiming_normal, relu
 from cnnjax.typing import Array, DType
 
-__all__ = ["NETWORKS", "ScaleBottleneck"]
+__all__ = ["NETWORKS", "ScaleBottleneck", "hierarchy"]
 
 _conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 
 
-class ScaleBottleneck(nn.Module):
-    """1x1 and 1x1 layers with `scale` slices between, all but the last through a 3x3 layer.
+def hierarchy(
+    x: Array, scale: int, strides: int, *, groups: int, apart: bool, dtype: DType, train: bool
+) -> Array:
+    """Return `scale` slices of the channels, all but the last through a 3x3 layer, side by side.
 
-    Each slice is added to the output of the one before it, except where the shape changes; there
-    the last slice is averaged.
+    Each slice is added to the output of the one before it, unless they are `apart`; then the last
+    is averaged. To be called in a block's `__call__`, whose submodules it adds.
     """
+    *slices, last = jnp.split(x, scale, axis=-1)
+    outputs: list[Array] = []
+    for index, piece in enumerate(slices):
+        if outputs and not apart:
+            piece = piece + outputs[-1]
+        piece = _conv(
+            piece.shape[-1],
+            (3, 3),
+            strides,
+            padding=1,
+            feature_group_count=groups,
+            dtype=dtype,
+            name=f"convs.{index}",
+        )(piece)
+        outputs.append(relu(_norm(dtype=dtype, name=f"bns.{index}")(piece, train=train)))
+    if apart:
+        last = ops.avg_pool(last, 3, strides=strides, padding=1)
+    return jnp.concatenate([*outputs, last], axis=-1)
+
+
+class ScaleBottleneck(nn.Module):
+    """1x1 and 1x1 layers with a `hierarchy` between, its slices apart where the shape changes."""
 
     width: int
     strides: int = 1
@@ -46,23 +70,16 @@ class ScaleBottleneck(nn.Module):
         changes = self.strides > 1 or x.shape[-1] != outer
         y = conv(inner * self.scale, (1, 1), name="conv1")(x)
         y = relu(norm(name="bn1")(y, train=train))
-        *slices, last = jnp.split(y, self.scale, axis=-1)
-        outputs: list[Array] = []
-        for index, piece in enumerate(slices):
-            if outputs and not changes:
-                piece = piece + outputs[-1]
-            piece = conv(
-                inner,
-                (3, 3),
-                self.strides,
-                padding=1,
-                feature_group_count=self.groups,
-                name=f"convs.{index}",
-            )(piece)
-            outputs.append(relu(norm(name=f"bns.{index}")(piece, train=train)))
-        if changes:
-            last = ops.avg_pool(last, 3, strides=self.strides, padding=1)
-        y = conv(outer, (1, 1), name="conv3")(jnp.concatenate([*outputs, last], axis=-1))
+        y = hierarchy(
+            y,
+            self.scale,
+            self.strides,
+            groups=self.groups,
+            apart=changes,
+            dtype=self.dtype,
+            train=train,
+        )
+        y = conv(outer, (1, 1), name="conv3")(y)
         y = norm(scale_init=nn.initializers.zeros_init(), name="bn3")(y, train=train)
         y = DropPath(self.drop_path_rate)(y, train=train)
         shortcut = partial(project, average=self.average, dtype=self.dtype, train=train)

@@ -44,6 +44,7 @@ _batch_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 class EffectiveSqueezeExcite(nn.Module):
     """Channel attention by one layer: `x * hard_sigmoid(W mean(x) + b)`."""
 
+    kernel_init: nn.initializers.Initializer = kaiming_normal
     dtype: DType = jnp.float32
 
     @nn.compact
@@ -53,7 +54,7 @@ class EffectiveSqueezeExcite(nn.Module):
         scale = Conv(
             channels,
             (1, 1),
-            kernel_init=kaiming_normal,
+            kernel_init=self.kernel_init,
             bias_init=uniform_bias(channels),
             dtype=self.dtype,
             name="fc",

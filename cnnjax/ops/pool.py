@@ -103,8 +103,14 @@ def global_avg_pool(images: Array) -> Array:
     return images.mean((1, 2))
 
 
-def blur_pool(images: Array, *, strides: int | Sequence[int] = 2, filter_size: int = 3) -> Array:
-    """Blur with a binomial filter, mirrored at the border, and keep every `strides`-th pixel.
+def blur_pool(
+    images: Array,
+    *,
+    strides: int | Sequence[int] = 2,
+    filter_size: int = 3,
+    mode: str = "reflect",
+) -> Array:
+    """Blur with a binomial filter and keep every `strides`-th pixel.
 
     A network that subsamples this way is nearly invariant to shifts by a pixel (Zhang, "Making
     Convolutional Networks Shift-Invariant Again", 2019). The filter is the outer product of the
@@ -114,12 +120,13 @@ def blur_pool(images: Array, *, strides: int | Sequence[int] = 2, filter_size: i
       images: `[B, H, W, C]`, a float dtype.
       strides: steps (vertical, horizontal); an integer means both.
       filter_size: taps of the filter, at least 2.
+      mode: what is beyond the border: "reflect" the image mirrored, "constant" zeros.
 
     Returns:
       `[B, H', W', C]`, the dtype of the images; `H' = ceil(H / stride)` for an odd filter.
 
     Raises:
-      BadArgument: another rank or dtype, a filter too large for the image to be mirrored.
+      BadArgument: another rank, dtype or mode, a filter too large for the image to be mirrored.
     """
     _check(images)
     steps = pair("strides", strides)
@@ -127,14 +134,17 @@ def blur_pool(images: Array, *, strides: int | Sequence[int] = 2, filter_size: i
         raise BadArgument(f"filter_size: got {filter_size!r}; allowed: an integer of at least 2")
     # timm's amount, for a stride s: (s - 1 + filter_size - 1) // 2 on every side.
     pads = [(step + filter_size - 2) // 2 for step in steps]
-    if any(pad >= size for pad, size in zip(pads, images.shape[1:3], strict=True)):
+    if mode not in ("reflect", "constant"):
+        raise BadArgument(f'mode: got {mode!r}; allowed: "reflect", "constant"')
+    mirrored = mode == "reflect"
+    if mirrored and any(pad >= size for pad, size in zip(pads, images.shape[1:3], strict=True)):
         raise BadArgument(
             f"images: got shape {images.shape}; allowed: more than {max(pads)} pixels each way, "
             f"to be mirrored for a filter_size of {filter_size}"
         )
     weights = np.array([comb(filter_size - 1, k) for k in range(filter_size)], np.float64)
     weights /= weights.sum()
-    images = jnp.pad(images, ((0, 0), *((pad, pad) for pad in pads), (0, 0)), mode="reflect")
+    images = jnp.pad(images, ((0, 0), *((pad, pad) for pad in pads), (0, 0)), mode=mode)
     for axis, step in enumerate(steps, start=1):
         images = _weighted_slices(images, axis, step, weights)
     return images

@@ -5,6 +5,7 @@ name up to its last part; the rules for that last part are in this file.
 """
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,8 +17,9 @@ from cnnjax.typing import Variables
 __all__ = ["from_state_dict", "to_state_dict", "torch_names", "torch_shapes"]
 
 _RENAMED = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
-# Ours to torch's, by rank: HWIO to OIHW, 1-D WIO to OIW, [in, out] to [out, in].
-_KERNEL_AXES = {4: (3, 2, 0, 1), 3: (2, 1, 0), 2: (1, 0)}
+# Ours to torch's, by rank: HWIO to OIHW, 1-D WIO to OIW, [in, out] to [out, in]; several kernels
+# HWIO to OIHW each, which torch then keeps as rows of a matrix.
+_KERNEL_AXES = {5: (0, 4, 3, 1, 2), 4: (3, 2, 0, 1), 3: (2, 1, 0), 2: (1, 0)}
 
 
 def torch_names(variables: Variables) -> dict[tuple[str, ...], str]:
@@ -60,7 +62,7 @@ def from_state_dict(state: Mapping[str, np.ndarray], expected: Variables) -> dic
     return unflatten_dict(
         {
             path: jnp.asarray(
-                _from_torch(path[-1], state[name], len(leaves[path].shape)), leaves[path].dtype
+                _from_torch(path[-1], state[name], leaves[path].shape), leaves[path].dtype
             )
             for path, name in torch_names(expected).items()
         }
@@ -68,20 +70,23 @@ def from_state_dict(state: Mapping[str, np.ndarray], expected: Variables) -> dic
 
 
 def _to_torch(leaf: str, array: np.ndarray) -> np.ndarray:
+    there = _shape_there(leaf, array.shape)
     if leaf == "kernel":
-        return array.transpose(_KERNEL_AXES[array.ndim])
-    return array.reshape(_shape_there(leaf, array.shape))
+        array = array.transpose(_KERNEL_AXES[array.ndim])
+    return array.reshape(there)
 
 
-def _from_torch(leaf: str, array: np.ndarray, ndim: int) -> np.ndarray:
+def _from_torch(leaf: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if leaf == "kernel":
-        return array.transpose(np.argsort(_KERNEL_AXES[ndim]))
-    return array.reshape(array.shape[:ndim])
+        axes = _KERNEL_AXES[len(shape)]
+        return array.reshape([shape[axis] for axis in axes]).transpose(np.argsort(axes))
+    return array.reshape(shape)
 
 
 def _shape_there(leaf: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     if leaf == "kernel":
-        return tuple(shape[axis] for axis in _KERNEL_AXES[len(shape)])
+        there = tuple(shape[axis] for axis in _KERNEL_AXES[len(shape)])
+        return there if len(there) < 5 else (there[0], prod(there[1:]))
     if leaf == "layer_scale" and len(shape) == 1:
         return (*shape, 1, 1)  # torchvision keeps ConvNeXt's [C] as a factor of [B, C, H, W]
     return tuple(shape)

@@ -156,7 +156,8 @@ RESIDUAL = (
     *named("resnet10t resnet14t resnet26t resnetaa34d resnetblur18 seresnext26t_32x4d", **_SLOW),
     *_cut("resnet26 resnet50t resnet50c resnet50s resnet50_gn resnext50d_32x4d", _1211),
     *_cut("resnetaa50 resnetaa50d resnetblur50 resnetblur50d resnetrs50", _1211),
-    *_cut("senet154", _1211),
+    *_cut("senet154 seresnetaa50d ecaresnetlight", _1211),
+    *_cut("legacy_seresnet50 legacy_seresnext50_32x4d legacy_senet154", _1211),
     Case(
         "legacy_seresnet18_shallow",
         network="legacy_seresnet18",
@@ -261,6 +262,10 @@ MOBILE = (
     Case("mobilenetv4_conv_small", **_TIMM, batch=4),
     *named("mobilenetv4_conv_small_035 mobilenetv4_conv_small_050", **_SLOW, batch=4),
     *named("mobilenetv4_conv_medium mobilenetv4_conv_large", **_SLOW, batch=4),
+    *named("mobilenetv4_conv_aa_medium mobilenetv4_conv_blur_medium", **_SLOW, batch=4),
+    _blocks("efficientnet_cc_b0_4e", 1, slow=False),
+    *(_blocks(f"efficientnet_cc_{each}_8e", 2) for each in ("b0", "b1")),
+    _blocks("tf_efficientnet_cc_b0_4e", 2, size=72),
     Case(
         "rexnet_100",
         **_SLOW,
@@ -324,6 +329,14 @@ NEWER = (
     Case("starnet_s1", **_TIMM, **shallow((1, 1, 2, 1), "depths")),
     *named("starnet_s2 starnet_s3 starnet_s4", **_SLOW),
     *named("starnet_s050 starnet_s100 starnet_s150", **_SLOW),
+    Case(
+        "convmixer_shallow",
+        size=70,
+        source="small",
+        network="convmixer_1536_20",
+        overrides={"width": 96, "depth": 2},
+        float64=True,
+    ),
     *named("convmixer_1024_20_ks9_p14", size=70, **_SLOW),
     # At 35 pixels its input gradient is 9e-7 off where logits and statistics agree: presumably a
     # ReLU within rounding of its kink.
@@ -333,6 +346,14 @@ NEWER = (
 
 OLDER = (
     *named("inception_v4 inception_resnet_v2", size=203, **_SLOW),
+    Case(
+        "inception_v4_shallow",
+        size=107,
+        source="small",
+        network="inception_v4",
+        overrides={"depths": (1, 1, 1)},
+        float64=True,
+    ),
     Case(
         "inception_resnet_v2_shallow",
         size=107,
@@ -385,6 +406,76 @@ OLDER = (
         overrides={"depths": (1, 1, 2, 1)},
     ),
     *named("dla46x_c dla46_c dla60x_c dla60 dla60x dla102", **_SLOW),
+    *_dla("dla60_res2net dla60_res2next", (1, 2, 1, 1)),
+    Case(
+        "densenetblur121d_shallow",
+        network="densenetblur121d",
+        reference="densenetblur121d",
+        **_TIMM,
+        **shallow((2, 2, 2, 2), "block_config"),
+    ),
+    *named("densenetblur121d", **_SLOW),
+    *_cut("densenet264d", (2, 3, 2, 2), "block_config"),
+    Case(
+        "rdnet_shallow",
+        network="rdnet_tiny",
+        reference="rdnet_tiny",
+        **_TIMM,
+        arguments={
+            "growth_rates": (16, 24, 16, 24),
+            "num_blocks_list": (1,) * 4,
+            "is_downsample_block": (None, True, True, True),
+            "block_type": ("Block", "Block", "BlockESE", "BlockESE"),
+            "num_init_features": 16,
+        },
+        overrides={"growths": (16, 24, 16, 24), "strided": (1, 2, 3), "depth": 1, "stem_width": 16},
+    ),
+    *named("rdnet_tiny", **_SLOW),
+    *(
+        Case(
+            f"rdnet_{size}",
+            **_SLOW,
+            arguments={"num_blocks_list": (1,) * stages},
+            overrides={"depth": 1},
+        )
+        for size, stages in (("small", 11), ("base", 11), ("large", 12))
+    ),
+    Case(
+        "tresnet_shallow",
+        network="tresnet_m",
+        reference="tresnet_m",
+        **_TIMM,
+        arguments={"layers": (1, 1, 2, 1), "width_factor": 0.25},
+        overrides={"depths": (1, 1, 2, 1), "width": 16},
+    ),
+    *_cut("tresnet_m tresnet_l tresnet_xl tresnet_v2_l", _1211),
+    Case(
+        "cspnext_shallow",
+        network="cspnext_tiny",
+        reference="cspnext_tiny",
+        **_TIMM,
+        arguments={"widen_factor": 0.125},
+        overrides={"width": 16},
+    ),
+    *named("cspnext_tiny cspnext_s cspnext_m", **_SLOW),
+    *(
+        Case(
+            f"cspnext_{size}",
+            **_SLOW,
+            arguments={"depths": _1211, "deepen_factor": 1.0},
+            overrides={"depths": _1211},
+        )
+        for size in "lx"
+    ),
+    Case(
+        "lcnetv2_shallow",
+        network="lcnetv2_small",
+        reference="lcnetv2_small",
+        **_TIMM,
+        arguments={"depths": (1, 1, 2, 2), "scale": 0.25},
+        overrides={"depths": (1, 1, 2, 2), "width_mult": 0.25},
+    ),
+    *named("lcnetv2_small lcnetv2_base lcnetv2_large", **_SLOW),
     *_dla("dla102x dla102x2 dla169", (1, 1, 2, 1)),
     Case("dpn68", **_TIMM, **shallow(_1211, "k_sec")),
     *named("dpn48b dpn92", **_SLOW),

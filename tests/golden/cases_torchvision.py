@@ -87,6 +87,14 @@ CASES = (
     *named("convnext_tiny convnext_small convnext_base convnext_large", **_WIDE),
     Case("googlenet", float64=True, arguments=_HEADLESS),
     Case("googlenet_heads", reference="googlenet", network="googlenet", **_HEADS, **_WIDE),
+    Case(
+        "inception_v3_shallow",
+        size=107,
+        source="small",
+        network="inception_v3",
+        overrides={"depths": (1, 1, 1)},
+        float64=True,
+    ),
     Case("inception_v3", size=107, float64=True, arguments=_HEADLESS, slow=True),
     Case(
         "inception_v3_heads",

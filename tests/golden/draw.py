@@ -29,8 +29,9 @@ def _generator(text: str) -> np.random.Generator:
 def parameter(name: str, shape: Sequence[int], norm: str = "") -> np.ndarray:
     """Draw the float32 array called `name` in a torch state dict.
 
-    Kernels are He-uniform by fan-in, factors uniform in [0.6, 1.4], biases in [-0.2, 0.2]. `norm`
-    is "training" or "evaluation" for those of a BatchNorm, as said above.
+    Kernels are He-uniform by fan-in, those stored as rows of a matrix in [-0.4, 0.4], factors
+    uniform in [0.6, 1.4], biases in [-0.2, 0.2]. `norm` is "training" or "evaluation" for those of
+    a BatchNorm, as said above.
     """
     shape = tuple(shape)
     generator = _generator(f"{name} {shape}")
@@ -52,6 +53,8 @@ def parameter(name: str, shape: Sequence[int], norm: str = "") -> np.ndarray:
         return np.float32(0.2) * uniform
     if int(np.prod(shape)) == max(shape, default=1):  # a vector, whatever axes of 1 it has
         return 1 + np.float32(0.4) * uniform
+    if len(shape) == 2 and ".conv_" in name:  # kernels to be mixed, each a row
+        return np.float32(0.4) * uniform
     return np.float32(np.sqrt(6 / np.prod(shape[1:]))) * uniform
 
 

@@ -177,6 +177,34 @@ def legacy_xception_shallow(num_classes: int) -> nn.Module:
     return network
 
 
+def convmixer_shallow(num_classes: int) -> nn.Module:
+    """Two blocks of a sixteenth of the width."""
+    from timm.models.convmixer import ConvMixer
+
+    return ConvMixer(96, 2, kernel_size=9, patch_size=7, num_classes=num_classes)
+
+
+def inception_v3_shallow(num_classes: int) -> nn.Module:
+    """One module a stride."""
+    from torchvision.models.inception import Inception3, InceptionB, InceptionC
+
+    network = Inception3(num_classes, aux_logits=False, init_weights=False)
+    network.Mixed_6a, network.Mixed_6b = InceptionB(256), InceptionC(736, channels_7x7=128)
+    for name in ("5c", "5d", "6c", "6d", "6e", "7c"):
+        setattr(network, f"Mixed_{name}", nn.Identity())
+    return network
+
+
+def inception_v4_shallow(num_classes: int) -> nn.Module:
+    """One block of each kind."""
+    from timm.models.inception_v4 import InceptionV4
+
+    network = InceptionV4(num_classes)
+    kept = (*range(7), 10, 11, 18, 19)
+    network.features = nn.Sequential(*(network.features[index] for index in kept))
+    return network
+
+
 def inception_resnet_v2_shallow(num_classes: int) -> nn.Module:
     """One residual block of each kind: the third is also the last, without ReLU."""
     from timm.models.inception_resnet_v2 import InceptionResnetV2

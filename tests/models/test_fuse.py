@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnjax import ops
-from cnnjax.models import build, ghostnet_v3, repghost, repvgg, repvit
+from cnnjax.models import build, ghostnet_v3, lcnet_v2, repghost, repvgg, repvit
 from tests.models.test_networks import GHOSTS
 
 # Grouped and dense 3x3, depthwise, 1x1; one branch and several; with squeeze-excite and without.
@@ -21,12 +21,14 @@ TINY = {
     },
     "ghostnetv3_050": {"groups": GHOSTS},
     "repghostnet_050": {"groups": GHOSTS},
+    "lcnetv2_small": {"depths": (1, 1, 2, 2), "width_mult": 0.25},
     # Both kinds of token mixer.
     "repvit_m0_9": {"depths": (2, 1, 1, 1), "widths": (16, 16, 16, 16)},
     "repvit_m1": {"depths": (1, 1, 1, 1), "widths": (16, 16, 16, 16)},
 }
 FUSE = {
     "ghostnetv3_050": ghostnet_v3.fuse,
+    "lcnetv2_small": lcnet_v2.fuse,
     "repghostnet_050": repghost.fuse,
     "repvit_m0_9": repvit.fuse,
     "repvit_m1": repvit.fuse,

@@ -27,6 +27,9 @@ TOLERANCE = 1e-4
 TOLERANCE64 = 1e-9
 # Where the reference's own float32 is worse than this, evaluation is compared in float64 only.
 STEADY = 1e-5
+# Two orders of summing part by what float64 rounds off, enlarged as the network enlarges it; what
+# float32 loses in the reference tells by how much. Beyond TOLERANCE64 where that is above 0.9 %.
+LOST = 64 * 2.0**-29
 # PyTorch's gradient of a hard sigmoid is 1/6 rounded to float32, whatever the type.
 TOLERANCE64_GRADIENT = 1e-7
 # These networks are compiled to be run once: XLA's expensive passes cost more than they give.
@@ -123,7 +126,8 @@ def test_network_equals_its_reference(case: Case) -> None:
         if not steady:
             variables = jax.tree.map(dtype, from_state_dict(evaluation, expected))
             exact = _run(_evaluate, model, variables, images)
-            _check("evaluation logits in float64", exact, golden["logits"], tolerance)
+            allowed = max(tolerance, LOST * golden["rounding"])
+            _check("evaluation logits in float64", exact, golden["logits"], allowed)
 
     _check("training logits", logits, golden["train_logits"], tolerance)
     after = to_state_dict({"batch_stats": statistics})

@@ -128,22 +128,25 @@ def test_avg_pool_counts_as_pytorch_does(case, include):
     np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("filter_size", "strides"), [(3, 2), (4, 2), (5, 1)])
-def test_blur_pool_is_a_convolution_of_the_mirrored_image(filter_size, strides):
+@pytest.mark.parametrize(
+    ("filter_size", "strides", "mode"),
+    [(3, 2, "reflect"), (4, 2, "reflect"), (5, 1, "reflect"), (3, 2, "constant")],
+)
+def test_blur_pool_is_a_convolution_of_the_larger_image(filter_size, strides, mode):
     x = jax.random.normal(jax.random.key(4), (2, 9, 8, 3))
     row = np.poly1d((0.5, 0.5)) ** (filter_size - 1)
     kernel = jnp.asarray(np.outer(row.coeffs, row.coeffs), jnp.float32)[:, :, None, None]
     pad = (strides - 1 + filter_size - 1) // 2
-    mirrored = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
+    larger = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode=mode)
     wanted = lax.conv_general_dilated(
-        mirrored,
+        larger,
         jnp.tile(kernel, 3),
         (strides, strides),
         "VALID",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=3,
     )
-    got = ops.blur_pool(x, strides=strides, filter_size=filter_size)
+    got = ops.blur_pool(x, strides=strides, filter_size=filter_size, mode=mode)
     np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
 
@@ -163,6 +166,7 @@ def test_global_avg_pool_is_the_mean():
         (lambda x: ops.avg_pool(x, 2, strides=0), "strides: got 0"),
         (lambda x: ops.blur_pool(x, filter_size=1), "filter_size: got 1"),
         (lambda x: ops.blur_pool(x, filter_size=9), "to be mirrored"),
+        (lambda x: ops.blur_pool(x, mode="edge"), "mode: got 'edge'"),
     ],
 )
 def test_bad_arguments_say_what_is_allowed(call, words):

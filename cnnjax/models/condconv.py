@@ -1,0 +1,120 @@
+"""EfficientNets with conditionally parameterised convolutions: each image mixes its own kernels.
+
+Yang et al. 2019, CondConv (arXiv:1904.04971), as timm.models.efficientnet defines it.
+"""
+
+from dataclasses import replace
+from functools import partial
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.efficientnet_timm import STAGES
+from cnnjax.models.inverted_residual import InvertedResidual
+from cnnjax.models.inverted_residual_net import TENSORFLOW, networks, scaled
+from cnnjax.nn import BatchNorm, kaiming_normal, sigmoid, silu
+from cnnjax.typing import Array, DType, Key
+
+__all__ = ["NETWORKS", "ConditionalConv", "ConditionalResidual"]
+
+
+def _depthwise(key: Key, shape: tuple[int, ...], dtype: DType = jnp.float32) -> Array:
+    """Draw from N(0, 2 / (k * k)): the reference counts one group's outputs."""
+    return jax.random.normal(key, shape, dtype) * (2 / prod(shape[:2])) ** 0.5
+
+
+class ConditionalConv(nn.Module):
+    """A convolution whose kernel is, for each image, a weighted sum of `experts` kernels.
+
+    1x1 and dense, or `depthwise` with a stride. Parameter `kernel`: `[experts, kh, kw, C or 1,
+    features]`. No bias.
+    """
+
+    features: int
+    kernel_size: int = 1
+    strides: int = 1
+    depthwise: bool = False
+    padding: str | int = 0
+    experts: int = 4
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, weights: Array) -> Array:
+        """Map `[B, H, W, C]`, with weights `[B, experts]`, to `[B, H', W', features]`."""
+        batch, height, width, channels = x.shape
+        size, each = self.kernel_size, 1 if self.depthwise else channels
+        shape = (size, size, each, self.features)
+        draw = _depthwise if self.depthwise else kaiming_normal
+
+        def init(key: Key) -> Array:
+            return jnp.stack([draw(k, shape) for k in jax.random.split(key, self.experts)])
+
+        kernel = self.param("kernel", init).astype(self.dtype)
+        kernel = jnp.tensordot(weights.astype(self.dtype), kernel, 1)
+        x = x.astype(self.dtype)
+        if not self.depthwise:
+            return jnp.einsum("bhwi,bio->bhwo", x, kernel[:, 0, 0])
+        # One image of all images' channels: that is a depthwise convolution like any other.
+        x = x.transpose(1, 2, 0, 3).reshape(1, height, width, batch * channels)
+        kernel = kernel.transpose(1, 2, 3, 0, 4).reshape(size, size, 1, batch * channels)
+        y = ops.conv2d(
+            x, kernel, strides=self.strides, padding=self.padding, groups=batch * channels
+        )
+        return y.reshape(*y.shape[1:3], batch, channels).transpose(2, 0, 1, 3)
+
+
+class ConditionalResidual(InvertedResidual):
+    """An `InvertedResidual` of `ConditionalConv`, all mixed by `sigmoid(W mean(input) + b)`."""
+
+    experts: int = 4
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        row, channels, inner = self.row, x.shape[-1], self.inner(x)
+        size: Any = row.kernel_size
+        conv = partial(ConditionalConv, experts=self.experts, dtype=self.dtype)
+        norm = partial(BatchNorm, momentum=0.9, epsilon=self.epsilon, dtype=self.dtype)
+        # U(-1 / sqrt(fan), 1 / sqrt(fan)), of fan-in and fan-out together.
+        fan = (channels + self.experts) / 2
+        init = nn.initializers.variance_scaling(channels / fan / 6, "fan_in", "uniform")
+        route = nn.Dense(self.experts, kernel_init=init, dtype=self.dtype, name="routing_fn")
+        weights = sigmoid(route(ops.global_avg_pool(x)))
+        y = conv(inner, name="conv_pw")(x, weights)
+        y = self.act(norm(name="bn1")(y, train=train))
+        y = conv(
+            inner,
+            size,
+            row.strides,
+            depthwise=True,
+            padding=size // 2 if self.padding is None else self.padding,
+            name="conv_dw",
+        )(y, weights)
+        y = self.attend(self.act(norm(name="bn2")(y, train=train)))
+        y = norm(name="bn3")(conv(row.width, name="conv_pwl")(y, weights), train=train)
+        return self.add(x, y, train)
+
+
+def _mixed(depth: float, experts: int, **fields: Any) -> dict[str, Any]:
+    """Return the fields of an EfficientNet whose last three stages are conditional."""
+    plain, mixed = STAGES[:4], STAGES[4:]
+    kind = partial(ConditionalResidual, experts=experts)
+    stages = (*plain, *(tuple(replace(row, kind=kind) for row in stage) for stage in mixed))
+    return {"stages": scaled(stages, 1.0, depth), "act": silu, **fields}
+
+
+# fmt: off
+NETWORKS = networks({
+    # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
+    "efficientnet_cc_b0_4e": (_mixed(1.0, 4), 224, 13_314_116, 42_016, 0.3965, None, None),
+    "efficientnet_cc_b0_8e": (_mixed(1.0, 8), 224, 24_013_284, 42_016, 0.4072, None, None),
+    "efficientnet_cc_b1_8e": (_mixed(1.1, 8), 240, 39_715_968, 62_048, 0.7233, None, None),
+    "tf_efficientnet_cc_b0_4e": (_mixed(1.0, 4, **TENSORFLOW), 224, 13_314_116, 42_016, 0.3965, 77.324, "in1k"),
+    "tf_efficientnet_cc_b0_8e": (_mixed(1.0, 8, **TENSORFLOW), 224, 24_013_284, 42_016, 0.4072, 77.956, "in1k"),
+    "tf_efficientnet_cc_b1_8e": (_mixed(1.1, 8, **TENSORFLOW), 240, 39_715_968, 62_048, 0.7233, 79.318, "in1k"),
+})
+# fmt: on

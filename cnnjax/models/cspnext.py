@@ -1,0 +1,154 @@
+"""CSPNeXt: cross-stage partial stages of 3x3 and depthwise 5x5 convolutions.
+
+The backbone of RTMDet (Lyu et al. 2022, arXiv:2212.07784), as timm.models.cspnext defines it.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.models.vovnet import EffectiveSqueezeExcite
+from cnnjax.nn import ConvNormAct, DropPath, run, silu, uniform, uniform_bias
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "CSPNeXt", "CSPNeXtBlock", "CSPNeXtLayer", "SpatialPyramid"]
+
+_layer = partial(ConvNormAct, act=silu, kernel_init=uniform)
+
+
+class SpatialPyramid(nn.Module):
+    """A 1x1 layer to half the channels, max pools of 5, 9 and 13 pixels beside it, a 1x1 layer."""
+
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to the same shape."""
+        y = _layer(x.shape[-1] // 2, 1, dtype=self.dtype, name="conv1")(x, train=train)
+        pools = [ops.max_pool(y, size, strides=1, padding=size // 2) for size in (5, 9, 13)]
+        y = jnp.concatenate([y, *pools], axis=-1)
+        return _layer(x.shape[-1], 1, dtype=self.dtype, name="conv2")(y, train=train)
+
+
+class CSPNeXtBlock(nn.Module):
+    """A 3x3, a depthwise 5x5 and a 1x1 layer, with a shortcut unless `shortcut` is False."""
+
+    shortcut: bool = True
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to the same shape."""
+        layer, width = partial(_layer, x.shape[-1], dtype=self.dtype), x.shape[-1]
+        y = layer(3, name="conv1")(x, train=train)
+        y = layer(5, groups=width, name="conv2.depthwise_conv")(y, train=train)
+        y = layer(1, name="conv2.pointwise_conv")(y, train=train)
+        return x + DropPath(self.drop_path_rate)(y, train=train) if self.shortcut else y
+
+
+class CSPNeXtLayer(nn.Module):
+    """Blocks on one half of the channels, the other half beside them, attention, a 1x1 layer.
+
+    `drop_path_rates` has that of each block.
+    """
+
+    drop_path_rates: tuple[float, ...]
+    shortcut: bool = True
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to the same shape."""
+        layer, width = partial(_layer, kernel_size=1, dtype=self.dtype), x.shape[-1]
+        short = layer(width // 2, name="short_conv")(x, train=train)
+        main = layer(width // 2, name="main_conv")(x, train=train)
+        for index, rate in enumerate(self.drop_path_rates):
+            block = CSPNeXtBlock(self.shortcut, rate, dtype=self.dtype, name=f"blocks.{index}")
+            main = run(block, main, train=train, remat=self.remat)
+        x = jnp.concatenate([main, short], axis=-1)
+        x = EffectiveSqueezeExcite(kernel_init=uniform, dtype=self.dtype, name="attention")(x)
+        return layer(width, name="final_conv")(x, train=train)
+
+
+class CSPNeXt(nn.Module):
+    """Three 3x3 layers, stages of a strided 3x3 layer and a `CSPNeXtLayer`, pooling, a linear layer.
+
+    A stage's channels are `width` times 1, 2, 4, 8. The last has a `SpatialPyramid` before its
+    blocks, which have no shortcuts. `drop_path_rate` grows linearly over the blocks of the others.
+    """
+
+    width: int
+    depths: tuple[int, ...]
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
+        check_images(self, images)
+        layer = partial(_layer, kernel_size=3, dtype=self.dtype)
+        x = layer(self.width // 4, strides=2, name="stem.0")(images, train=train)
+        x = layer(self.width // 4, name="stem.1")(x, train=train)
+        x = layer(self.width // 2, name="stem.2")(x, train=train)
+        stages, block_index, last = {"stem": x}, 0, len(self.depths) - 1
+        for stage, depth in enumerate(self.depths):
+            name = f"stages.{stage}"
+            x = layer(self.width * 2**stage, strides=2, name=f"{name}.0")(x, train=train)
+            if stage == last:
+                x = SpatialPyramid(dtype=self.dtype, name=f"{name}.1")(x, train=train)
+            most = max(sum(self.depths[:-1]) - 1, 1)
+            rates = (self.drop_path_rate * (block_index + index) / most for index in range(depth))
+            blocks = CSPNeXtLayer(
+                tuple(rates) if stage < last else (0.0,) * depth,
+                shortcut=stage < last,
+                remat=self.remat,
+                dtype=self.dtype,
+                name=f"{name}.{2 if stage == last else 1}",
+            )
+            x = stages[f"stage{stage + 1}"] = blocks(x, train=train)
+            block_index += depth
+        x = ops.global_avg_pool(x)
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        logits = nn.Dense(
+            self.num_classes,
+            dtype=self.dtype,
+            kernel_init=uniform,
+            bias_init=uniform_bias(x.shape[-1]),
+            name="head.fc",
+        )(x)
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(width: int, depths: tuple[int, ...], *row: Any) -> Network:
+    parameters, statistics, gmacs = row
+    return Network(
+        CSPNeXt,
+        {"width": width, "depths": depths},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        weights="rsb_a1_in1k",
+    )
+
+
+NETWORKS = {
+    # width, depths, parameters, BatchNorm statistics, 1e9 multiply-adds
+    "cspnext_tiny": _row(48, (1, 1, 1, 1), 2_733_700, 7_728, 0.3351),
+    "cspnext_s": _row(64, (1, 2, 2, 1), 4_891_320, 11_456, 0.6583),
+    "cspnext_m": _row(96, (2, 4, 4, 2), 13_048_432, 23_232, 1.915),
+    "cspnext_l": _row(128, (3, 6, 6, 3), 27_163_912, 39_040, 4.176),
+    "cspnext_x": _row(160, (4, 8, 8, 4), 48_850_560, 58_880, 7.73),
+}

@@ -1,0 +1,194 @@
+"""PP-LCNetV2: separable convolutions for CPUs, whose depthwise branches are one when deployed.
+
+PaddleClas's ppcls/arch/backbone/legendary_models/pp_lcnet_v2.py, as timm.models.lcnetv2 defines it.
+(LCNet, the first version, is among the MobileNets.)
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.models.repvgg import join
+from cnnjax.models.widths import round_width
+from cnnjax.nn import Conv, ConvNormAct, SqueezeExcite, kaiming_normal, relu, run, uniform
+from cnnjax.typing import Array, DType, Images, Variables
+
+__all__ = ["NETWORKS", "LCNetV2", "SeparableBlock", "fuse"]
+
+
+class SeparableBlock(nn.Module):
+    """A depthwise layer, squeeze-excite to a quarter, one 1x1 layer or two, a shortcut.
+
+    With `parallel` the depthwise layer is a sum of normalised convolutions of `kernel_size`,
+    `kernel_size - 2` and so on to 1x1, which is left out where it strides; with `deployed` too one
+    convolution with a bias, whose parameters `fuse` makes. `split`: two 1x1 layers, through half
+    the width. The shortcut is there where the shape stays.
+    """
+
+    width: int
+    kernel_size: int = 3
+    strides: int = 1
+    split: bool = False
+    parallel: bool = False
+    attention: bool = False
+    shortcut: bool = False
+    deployed: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        size, channels = self.kernel_size, x.shape[-1]
+        layer = partial(ConvNormAct, dtype=self.dtype)
+        depthwise = partial(layer, channels, strides=self.strides, groups=channels)
+        if not self.parallel:
+            y = depthwise(size, name="dw_conv")(x, train=train)
+        elif self.deployed:
+            convolution = Conv(
+                channels,
+                (size, size),
+                self.strides,
+                padding=size // 2,
+                feature_group_count=channels,
+                kernel_init=kaiming_normal,
+                dtype=self.dtype,
+                name="dw_conv",
+            )
+            y = relu(convolution(x))
+        else:
+            sizes = range(size, 0 if self.strides == 1 else 1, -2)
+            branches = [
+                depthwise(each, act=None, name=f"dw_conv_list.{index}")(x, train=train)
+                for index, each in enumerate(sizes)
+            ]
+            y = relu(sum(branches[1:], branches[0]))
+        if self.attention:
+            squeeze = SqueezeExcite(
+                channels // 4, kernel_init=kaiming_normal, dtype=self.dtype, name="se"
+            )
+            y = squeeze(y)
+        if self.split:
+            y = layer(self.width // 2, 1, name="pw_conv.0")(y, train=train)
+            y = layer(self.width, 1, name="pw_conv.1")(y, train=train)
+        else:
+            y = layer(self.width, 1, name="pw_conv")(y, train=train)
+        return x + y if self.shortcut and x.shape == y.shape else y
+
+
+# Of each stage: width, kernel size, split, parallel, attention, shortcut.
+_STAGES = (
+    (128, 3, False, False, False, False),
+    (256, 3, False, False, False, False),
+    (512, 5, True, True, True, False),
+    (1024, 5, False, True, False, True),
+)
+
+
+class LCNetV2(nn.Module):
+    """A strided 3x3 layer, a block, four strided stages, pooling, a ReLU layer and a linear one.
+
+    `width_mult` multiplies the channels; `hidden` is the width of the layer before the last.
+    `deployed` is the fused form: give it `fuse(variables)`.
+    """
+
+    width_mult: float
+    depths: tuple[int, ...]
+    hidden: int = 1280
+    deployed: bool = False
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
+        check_images(self, images)
+        block = partial(SeparableBlock, deployed=self.deployed, dtype=self.dtype)
+        width = round_width(32 * self.width_mult)
+        x = ConvNormAct(width, 3, 2, dtype=self.dtype, name="stem.0")(images, train=train)
+        x = block(round_width(64 * self.width_mult), name="stem.1")(x, train=train)
+        stages = {"stem": x}
+        for stage, (depth, (width, *fields)) in enumerate(zip(self.depths, _STAGES, strict=True)):
+            size, split, parallel, attention, shortcut = fields
+            for index in range(depth):
+                module = block(
+                    round_width(width * self.width_mult),
+                    size,
+                    2 if index == 0 else 1,
+                    split=bool(split),
+                    parallel=bool(parallel),
+                    attention=bool(attention),
+                    shortcut=bool(shortcut),
+                    name=f"stages.{stage}.{index}",
+                )
+                x = run(module, x, train=train, remat=self.remat)
+            stages[f"stage{stage + 1}"] = x
+        x = ops.global_avg_pool(x)[:, None, None, :]
+        x = relu(
+            Conv(
+                self.hidden,
+                (1, 1),
+                use_bias=False,
+                kernel_init=kaiming_normal,
+                dtype=self.dtype,
+                name="conv_head",
+            )(x)
+        )
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x[:, 0, 0])
+        logits = nn.Dense(
+            self.num_classes, dtype=self.dtype, kernel_init=uniform, name="classifier"
+        )(x)
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def fuse(variables: Variables, *, epsilon: float = 1e-5) -> Variables:
+    """Return the variables of the deployed form, which computes what evaluation mode computes.
+
+    As `cnnjax.models.repvgg.fuse` does, of the parallel depthwise branches: the other norms stay.
+    `variables` has "params" and "batch_stats" of an `LCNetV2`, and so has the result.
+    """
+    fused: dict[str, dict[str, Any]] = {"params": {}, "batch_stats": {}}
+    for name, block in variables["params"].items():
+        params, statistics = dict(block), dict(variables["batch_stats"].get(name, {}))
+        layers = [layer for layer in block if layer.startswith("dw_conv_list.")]
+        branches = [
+            (params[layer]["conv"]["kernel"], params[layer]["bn"], statistics[layer]["bn"])
+            for layer in layers
+        ]
+        if branches:
+            params["dw_conv"] = join(branches, epsilon)
+        for layer in layers:
+            del params[layer], statistics[layer]
+        fused["params"][name] = params
+        if statistics:
+            fused["batch_stats"][name] = statistics
+    return fused
+
+
+def _row(width_mult: float, depths: tuple[int, ...], *row: Any) -> Network:
+    parameters, statistics, gmacs, weights = row
+    return Network(
+        LCNetV2,
+        {"width_mult": width_mult, "depths": depths},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        weights=weights,
+    )
+
+
+NETWORKS = {
+    # width, depths, parameters, BatchNorm statistics, 1e9 multiply-adds, weights
+    "lcnetv2_small": _row(0.75, (2, 2, 4, 2), 4_128_552, 23_712, 0.2835, "paddle_in1k"),
+    "lcnetv2_base": _row(1.0, (2, 2, 6, 2), 6_687_208, 40_832, 0.6001, "ssld_in1k"),
+    "lcnetv2_large": _row(1.25, (2, 2, 8, 2), 10_542_120, 62_560, 1.092, "paddle_in1k"),
+}

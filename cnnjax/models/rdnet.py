@@ -1,0 +1,154 @@
+"""RDNet: dense concatenation with the blocks of ConvNeXt.
+
+Kim et al. 2024, "DenseNets Reloaded" (arXiv:2403.19588), as timm.models.rdnet defines it.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.models.network import Network, check_images
+from cnnjax.models.vovnet import EffectiveSqueezeExcite
+from cnnjax.nn import Conv, DropPath, LayerNorm, gelu, run, uniform, uniform_bias
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "DenseMixer", "RDNet"]
+
+_kernel_init = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+_norm = partial(LayerNorm, epsilon=1e-6)
+
+
+def _conv(
+    x: Array, width: int, size: int, strides: int = 1, groups: int = 1, **fields: Any
+) -> Array:
+    layer = Conv(
+        width,
+        (size, size),
+        strides,
+        padding=size // 2 if strides == 1 else 0,
+        feature_group_count=groups,
+        kernel_init=_kernel_init,
+        bias_init=uniform_bias(size * size * x.shape[-1] // groups),
+        **fields,
+    )
+    return layer(x)
+
+
+class DenseMixer(nn.Module):
+    """A depthwise 7x7, a norm, 1x1 to four times the channels, GELU and 1x1 to `growth`, appended.
+
+    `attention`: effective squeeze-excite of the new features, which are scaled channel by channel,
+    by 1e-6 at first.
+    """
+
+    growth: int
+    attention: bool = False
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H, W, C + growth]`."""
+        channels, conv = x.shape[-1], partial(_conv, dtype=self.dtype)
+        y = conv(x, channels, 7, groups=channels, name="layers.layers.0")
+        y = _norm(dtype=self.dtype, name="layers.layers.1")(y)
+        y = gelu(conv(y, channels * 4 // 8 * 8, 1, name="layers.layers.2"))
+        y = conv(y, self.growth, 1, name="layers.layers.4")
+        if self.attention:
+            attention = EffectiveSqueezeExcite(
+                kernel_init=_kernel_init, dtype=self.dtype, name="layers.layers.5"
+            )
+            y = attention(y)
+        gamma = self.param("gamma", nn.initializers.constant(1e-6), (self.growth,), jnp.float32)
+        y = y * gamma.reshape(1, 1, 1, -1).astype(y.dtype)
+        y = DropPath(self.drop_path_rate)(y, train=train)
+        y = nn.Dropout(self.dropout_rate, deterministic=not train)(y)
+        return jnp.concatenate([x, y], axis=-1)
+
+
+class RDNet(nn.Module):
+    """A 4x4 stem of stride 4, dense stages with 1x1 or 2x2 transitions between, pooling, a head.
+
+    `growths` has, for every dense stage, what each of its `depth` blocks adds; a transition before
+    it halves the channels, and at an index in `strided` the image. From the stage `attention_from`
+    on there is attention. `dropout_rate` is that of new features, `drop_path_rate` grows linearly
+    from 0 at the first block to itself at the last.
+    """
+
+    growths: tuple[int, ...]
+    strided: tuple[int, ...]
+    stem_width: int
+    depth: int = 3
+    attention_from: int = 2
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
+
+        A stage is what comes before the next strided transition; "stem" and "stage1" have stride 4.
+        """
+        check_images(self, images, smallest=32)
+        conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
+        x = norm(name="stem.1")(conv(images, self.stem_width, 4, 4, name="stem.0"))
+        stages, stage, block_index = {"stem": x}, 1, 0
+        for dense_stage, growth in enumerate(self.growths):
+            name = f"dense_stages.{dense_stage}"
+            if dense_stage > 0:
+                stride = 2 if dense_stage in self.strided else 1
+                stage += stride - 1
+                width = x.shape[-1] // 2 // 8 * 8
+                x = conv(norm(name=f"{name}.0")(x), width, stride, stride, name=f"{name}.1")
+            for index in range(self.depth):
+                rate = self.drop_path_rate * block_index / (len(self.growths) * self.depth - 1)
+                block = DenseMixer(
+                    growth,
+                    attention=dense_stage >= self.attention_from,
+                    dropout_rate=self.dropout_rate,
+                    drop_path_rate=rate,
+                    dtype=self.dtype,
+                    name=f"{name}.{2 if dense_stage else 0}.dense_block{index}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+                block_index += 1
+            stages[f"stage{stage}"] = x
+        x = norm(name="head.norm")(ops.global_avg_pool(x))
+        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="head.fc")(
+            x
+        )
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(growths: tuple[int, ...], strided: tuple[int, ...], *row: Any) -> Network:
+    stem_width, parameters, gmacs, accuracy, weights = row
+    return Network(
+        RDNet,
+        {"growths": growths, "strided": strided, "stem_width": stem_width},
+        parameters=parameters,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+# fmt: off
+NETWORKS = {
+    # growths, strided, stem, parameters, 1e9 multiply-adds, published top-1, weights
+    "rdnet_tiny": _row((64, 104, *4 * (128,), 224), (1, 2, 6), 64, 23_863_008, 5.033, 82.814, "nv_in1k"),
+    "rdnet_small": _row((64, *8 * (128,), 240, 240), (1, 2, 9), 72, 50_436_448, 8.706, 83.658, "nv_in1k"),
+    "rdnet_base": _row((96, 128, *7 * (168,), 336, 336), (1, 2, 9), 120, 87_451_096, 15.358, 84.366, "nv_in1k"),
+    "rdnet_large": _row((128, 192, *8 * (256,), 360, 360), (1, 2, 10), 144, 186_269_632, 34.675, 85.844, "nv_in1k_ft_in1k_384"),
+}
+# fmt: on

@@ -1,0 +1,188 @@
+"""TResNet: a residual network arranged for the throughput of GPUs.
+
+Ridnik et al. 2021 (arXiv:2003.13630): pixels moved to channels for a stem, blurred subsampling,
+squeeze-excite in the first three stages, basic blocks in the first two. As timm.models.tresnet
+defines it: the last norm of a block starts at zero.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from cnnjax import ops
+from cnnjax.errors import BadArgument
+from cnnjax.models.network import Network, check_images
+from cnnjax.nn import (
+    BatchNorm,
+    ConvNormAct,
+    DropPath,
+    SqueezeExcite,
+    kaiming_normal,
+    leaky_relu,
+    relu,
+    run,
+    uniform_bias,
+)
+from cnnjax.typing import Array, DType, Images
+
+__all__ = ["NETWORKS", "TResNet", "TResNetBasic", "TResNetBottleneck"]
+
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+_last_norm = partial(_norm, scale_init=nn.initializers.zeros_init())
+_act = partial(leaky_relu, slope=1e-3)
+
+
+def _shortcut(x: Array, features: int, strides: int, *, dtype: DType, train: bool) -> Array:
+    """The identity, or a mean and a 1x1 layer where the shape changes."""
+    if x.shape[-1] == features and strides == 1:
+        return x
+    if strides > 1:
+        x = ops.avg_pool(x, 2, strides=2, ceil_mode=True, count_include_pad=False)
+    name = f"downsample.{strides - 1}"
+    return ConvNormAct(features, 1, act=None, dtype=dtype, name=name)(x, train=train)
+
+
+def _squeeze_excite(x: Array, squeezed: int, dtype: DType) -> Array:
+    module = SqueezeExcite(
+        max(squeezed, 64),
+        kernel_init=kaiming_normal,
+        bias_init=uniform_bias,
+        dtype=dtype,
+        name="se",
+    )
+    return module(x)
+
+
+class TResNetBasic(nn.Module):
+    """Two 3x3 layers, the first blurred where it strides, squeeze-excite and a shortcut."""
+
+    width: int
+    strides: int = 1
+    squeeze_excite: bool = True
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        layer = partial(ConvNormAct, self.width, 3, dtype=self.dtype)
+        y = layer(act=_act, name="conv1")(x, train=train)
+        y = ops.blur_pool(y) if self.strides > 1 else y
+        y = layer(act=None, norm=_last_norm, name="conv2")(y, train=train)
+        if self.squeeze_excite:
+            y = _squeeze_excite(y, self.width // 4, self.dtype)
+        y = DropPath(self.drop_path_rate)(y, train=train)
+        return relu(y + _shortcut(x, self.width, self.strides, dtype=self.dtype, train=train))
+
+
+class TResNetBottleneck(nn.Module):
+    """1x1, 3x3 (blurred where it strides) and 1x1 layers, squeeze-excite after the second."""
+
+    width: int
+    strides: int = 1
+    squeeze_excite: bool = True
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, 4 * width]`."""
+        layer, outer = partial(ConvNormAct, dtype=self.dtype), 4 * self.width
+        y = layer(self.width, 1, act=_act, name="conv1")(x, train=train)
+        y = layer(self.width, 3, act=_act, name="conv2")(y, train=train)
+        y = ops.blur_pool(y) if self.strides > 1 else y
+        if self.squeeze_excite:
+            y = _squeeze_excite(y, self.width // 2, self.dtype)
+        y = layer(outer, 1, act=None, norm=_last_norm, name="conv3")(y, train=train)
+        y = DropPath(self.drop_path_rate)(y, train=train)
+        return relu(y + _shortcut(x, outer, self.strides, dtype=self.dtype, train=train))
+
+
+class TResNet(nn.Module):
+    """4x4 pixels as channels, a 3x3 layer, four stages of blocks, pooling and a linear layer.
+
+    A stage's blocks have 1, 2, 4, 8 times `width` channels; the last two stages, with `bottleneck`
+    all, are of `TResNetBottleneck`. `drop_path_rate` grows linearly from 0 at the first block to
+    itself at the last.
+    """
+
+    depths: tuple[int, ...]
+    width: int = 64
+    bottleneck: bool = False
+    num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
+
+        "stem" and "stage1" both have stride 4, of which H and W must be multiples.
+        """
+        check_images(self, images, smallest=20)
+        batch, height, width, channels = images.shape
+        if height % 4 or width % 4:
+            raise BadArgument(
+                f"{self.name}: images are {height}x{width}; height and width must be multiples of 4"
+            )
+        x = images.reshape(batch, height // 4, 4, width // 4, 4, channels)
+        x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // 4, width // 4, 16 * channels)
+        stem = ConvNormAct(self.width, 3, act=leaky_relu, dtype=self.dtype, name="body.conv1")
+        x = stem(x, train=train)
+        stages, block_index = {"stem": x}, 0
+        for stage, depth in enumerate(self.depths):
+            make: Any = TResNetBottleneck if self.bottleneck or stage > 1 else TResNetBasic
+            for index in range(depth):
+                block = make(
+                    self.width * 2**stage,
+                    strides=2 if stage > 0 and index == 0 else 1,
+                    squeeze_excite=stage < 3,
+                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    dtype=self.dtype,
+                    name=f"body.layer{stage + 1}.{index}",
+                )
+                x = run(block, x, train=train, remat=self.remat)
+                block_index += 1
+            stages[f"stage{stage + 1}"] = x
+        x = ops.global_avg_pool(x)
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        logits = nn.Dense(
+            self.num_classes,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.normal(0.01),
+            bias_init=uniform_bias(x.shape[-1]),
+            name="head.fc",
+        )(x)
+        logits = logits.astype(jnp.float32)
+        return (logits, stages) if features else logits
+
+
+def _row(depths: tuple[int, ...], width: int, bottleneck: bool, *row: Any) -> Network:
+    parameters, statistics, gmacs, accuracy, weights = row
+    return Network(
+        TResNet,
+        {"depths": depths, "width": width, "bottleneck": bottleneck},
+        parameters=parameters,
+        batch_statistics=statistics,
+        multiply_adds=gmacs,
+        reference="timm",
+        accuracy=accuracy,
+        weights=weights,
+    )
+
+
+# fmt: off
+NETWORKS = {
+    # depths, width, bottleneck, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "tresnet_m": _row((3, 4, 11, 3), 64, False, 31_389_032, 61_568, 5.735, 83.09, "miil_in21k_ft_in1k"),
+    "tresnet_l": _row((4, 5, 18, 3), 76, False, 55_989_256, 99_560, 10.876, 82.278, "miil_in1k_448"),
+    "tresnet_xl": _row((4, 5, 24, 3), 83, False, 78_436_244, 132_634, 15.165, 83.066, "miil_in1k_448"),
+    "tresnet_v2_l": _row((3, 4, 23, 3), 64, True, 46_174_824, 105_344, 8.812, 83.91, "miil_in21k_ft_in1k"),
+}
+# fmt: on
