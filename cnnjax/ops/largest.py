@@ -67,11 +67,35 @@ def _stock_give(g: Array, x: Array, windows: Windows) -> Array:
 # Programs for a CPU.
 
 
+def _passes(windows: Windows) -> tuple[Windows, Windows] | None:
+    """Return a row's windows and, of what they give, a column's; None where one pass is as good.
+
+    The place is the same: the first row that has the largest value, and in it the first column.
+    """
+    (kh, kw), (sh, sw), (down, right) = windows
+    # How many windows hold a pixel, down and across: 3x3 of stride 2 is searched in one pass.
+    tall, wide = -(-kh // sh), -(-kw // sw)
+    if tall * wide <= tall + wide:
+        return None
+    return Windows((1, kw), (1, sw), ((0, 0), right)), Windows((kh, 1), (sh, 1), (down, (0, 0)))
+
+
+def _largest_of_row(x: Array, row: Windows) -> Array:
+    # Materialised, or XLA computes it anew for every tap of the column that reads it.
+    return lax.optimization_barrier(stock_largest(x, row))
+
+
 def _fast_largest(x: Array, windows: Windows, partitioned: bool) -> Array:
+    if passes := _passes(windows):
+        return stock_largest(_largest_of_row(x, passes[0]), passes[1])
     return stock_largest(x, windows)
 
 
 def _fast_take(t: Array, x: Array, windows: Windows, partitioned: bool) -> Array:
+    if passes := _passes(windows):
+        row, column = passes
+        t = _fast_take(t, x, row, partitioned)
+        return _fast_take(t, _largest_of_row(x, row), column, partitioned)
     tap = _first_largest(x, windows)
     return sum(  # type: ignore[return-value]
         jnp.where(tap == k, value, jnp.zeros((), t.dtype))
@@ -80,6 +104,10 @@ def _fast_take(t: Array, x: Array, windows: Windows, partitioned: bool) -> Array
 
 
 def _fast_give(g: Array, x: Array, windows: Windows, partitioned: bool) -> Array:
+    if passes := _passes(windows):
+        row, column = passes
+        g = _fast_give(g, _largest_of_row(x, row), column, partitioned)
+        return _fast_give(lax.optimization_barrier(g), x, row, partitioned)
     # Materialised once: XLA would search the windows anew for every pixel that reads the result.
     tap = lax.optimization_barrier(_first_largest(x, windows))
     (kh, kw), (sh, sw) = windows.size, windows.strides
