@@ -72,6 +72,8 @@ class Pool(NamedTuple):
 POOLS = {
     "max pool 2x2/2 64 32px b128": Pool(128, 32, 64, 2, 2),
     "max pool 3x3/2 64 56px b64": Pool(64, 56, 64, 3, 2),
+    "max pool 3x3/1 64 56px b16": Pool(16, 56, 64, 3, 1),
+    "max pool 13x13/1 320 7px b16": Pool(16, 7, 320, 13, 1),
 }
 DIRECTIONS = ("forward", "input gradient", "kernel gradient")
 

@@ -20,4 +20,4 @@ def test_the_first_example_runs_as_written(tmp_path, monkeypatch):
         exec(compile(example, "README.md", "exec"), {})
     accuracy = float(re.search(r"test accuracy (\d+\.\d)%", printed.getvalue())[1])
     assert accuracy > 90
-    assert "'stage4': (1, 2, 2, 2048)" in printed.getvalue()
+    assert "'stage4': (1, 2, 2, 512)" in printed.getvalue()

@@ -268,7 +268,7 @@ MOBILE = (
     _blocks("tf_efficientnet_cc_b0_4e", 2, size=72),
     Case(
         "rexnet_100",
-        **_SLOW,
+        **_TIMM,
         arguments={"depth_mult": 0.1},
         overrides={"depths": (1, 1, 1, 1, 1, 1)},
     ),
@@ -353,6 +353,7 @@ OLDER = (
         network="inception_v4",
         overrides={"depths": (1, 1, 1)},
         float64=True,
+        slow=True,
     ),
     Case(
         "inception_resnet_v2_shallow",
@@ -370,7 +371,7 @@ OLDER = (
         overrides={"middle": 1},
         float64=True,
     ),
-    _xception("xception41", False, **_SLOW),
+    _xception("xception41", False, **_TIMM),
     _xception("xception41p", True, **_SLOW),
     _xception("xception65p", True, **_SLOW),
     Case(
@@ -386,7 +387,6 @@ OLDER = (
         network="pnasnet5large",
         overrides={"depths": (0,)},
         float64=True,
-        slow=True,
     ),
     *named("nasnetalarge", **_SLOW),
     Case(
@@ -413,6 +413,7 @@ OLDER = (
         reference="densenetblur121d",
         **_TIMM,
         **shallow((2, 2, 2, 2), "block_config"),
+        slow=True,
     ),
     *named("densenetblur121d", **_SLOW),
     *_cut("densenet264d", (2, 3, 2, 2), "block_config"),

@@ -14,7 +14,6 @@ import optax
 import pytest
 
 import cnnjax
-from cnnjax import ops
 from cnnjax.models import MODELS
 from cnnjax.weights.torch_names import from_state_dict, to_state_dict, torch_shapes
 
@@ -37,14 +36,9 @@ QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes
 
 
 @contextmanager
-def _wide(case: Case) -> Iterator[None]:
-    """Compute in float64, also where the networks widen a smaller type to `jnp.float32`.
-
-    The small networks of the default run take stock operations, which compile faster; large ones
-    would need minutes and tens of gigabytes with them.
-    """
-    stock = nullcontext() if case.slow else ops.stock()
-    with jax.enable_x64(True), stock, pytest.MonkeyPatch.context() as patch:
+def _wide() -> Iterator[None]:
+    """Compute in float64, also where the networks widen a smaller type to `jnp.float32`."""
+    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
         patch.setattr(jnp, "float32", jnp.float64)
         yield
 
@@ -116,7 +110,7 @@ def test_network_equals_its_reference(case: Case) -> None:
         logits = _run(_evaluate, model, from_state_dict(evaluation, expected), images)
         _check("evaluation logits", logits, golden["logits"], TOLERANCE)
 
-    with _wide(case) if case.float64 else nullcontext():
+    with _wide() if case.float64 else nullcontext():
         dtype, tolerance = (jnp.float64, TOLERANCE64) if case.float64 else (jnp.float32, TOLERANCE)
         model, images = _build(case, dtype), jnp.asarray(pixels, dtype)
         labels = jnp.asarray(draw.labels(case.batch))
