@@ -5,10 +5,8 @@ Yang et al. 2019, CondConv (arXiv:1904.04971), as timm.models.efficientnet defin
 
 from dataclasses import replace
 from functools import partial
-from math import prod
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
@@ -16,28 +14,23 @@ from cnnjax import ops
 from cnnjax.models.efficientnet_timm import STAGES
 from cnnjax.models.inverted_residual import InvertedResidual
 from cnnjax.models.inverted_residual_net import TENSORFLOW, networks, scaled
-from cnnjax.nn import BatchNorm, kaiming_normal, sigmoid, silu
-from cnnjax.typing import Array, DType, Key
+from cnnjax.nn import BatchNorm, sigmoid, silu
+from cnnjax.typing import Array, DType
 
 __all__ = ["NETWORKS", "ConditionalConv", "ConditionalResidual"]
-
-
-def _depthwise(key: Key, shape: tuple[int, ...], dtype: DType = jnp.float32) -> Array:
-    """Draw from N(0, 2 / (k * k)): the reference counts one group's outputs."""
-    return jax.random.normal(key, shape, dtype) * (2 / prod(shape[:2])) ** 0.5
 
 
 class ConditionalConv(nn.Module):
     """A convolution whose kernel is, for each image, a weighted sum of `experts` kernels.
 
-    1x1 and dense, or `depthwise` with a stride. Parameter `kernel`: `[experts, kh, kw, C or 1,
-    features]`. No bias.
+    `groups` is 1, for a 1x1 of stride 1, or the number of channels: depthwise. Parameter `kernel`:
+    `[experts, kh, kw, C / groups, features]`. No bias.
     """
 
     features: int
     kernel_size: int = 1
     strides: int = 1
-    depthwise: bool = False
+    groups: int = 1
     padding: str | int = 0
     experts: int = 4
     dtype: DType = jnp.float32
@@ -45,18 +38,14 @@ class ConditionalConv(nn.Module):
     @nn.compact
     def __call__(self, x: Array, weights: Array) -> Array:
         """Map `[B, H, W, C]`, with weights `[B, experts]`, to `[B, H', W', features]`."""
-        batch, height, width, channels = x.shape
-        size, each = self.kernel_size, 1 if self.depthwise else channels
-        shape = (size, size, each, self.features)
-        draw = _depthwise if self.depthwise else kaiming_normal
-
-        def init(key: Key) -> Array:
-            return jnp.stack([draw(k, shape) for k in jax.random.split(key, self.experts)])
-
-        kernel = self.param("kernel", init).astype(self.dtype)
+        (batch, height, width, channels), size = x.shape, self.kernel_size
+        shape = (self.experts, size, size, channels // self.groups, self.features)
+        # The reference counts one group's outputs, of one expert.
+        init = nn.initializers.normal((2 * self.groups / (size * size * self.features)) ** 0.5)
+        kernel = self.param("kernel", init, shape, jnp.float32).astype(self.dtype)
         kernel = jnp.tensordot(weights.astype(self.dtype), kernel, 1)
         x = x.astype(self.dtype)
-        if not self.depthwise:
+        if self.groups == 1:
             return jnp.einsum("bhwi,bio->bhwo", x, kernel[:, 0, 0])
         # One image of all images' channels: that is a depthwise convolution like any other.
         x = x.transpose(1, 2, 0, 3).reshape(1, height, width, batch * channels)
@@ -90,7 +79,7 @@ class ConditionalResidual(InvertedResidual):
             inner,
             size,
             row.strides,
-            depthwise=True,
+            groups=inner,
             padding=size // 2 if self.padding is None else self.padding,
             name="conv_dw",
         )(y, weights)
