@@ -80,7 +80,7 @@ class SeparableBlock(nn.Module):
 
 
 # Of each stage: width, kernel size, split, parallel, attention, shortcut.
-_STAGES = (
+_STAGES: tuple[tuple[Any, ...], ...] = (
     (128, 3, False, False, False, False),
     (256, 3, False, False, False, False),
     (512, 5, True, True, True, False),
@@ -122,10 +122,10 @@ class LCNetV2(nn.Module):
                     round_width(width * self.width_mult),
                     size,
                     2 if index == 0 else 1,
-                    split=bool(split),
-                    parallel=bool(parallel),
-                    attention=bool(attention),
-                    shortcut=bool(shortcut),
+                    split=split,
+                    parallel=parallel,
+                    attention=attention,
+                    shortcut=shortcut,
                     name=f"stages.{stage}.{index}",
                 )
                 x = run(module, x, train=train, remat=self.remat)

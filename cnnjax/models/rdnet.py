@@ -74,8 +74,8 @@ class RDNet(nn.Module):
     """A 4x4 stem of stride 4, dense stages with 1x1 or 2x2 transitions between, pooling, a head.
 
     `growths` has, for every dense stage, what each of its `depth` blocks adds; a transition before
-    it halves the channels, and at an index in `strided` the image. From the stage `attention_from`
-    on there is attention. `dropout_rate` is that of new features, `drop_path_rate` grows linearly
+    it halves the channels, and at an index in `strided` the image. All but the first two have
+    attention. `dropout_rate` is that of new features, `drop_path_rate` grows linearly
     from 0 at the first block to itself at the last.
     """
 
@@ -83,7 +83,6 @@ class RDNet(nn.Module):
     strided: tuple[int, ...]
     stem_width: int
     depth: int = 3
-    attention_from: int = 2
     num_classes: int = 1000
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
@@ -113,7 +112,7 @@ class RDNet(nn.Module):
                 rate = self.drop_path_rate * block_index / (len(self.growths) * self.depth - 1)
                 block = DenseMixer(
                     growth,
-                    attention=dense_stage >= self.attention_from,
+                    attention=dense_stage > 1,
                     dropout_rate=self.dropout_rate,
                     drop_path_rate=rate,
                     dtype=self.dtype,

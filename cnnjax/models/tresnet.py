@@ -129,7 +129,7 @@ class TResNet(nn.Module):
         batch, height, width, channels = images.shape
         if height % 4 or width % 4:
             raise BadArgument(
-                f"{self.name}: images are {height}x{width}; height and width must be multiples of 4"
+                f"{self.name or type(self).__name__}: images are {height}x{width}; height and width must be multiples of 4"
             )
         x = images.reshape(batch, height // 4, 4, width // 4, 4, channels)
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // 4, width // 4, 16 * channels)

@@ -313,6 +313,11 @@ def test_bad_images_are_refused_by_name(name):
         assert name in str(error.value)
 
 
+def test_tresnet_refuses_sizes_that_its_stem_cannot_fold():
+    with pytest.raises(BadArgument, match=r"tresnet_m: images are 32x34; .* multiples of 4"):
+        build("tresnet_m").init(jax.random.key(0), jnp.zeros((1, 32, 34, 3)), train=False)
+
+
 def test_training_mode_is_required():
     with pytest.raises(TypeError, match="train"):
         build("lenet5").init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
