@@ -1,15 +1,20 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read only once they are known to be sound."""
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
-from cnnjax.errors import Failed
+import msgspec
 
-__all__ = ["replacing", "writing"]
+from cnnjax.errors import BadArgument, Failed
+
+__all__ = ["checked", "decoded", "printable", "read_bytes", "reading", "replacing", "writing"]
+
+Form = TypeVar("Form")
 
 
 @contextlib.contextmanager
@@ -54,3 +59,98 @@ def replacing(path: str | Path, argument: str = "out") -> Iterator[BinaryIO]:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+@contextlib.contextmanager
+def reading(path: str | Path, argument: str) -> Iterator[BinaryIO]:
+    """Yield a stream of a regular file's content; a pipe or a device would never end.
+
+    Args:
+        path: of the file.
+        argument: the name of the argument that it came from, for the error.
+
+    Raises:
+        BadArgument: where there is no file, or what is there is no regular file.
+        Failed: where it cannot be read.
+    """
+    shown = printable(str(path))
+    try:
+        # Without O_NONBLOCK opening a pipe waits for its writer.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(path, flags)
+    except (FileNotFoundError, NotADirectoryError):
+        raise BadArgument(f"{argument}: there is no file {shown!r}") from None
+    except ValueError as error:  # a NUL in the path
+        raise BadArgument(f"{argument}: {shown!r} is no path of a file ({error})") from None
+    except OSError as error:
+        raise Failed(f"{argument}: cannot read {shown!r}: {error.strerror or error}") from error
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = "a directory" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise BadArgument(f"{argument}: {shown!r} is {kind}; allowed: a regular file")
+    with os.fdopen(descriptor, "rb") as stream:
+        yield stream
+
+
+def read_bytes(path: str | Path, argument: str, *, at_most: int) -> bytes:
+    """Return the content of a regular file of `at_most` bytes; raises as `reading`."""
+    with reading(path, argument) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > at_most:
+            raise Failed(
+                f"{argument}: {printable(str(path))!r} has {size:,} bytes, which is more than what "
+                f"belongs there ever has ({at_most:,})"
+            )
+        try:
+            return stream.read()
+        except OSError as error:
+            reason = error.strerror or error
+            raise Failed(f"{argument}: cannot read {printable(str(path))!r}: {reason}") from error
+
+
+def decoded(content: bytes | str, form: type[Form], what: str) -> Form:
+    """Return JSON as a value of a type, every field of it checked.
+
+    Args:
+        content: the JSON text.
+        form: what it must be: a dataclass, a TypedDict, `list[int]`, ...; see msgspec's
+            documentation for the types that it knows.
+        what: a few words for the error, such as the file's path.
+
+    Raises:
+        Failed: names the first place that differs.
+
+    >>> decoded('{"a": [1, 2]}', dict[str, list[int]], "example")
+    {'a': [1, 2]}
+    """
+    try:
+        return msgspec.json.decode(content, type=form)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _damaged(what, error) from error
+
+
+def checked(value: Any, form: type[Form], what: str) -> Form:
+    """Return what JSON gave, such as a part of `decoded`'s, as a value of a type; raises as it."""
+    try:
+        return msgspec.convert(value, type=form)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _damaged(what, error) from error
+
+
+def _damaged(what: str, error: Exception) -> Failed:
+    return Failed(
+        f"{printable(what)}: damaged, or written by another version ({printable(str(error))})"
+    )
+
+
+def printable(text: str) -> str:
+    r"""Return text from outside with what a terminal would obey, or cannot show, escaped.
+
+    >>> print(printable("a\x1b[2Jb"))
+    a\x1b[2Jb
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )

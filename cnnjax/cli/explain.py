@@ -62,7 +62,7 @@ def explain(
     pixels = jnp.asarray(read_prepared(image, preprocessing))[None]
     logits = jax.jit(lambda x: model.apply(variables, x, train=False))(pixels)
     likely = np.asarray(jax.nn.softmax(logits[0]), np.float64)
-    index = int(likely.argmax()) if target is None else _find(target, names)
+    index = int(np.argmax(likely)) if target is None else _find(target, names)
     classes = jnp.array([index])
     places = jax.jit(lambda x: grad_cam(model, variables, x, classes, stage=stage))(pixels)
     scores = class_scores(model, variables, classes)

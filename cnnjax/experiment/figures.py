@@ -113,7 +113,7 @@ def confusion(arrays: Arrays, test_set: Dataset, network: str) -> str:
     counts = confusion_matrix(labels, predicted, test_set.num_classes)
     figure = plot.confusion_matrix(counts, test_set.class_names)
     mistakes = np.where(np.eye(len(counts), dtype=bool), 0, counts)
-    true, taken = np.unravel_index(mistakes.argmax(), counts.shape)
+    true, taken = np.unravel_index(np.argmax(mistakes), counts.shape)
     names = test_set.class_names
     alt = f"Confusion matrix of {network}: {counts.trace()} of {counts.sum()} predictions right."
     if mistakes.max():
@@ -138,7 +138,7 @@ def mistakes(arrays: Arrays, test_set: Dataset) -> tuple[list[dict[str, Any]], i
     tiles = plot.image_tiles(test_set.images[order[:MOST_MISTAKES]])
     for index, tile in zip(order[:MOST_MISTAKES], tiles, strict=True):
         answers = predicted[wrong[:, index], index]
-        taken = int(np.bincount(answers).argmax())
+        taken = int(np.argmax(np.bincount(answers)))
         chosen = wrong[:, index] & (predicted[:, index] == taken)
         shown.append(
             {
