@@ -155,7 +155,7 @@ def _define(contestant: Contestant, model: Any, image_shape: tuple[int, ...]) ->
         "argument": contestant.argument,
         "model": contestant.model,
         "fields": dict(contestant.fields),
-        "definition": describe(model),
+        "definition": describe(model, "out"),
         "parameters": cost.parameters,
         "batch_statistics": cost.batch_statistics,
         "multiply_adds": cost.multiply_adds,

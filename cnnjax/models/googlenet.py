@@ -90,8 +90,10 @@ class GoogLeNet(nn.Module):
 
     `aux_heads` adds the two auxiliary heads of the paper, after modules 4a and 4d. They run in
     training only, as in the reference; their logits `[B, num_classes]` are in the features, under
-    "aux1" and "aux2" (the paper adds 0.3 of their losses).
+    "aux1" and "aux2", and `aux_weight` of their losses is added, as in the paper.
     """
+
+    aux_weight = 0.3  # not a field: what `fit` takes
 
     num_classes: int = 1000
     aux_heads: bool = False

@@ -159,8 +159,11 @@ class InceptionV3(nn.Module):
     `depths` counts the modules at strides 8, 16 and 32. `aux_heads` adds the auxiliary head before
     the last reduction. It runs in training only, as in the
     reference, and needs images of 299x299; its logits `[B, num_classes]` are in the features,
-    under "aux1" (the paper adds 0.4 of its loss).
+    under "aux1", and `aux_weight` of its loss is added, as in PyTorch's
+    tutorial on fine-tuning.
     """
+
+    aux_weight = 0.4  # not a field: what `fit` takes
 
     num_classes: int = 1000
     depths: tuple[int, int, int] = (3, 4, 2)

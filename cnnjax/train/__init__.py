@@ -2,6 +2,7 @@
 
 from cnnjax.train.evaluate import evaluate, predict
 from cnnjax.train.fit import NonFiniteLoss, Run, fit
+from cnnjax.train.keys import key_of
 from cnnjax.train.progress import Progress, Report, show_progress
 from cnnjax.train.recipe import RECIPES, Hyper, NamedRecipe, Recipe
 from cnnjax.train.sharding import data_parallel_mesh
@@ -23,6 +24,7 @@ __all__ = [
     "data_parallel_mesh",
     "evaluate",
     "fit",
+    "key_of",
     "make_train_step",
     "predict",
     "show_progress",

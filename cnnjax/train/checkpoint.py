@@ -2,81 +2,44 @@
 
 The file is safetensors, written by the few lines here rather than by Orbax: a run of this package
 fits on one host, one file renamed into place is atomic where a directory of files is not, it is
-read without knowing the tree, and importing it costs nothing.
+read without knowing the tree, and importing it costs nothing. It carries a digest of its own bytes:
+what has changed in one bit is refused.
 """
 
-import dataclasses
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import jax
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from cnnjax.data.dataset import Dataset
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.files import replacing, writing
-from cnnjax.train.recipe import Hyper, Recipe
+from cnnjax.files import checked, printable, read_bytes, replacing, writing
+from cnnjax.tensors import DTYPES, metadata_of, sealed, unsealed
+from cnnjax.train.identity import describe, identity
 from cnnjax.train.state import TrainState
-from cnnjax.typing import Key
 
 __all__ = ["CHECKPOINT", "describe", "identity", "prepare", "restore", "save_checkpoint"]
 
 CHECKPOINT = "checkpoint.safetensors"
 
+# 1, which had no number, was that of cnnjax 0.1.0: without a digest, and models by their names.
+_FORMAT = 2
 
-def identity(
-    model: Any,
-    recipe: Recipe,
-    hyper: Hyper,
-    key: Key,
-    train_set: Dataset,
-    validation: Dataset | None,
-    start: dict[str, Any],
-) -> dict[str, Any]:
-    """Return what makes a run this run, as JSON: equal for equal runs in any process.
-
-    `start` is what it starts from besides the key: arrays by name, `{}` for none.
-    """
-    return {
-        "model": describe(model),
-        "recipe": recipe.to_dict(),
-        "hyper": hyper.to_dict(),
-        "key": [str(jax.random.key_impl(key)), jax.random.key_data(key).tolist()],
-        "train_set": train_set.fingerprint(),
-        "validation": None if validation is None else validation.fingerprint(),
-        "start": _fingerprint(start) if start else None,
-    }
+# History and identity, as text, are smaller: 200 bytes an epoch, and a few kilobytes.
+_MOST_TEXT = 2**28
 
 
-def describe(value: Any) -> Any:
-    """Return a value as JSON without addresses: modules by their fields, functions by name."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [f.name for f in dataclasses.fields(value) if f.name not in ("parent", "name")]
-        return {type(value).__name__: {name: describe(getattr(value, name)) for name in fields}}
-    if isinstance(value, tuple | list):
-        return [describe(item) for item in value]
-    if isinstance(value, dict):
-        return {str(name): describe(item) for name, item in value.items()}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if hasattr(value, "func"):  # functools.partial
-        return describe([value.func, value.args, value.keywords])
-    return getattr(value, "__qualname__", None) or str(value)
-
-
-def _fingerprint(tree: Any) -> str:
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-        array = np.asarray(leaf)
-        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+class _Epoch(TypedDict):
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    seconds: float
+    images_per_second: float
+    validation_loss: NotRequired[float]
+    validation_accuracy: NotRequired[float]
 
 
 def prepare(directory: Path) -> None:
@@ -96,13 +59,15 @@ def save_checkpoint(
 ) -> None:
     """Write a state, its history and its run's identity, in place of the one before.
 
-    The new file is complete on disk before it takes the old one's name.
+    The new file is complete on disk before it takes the old one's name. Equal runs write equal
+    tensors; seconds, which are in the history, differ.
 
     Raises:
         Failed: where it cannot be written; the one before stays.
     """
     tensors = {name: np.asarray(leaf) for name, leaf in _named(state)}
-    content = save(tensors, {"run": json.dumps(run), "history": json.dumps(history)})
+    texts = {"run": json.dumps(run), "history": json.dumps(history), "format": str(_FORMAT)}
+    content = sealed(tensors, texts)
     with replacing(directory / CHECKPOINT, "checkpoint_dir") as stream:
         stream.write(content)
 
@@ -118,27 +83,32 @@ def restore(
         run: of `identity`.
 
     Raises:
-        BadArgument: if the checkpoint is another run's; it names what differs.
-        Failed: if the file cannot be read.
+        BadArgument: if the checkpoint is another run's, when it names what differs, or of another
+            version, or if what is there is no file.
+        Failed: if the file cannot be read, or is not what was written.
     """
+    expected = {name: (str(leaf.dtype), np.shape(leaf)) for name, leaf in _named(template)}
+    for name, (dtype, _) in expected.items():
+        if dtype not in DTYPES:
+            raise BadArgument(
+                f"checkpoint_dir: {name} of the state is {dtype}; allowed: {', '.join(DTYPES)}"
+            )
     path = directory / CHECKPOINT
     if not path.exists():
         return None
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(template))
+    content = read_bytes(path, "checkpoint_dir", at_most=size + _MOST_TEXT)
+    what = f"checkpoint {path}"
+    metadata = metadata_of(content, what)
+    _check_format(metadata, path)
+    tensors = unsealed(content, what)
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         saved, history = json.loads(metadata["run"]), json.loads(metadata["history"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise Failed(f"checkpoint {path}: cannot be read: {error}") from error
-    for name, value in json.loads(json.dumps(run)).items():
-        if saved.get(name) != value:
-            raise BadArgument(
-                f"checkpoint_dir: {path} belongs to another run: its {name} is "
-                f"{_differing(saved.get(name), value)}; choose another directory or remove it"
-            )
-    expected = {name: np.shape(leaf) for name, leaf in _named(template)}
-    found = {name: tensor.shape for name, tensor in tensors.items()}
+    except (KeyError, ValueError, RecursionError) as error:
+        raise Failed(f"{printable(what)}: damaged, its history cannot be read") from error
+    checked(history, list[_Epoch], what)
+    _check_same(saved, run, path)
+    found = {name: (str(tensor.dtype), tensor.shape) for name, tensor in tensors.items()}
     if expected != found:
         names = sorted(set(expected.items()) ^ set(found.items()))[:2]
         raise BadArgument(f"checkpoint_dir: {path} has another state than this run: {names}")
@@ -152,9 +122,45 @@ def _named(state: TrainState) -> Iterator[tuple[str, Any]]:
         yield jax.tree_util.keystr(path), leaf
 
 
-def _differing(saved: Any, wanted: Any) -> str:
-    if isinstance(saved, dict) and isinstance(wanted, dict):
-        names = [name for name in wanted if saved.get(name) != wanted[name]]
-        saved = {name: saved.get(name) for name in names}
-        wanted = {name: wanted[name] for name in names}
-    return f"{saved!r}, not {wanted!r}"
+def _check_format(metadata: dict[str, str], path: Path) -> None:
+    written = metadata.get("format")
+    if written == str(_FORMAT):
+        return
+    if written is None and {"run", "history"} <= set(metadata):
+        why = "cnnjax 0.1.0 wrote it, which did not note enough to tell one run from another"
+    elif written is not None and written.isdecimal():
+        why = f"its format is {printable(written)}, this version of cnnjax reads {_FORMAT}"
+    else:
+        why = "it is not a checkpoint"
+    raise BadArgument(
+        f"checkpoint_dir: {printable(str(path))} cannot be resumed: {why}; choose another "
+        "directory or remove it"
+    )
+
+
+def _check_same(saved: Any, run: dict[str, Any], path: Path) -> None:
+    """Raise `BadArgument`, naming the first place that differs, unless two identities are equal."""
+    place, there, here = _difference(saved, json.loads(json.dumps(run)), "")
+    if there != here:
+        found = printable(f"{place.removeprefix('.')} is {there}, not {here}")
+        raise BadArgument(
+            f"checkpoint_dir: {printable(str(path))} belongs to another run: its {found}; choose "
+            "another directory or remove it"
+        )
+
+
+def _difference(there: Any, here: Any, place: str) -> tuple[str, str, str]:
+    """Return the first place where two JSON values differ, and what stands there as text.
+
+    As text, because to Python 1, 1.0 and True are equal.
+    """
+    if isinstance(there, dict) and isinstance(here, dict) and list(there) == list(here):
+        pairs = [(f".{name}", there[name], here[name]) for name in here]
+    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        pairs = [(f"[{i}]", *each) for i, each in enumerate(zip(there, here, strict=True))]
+    else:
+        return place, json.dumps(there), json.dumps(here)
+    for name, one, other in pairs:
+        if json.dumps(one) != json.dumps(other):
+            return _difference(one, other, place + name)
+    return place, "", ""

@@ -9,6 +9,7 @@ from cnnjax.typing import Array, Labels, Logits
 
 __all__ = [
     "LOSSES",
+    "SMOOTHED",
     "crammer_singer",
     "crammer_singer_l2",
     "one_vs_all",
@@ -119,3 +120,6 @@ LOSSES: dict[str, Loss] = {
     "one_vs_all": one_vs_all,
     "one_vs_all_l2": one_vs_all_l2,
 }
+
+SMOOTHED = ("softmax",)
+"""The losses of `LOSSES` that label smoothing has a meaning for."""

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from cnnjax.ops.switch import is_stock
+from cnnjax.train.keys import named_key
 from cnnjax.train.recipe import Recipe
 from cnnjax.train.sharding import batch_sharding, replicated
-from cnnjax.train.state import TrainState, create_state, named_key, start_state
+from cnnjax.train.state import TrainState, create_state, start_state
 from cnnjax.train.step import forward, make_train_step, metrics_of
 from cnnjax.typing import Array, Key
 
@@ -100,13 +101,19 @@ def order_program(many: bool, mesh: Mesh | None) -> Any:
 
 @functools.lru_cache(maxsize=_REMEMBERED)
 def step_program(
-    model: Any, recipe: Recipe, batch_size: int, steps: int, many: bool, mesh: Mesh | None
+    model: Any,
+    recipe: Recipe,
+    batch_size: int,
+    steps: int,
+    frozen: bool,
+    many: bool,
+    mesh: Mesh | None,
 ) -> Any:
     """Return `(state, images [N, ...], labels [N], order [N], key) -> (state, metrics)`.
 
     The step gathers its batch itself from the whole dataset on the device. The state is donated.
     """
-    step = make_train_step(model, recipe, steps)
+    step = make_train_step(model, recipe, steps, frozen=frozen)
 
     def program(
         state: TrainState, images: Array, labels: Array, order: Array, key: Key

@@ -15,15 +15,20 @@ from cnnjax.typing import Array
 
 __all__ = ["RECIPES", "Hyper", "NamedRecipe", "Recipe"]
 
+# Of epochs, images and pixels: beyond it numbers are mistyped, and the arrays fit no memory.
+_MOST = 1_000_000
+
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """The static half of a training run: hashable, written as JSON, one compilation for each.
 
     Attributes:
-        epochs: passes over the training set, from 1.
-        batch_size: images a step, from 1; a smaller training set makes a smaller batch. The last
-            images of an epoch's order that do not fill a batch are left out of that epoch.
+        epochs: passes over the training set, in 1..1,000,000.
+        batch_size: images a step, in 1..1,000,000; a smaller training set makes a smaller batch.
+            The last images of an epoch's order that do not fill a batch are left out of that epoch.
         loss: a key of `LOSSES`.
         optimiser: a key of `OPTIMISERS`.
         schedule: a key of `SCHEDULES`.
@@ -31,14 +36,16 @@ class Recipe:
             share and not epochs, so that the same recipe can run for any number of epochs.
         decay_all: weight decay also for biases and the parameters of norms.
         clip_norm: the largest global norm of a gradient, above 0; None does not clip.
-        crop_padding: pixels of padding around a random crop of the same size, from 0.
+        crop_padding: pixels of padding around a random crop of the same size, in 0..1,000,000 and
+            less than the images have.
         flip: mirror half of the images left to right. Digits and letters must not be.
-        cutout: side in pixels of a square put to the mean colour, from 0.
+        cutout: side in pixels of a square put to the mean colour, in 0..1,000,000.
         ema_decay: evaluate an exponential moving average of the weights with this decay per
             step, in [0, 1); 0 evaluates the weights themselves.
         head: names of the model's submodules that learn at the full rate, such as
-            `("classifier",)`; all others learn at `Hyper.backbone_rate` times it. `()`: all at
-            the full rate.
+            `("classifier",)`; all others learn at `Hyper.backbone_rate` times it. Where that is 0,
+            nothing of them moves, and the whole network runs as in evaluation: norms by their
+            running statistics, which stay, and nothing is dropped. `()`: all at the full rate.
 
     Raises:
         BadArgument: for a value outside these ranges.
@@ -61,17 +68,17 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("crop_padding", 0), ("cutout", 0)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise BadArgument(f"{name}: received {value!r}, allowed: integers from {least}")
-        for name, table in (
-            ("loss", LOSSES),
-            ("optimiser", OPTIMISERS),
-            ("schedule", SCHEDULES),
-        ):
-            if getattr(self, name) not in table:
-                raise unknown(name, getattr(self, name), table)
+            integer = isinstance(value, int) and not isinstance(value, bool)
+            if not (integer and least <= value <= _MOST):
+                raise BadArgument(
+                    f"{name}: received {value!r}, allowed: integers in {least}..{_MOST}"
+                )
+        for name, table in (("loss", LOSSES), ("optimiser", OPTIMISERS), ("schedule", SCHEDULES)):
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in table:
+                raise unknown(name, value, table)
         for name in ("warmup", "ema_decay"):
-            if not (_is_number(getattr(self, name)) and 0 <= getattr(self, name) < 1):
+            if not _in_range(getattr(self, name), below=1):
                 raise BadArgument(
                     f"{name}: received {getattr(self, name)!r}, allowed: numbers in [0, 1)"
                 )
@@ -79,9 +86,8 @@ class Recipe:
             if not isinstance(getattr(self, name), bool):
                 raise BadArgument(f"{name}: received {getattr(self, name)!r}, allowed: True, False")
         clip = self.clip_norm
-        if clip is not None and not (_is_number(clip) and 0 < clip < math.inf):
+        if clip is not None and not (_in_range(clip, below=math.inf) and np.float32(clip) > 0):
             raise BadArgument(f"clip_norm: received {clip!r}, allowed: None, numbers above 0")
-
         if isinstance(self.head, list):  # as JSON has it
             object.__setattr__(self, "head", tuple(self.head))
         if not (isinstance(self.head, tuple) and all(isinstance(n, str) for n in self.head)):
@@ -101,13 +107,15 @@ class Recipe:
 class Hyper:
     """The scalars of a training run, a pytree: they may be traced, and `sweep` maps over them.
 
+    They are float32 in a run, and have to be in range as such.
+
     Attributes:
         learning_rate: the peak that the schedule multiplies, at least 0.
         momentum: in [0, 1); beta 1 of the Adam family and of Lion.
         weight_decay: at least 0.
         label_smoothing: in [0, 1); 0 with the hinge losses.
         backbone_rate: what the learning rate is multiplied by outside of `Recipe.head`, at least
-            0; 1 where the recipe names no head.
+            0; 1 where the recipe names no head. 0 freezes it whole, see there.
 
     Raises:
         BadArgument: for a number outside these ranges.
@@ -125,7 +133,7 @@ class Hyper:
             if isinstance(value, jax.Array):  # perhaps traced or stacked: nothing to check
                 continue
             below_one = field.name in ("momentum", "label_smoothing")
-            if not (_is_number(value) and 0 <= value < (1 if below_one else math.inf)):
+            if not _in_range(value, below=1 if below_one else math.inf):
                 allowed = "numbers in [0, 1)" if below_one else "finite numbers from 0"
                 raise BadArgument(f"{field.name}: received {value!r}, allowed: {allowed}")
 
@@ -155,8 +163,12 @@ def _rebuild(_: None, leaves: Iterable[Any]) -> Hyper:
 jax.tree_util.register_pytree_with_keys(Hyper, _children, _rebuild)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+def _in_range(value: Any, below: float) -> bool:
+    """Return whether a value is a number that is in [0, below) as a float32."""
+    number = isinstance(value, int | float | np.integer | np.floating)
+    if not number or isinstance(value, bool) or not 0 <= value <= _LARGEST:
+        return False
+    return bool(np.float32(value) < below)
 
 
 def _known_fields(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:

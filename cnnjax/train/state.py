@@ -1,7 +1,6 @@
-"""`TrainState`, everything a run carries from one step to the next, and the keys it draws with."""
+"""`TrainState`, everything a run carries from one step to the next, and how it begins."""
 
 import dataclasses
-import zlib
 from typing import Any
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax.data.augment import normalise
+from cnnjax.train.keys import named_key
 from cnnjax.train.optimisers import optimiser
 from cnnjax.train.recipe import Hyper, Recipe
 from cnnjax.typing import Array, Key, Variables
@@ -17,7 +17,6 @@ __all__ = [
     "TrainState",
     "create_state",
     "images_to_start_from",
-    "named_key",
     "optimiser_of",
     "start_state",
     "variables_of",
@@ -61,12 +60,6 @@ class TrainState:
 def variables_of(params: Any, batch_stats: Any) -> dict[str, Any]:
     """Return the two collections as a model's variables, without an empty one."""
     return {"params": params} | ({"batch_stats": batch_stats} if batch_stats else {})
-
-
-def named_key(key: Key, name: str) -> Key:
-    """Return the key of one use (`"init"`, `"order"`, `"augment"`, `"dropout"`) of a run's key."""
-    # CRC-32 is the same everywhere and for ever, unlike Python's hash of a string.
-    return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 
 def create_state(

@@ -1,5 +1,6 @@
 """`sweep`: several training runs at once, as one program mapped over scalars and keys."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 
 from cnnjax.data.dataset import Dataset
 from cnnjax.errors import BadArgument
-from cnnjax.train.arguments import check
-from cnnjax.train.fit import NonFiniteLoss, Run, Session
+from cnnjax.train.arguments import check, check_keys, check_surroundings, is_frozen
+from cnnjax.train.fit import NonFiniteLoss, Run
 from cnnjax.train.progress import Progress
 from cnnjax.train.recipe import Hyper, Recipe
+from cnnjax.train.session import Session
 from cnnjax.typing import Array, Key
 
 __all__ = ["sweep"]
@@ -40,7 +42,7 @@ def sweep(
         train_set: images and labels to learn from.
         test_set: evaluated once, after the last step; None leaves it out.
         recipe: the static half of the settings, the same for all.
-        hypers: one or more.
+        hypers: one or more; `backbone_rate` is 0 in all of them or in none.
         keys: one or more, from `jax.random.key` or `jax.random.split`.
         validation: evaluated after every epoch.
         progress: called while the runs go, with means over those that have not failed.
@@ -52,17 +54,21 @@ def sweep(
     Raises:
         BadArgument: as `fit`, and for no hypers or no keys.
     """
-    if not len(hypers) or not len(keys):
-        raise BadArgument(
-            f"hypers, keys: received {len(hypers)} and {len(keys)}, allowed: one or more of each"
-        )
-    check(model, recipe, list(hypers), train_set, test_set, validation)
+    check_surroundings(progress)
+    hypers, keys = _listed(hypers, keys)
+    check(model, recipe, hypers, train_set, test_set, validation)
     pairs = [(hyper, key) for hyper in hypers for key in keys]
     scalars: Hyper = jax.tree.map(
         lambda *values: jnp.array(values, jnp.float32), *(hyper for hyper, _ in pairs)
     )
     session = Session(
-        model, train_set, recipe, scalars, jnp.stack([key for _, key in pairs]), many=True
+        model,
+        train_set,
+        recipe,
+        scalars,
+        jnp.stack([key for _, key in pairs]),
+        frozen=is_frozen(recipe, hypers),
+        many=True,
     )
     failures: dict[int, NonFiniteLoss] = {}
 
@@ -76,6 +82,7 @@ def sweep(
                     first_step // session.steps_per_epoch + 1,
                     float(losses[step, run]),
                 )
+        session.failed.update(failures)
 
     state, histories = session.state, [[] for _ in pairs]  # type: Any, list[list[dict[str, Any]]]
     train_seconds = 0.0
@@ -90,27 +97,48 @@ def sweep(
         if len(failures) == len(pairs):
             break
         if progress is not None:
-            progress(session.report(epoch, session.steps_per_epoch, entry, finished=entry))
+            progress(session.report(epoch, session.steps_per_epoch, entry, finished=True))
     test = {} if test_set is None else session.evaluate(state, test_set)
-    runs = []
-    for run, history in enumerate(histories):
-        own = jax.tree.map(lambda leaf: leaf[run], state)  # noqa: B023 - called at once
-        runs.append(
-            Run(
-                state=own,
-                variables=own.variables,
-                history=history,
-                test={}
-                if run in failures
-                else {name: _of_run(value, run) for name, value in test.items()},
-                mean=session.mean,
-                std=session.std,
-                compile_seconds=session.compile_seconds,
-                train_seconds=train_seconds,
-                failure=failures.get(run),
-            )
+    whole = _Whole(session, state, test, train_seconds)
+    return [whole.run(i, history, failures.get(i)) for i, history in enumerate(histories)]
+
+
+def _listed(hypers: Any, keys: Any) -> tuple[list[Hyper], list[Key]]:
+    """Return both as lists, checked."""
+    for name, value in (("hypers", hypers), ("keys", keys)):
+        alone = isinstance(value, str) or not hasattr(value, "__len__")
+        if alone or getattr(value, "shape", None) == ():
+            raise BadArgument(f"{name}: received {value!r}; allowed: a list, if only of one")
+        if not len(value):
+            raise BadArgument(f"{name}: received none; allowed: one or more")
+    check_keys(list(keys), "keys")
+    return list(hypers), list(keys)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Whole:
+    """What all runs of a sweep have come to, together."""
+
+    session: Session
+    state: Any
+    test: dict[str, Any]
+    train_seconds: float
+
+    def run(self, index: int, history: list[dict[str, Any]], failure: NonFiniteLoss | None) -> Run:
+        """Return one of them."""
+        own = jax.tree.map(lambda leaf: leaf[index], self.state)
+        test = {} if failure else {name: _of_run(v, index) for name, v in self.test.items()}
+        return Run(
+            state=own,
+            variables=own.variables,
+            history=history,
+            test=test,
+            mean=self.session.mean,
+            std=self.session.std,
+            compile_seconds=self.session.compile_seconds,
+            train_seconds=self.train_seconds,
+            failure=failure,
         )
-    return runs
 
 
 def _of_run(value: Any, run: int) -> Any:

@@ -1,5 +1,5 @@
 import dataclasses
-import json
+import itertools
 import os
 import subprocess
 import sys
@@ -11,8 +11,8 @@ import pytest
 
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.train import Hyper, Recipe, fit
-from cnnjax.train.checkpoint import CHECKPOINT, describe
-from tests.train.toy import Toy, toy_set
+from cnnjax.train.checkpoint import CHECKPOINT
+from tests.train.toy import Linear, Toy, toy_set
 
 TRAIN, VALIDATION = toy_set(64, "train"), toy_set(20, "validation")
 RECIPE, HYPER, KEY = Recipe(epochs=4, batch_size=16, crop_padding=1), Hyper(), jax.random.key(5)
@@ -49,7 +49,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
     assert min(epochs) == 3
     assert result(resumed) == result(train())
     assert result(train(tmp_path)) == result(resumed)  # a complete run is only read
-    assert os.listdir(tmp_path) == [CHECKPOINT]
+    assert sorted(os.listdir(tmp_path)) == [".lock", CHECKPOINT]
 
 
 def test_a_killed_process_goes_on_to_the_same_bits(tmp_path):
@@ -76,7 +76,7 @@ def test_a_killed_process_goes_on_to_the_same_bits(tmp_path):
         ({"hyper": Hyper(momentum=0.5)}, "hyper.*momentum"),
         ({"recipe": dataclasses.replace(RECIPE, cutout=1)}, "recipe.*cutout"),
         ({"train_set": toy_set(64, "train", seed=1)}, "train_set"),
-        ({"model": Toy(num_classes=4)}, "model.*num_classes"),
+        ({"model": Linear(width=3)}, "model is .*Toy.*, not .*Linear"),
         ({"validation": None}, "validation"),
         ({"normalisation": (np.zeros(1), np.ones(1))}, "start"),
     ],
@@ -101,7 +101,7 @@ def test_a_failed_write_keeps_the_checkpoint_before(tmp_path, monkeypatch):
         patch.setattr(os, "fsync", full)
         with pytest.raises(Failed, match="No space left"):
             train(tmp_path)
-    assert os.listdir(tmp_path) == [CHECKPOINT]
+    assert sorted(os.listdir(tmp_path)) == [".lock", CHECKPOINT]
     assert result(train(tmp_path)) == result(train())
 
 
@@ -113,12 +113,52 @@ def test_a_directory_that_cannot_be_made_fails_before_training(tmp_path):
 
 def test_a_damaged_checkpoint_is_an_error_and_not_a_new_run(tmp_path):
     (tmp_path / CHECKPOINT).write_bytes(b"half")
-    with pytest.raises(Failed, match="cannot be read"):
+    with pytest.raises(Failed, match="damaged"):
         train(tmp_path)
     assert (tmp_path / CHECKPOINT).read_bytes() == b"half"
 
 
-def test_a_models_description_is_the_same_in_every_process():
-    text = json.dumps(describe(Toy()))
-    assert "0x" not in text
-    assert json.loads(text) == {"Toy": {"num_classes": 3}}
+def test_a_bit_that_flipped_is_seen_before_it_is_trained_with(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, stop_after(1))
+    content = bytearray((tmp_path / CHECKPOINT).read_bytes())
+    content[-100] ^= 1
+    (tmp_path / CHECKPOINT).write_bytes(content)
+    with pytest.raises(Failed, match="damaged: its bytes are not those that were written"):
+        train(tmp_path)
+    assert (tmp_path / CHECKPOINT).read_bytes() == content
+
+
+def test_two_runs_never_share_a_directory(tmp_path):
+    refused = []
+
+    def meanwhile(report):
+        with pytest.raises(Failed, match="checkpoint_dir: another run is writing to") as error:
+            train(tmp_path)
+        refused.append(error)
+
+    alone = train(tmp_path, meanwhile)
+    assert refused
+    assert result(alone) == result(train())
+    assert result(train(tmp_path)) == result(alone)  # it is free again
+
+
+def test_equal_runs_leave_equal_files(tmp_path, monkeypatch):
+    """Apart from what clocks say, which is made equal here."""
+    contents = []
+    for name in "ab":
+        ticks = itertools.count()
+        monkeypatch.setattr("time.perf_counter", lambda ticks=ticks: float(next(ticks)))
+        train(tmp_path / name)
+        contents.append((tmp_path / name / CHECKPOINT).read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_a_run_from_other_numbers_is_another_run(tmp_path):
+    """Names and shapes are the same, one number in one array is not."""
+    start = jax.tree.map(np.array, train().variables)
+    train(tmp_path, variables=start)
+    train(tmp_path, variables=jax.tree.map(np.copy, start))
+    start["params"]["Dense_0"]["bias"][0] += 1
+    with pytest.raises(BadArgument, match="another run: its start"):
+        train(tmp_path, variables=start)

@@ -10,16 +10,13 @@ from cnnjax import ops
 from cnnjax.errors import BadArgument
 from cnnjax.train import (
     Hyper,
-    NonFiniteLoss,
     Recipe,
     data_parallel_mesh,
     evaluate,
     fit,
     predict,
     programs,
-    sweep,
 )
-from cnnjax.train.state import named_key
 from tests.train.toy import Toy, toy_set
 
 TRAIN, TEST, VALIDATION = toy_set(100, "train"), toy_set(37, "test"), toy_set(20, "validation")
@@ -84,18 +81,6 @@ def test_evaluation_counts_every_example_once_whatever_the_batch(run):
     assert run.test["accuracy"] == pytest.approx(accuracy)
 
 
-def test_an_epoch_order_is_a_permutation_and_differs_between_epochs():
-    order = programs.order_program(False, None)
-    first, second = (np.asarray(order(KEY, epoch, np.arange(100))) for epoch in (0, 1))
-    assert sorted(first) == sorted(second) == list(range(100))
-    assert (first != second).any()
-
-
-def test_named_keys_differ():
-    names = ("init", "order", "augment", "dropout")
-    assert len({tuple(jax.random.key_data(named_key(KEY, name)).tolist()) for name in names}) == 4
-
-
 def test_a_set_smaller_than_the_batch_makes_one_batch():
     run = fit(Toy(), TRAIN.subset(range(9)), None, Recipe(epochs=2), HYPER, KEY)
     assert int(run.state.step) == 2
@@ -120,54 +105,11 @@ def test_two_devices_take_the_same_steps(run):
         fit(Toy(), TRAIN, None, Recipe(batch_size=33), HYPER, KEY, mesh=mesh)
 
 
-def test_a_sweep_equals_single_runs_and_survives_a_run_that_diverges(run):
-    hypers = [HYPER, Hyper(learning_rate=1e38)]
-    keys = [KEY, jax.random.key(1)]
-    runs = sweep(Toy(), TRAIN, TEST, RECIPE, hypers, keys, validation=VALIDATION)
-    assert len(runs) == 4
-    single = fit(Toy(), TRAIN, TEST, RECIPE, HYPER, keys[1], validation=VALIDATION)
-    for swept, alone in zip(runs[:2], (run, single), strict=True):
-        assert swept.failure is None
-        for one, other in zip(
-            jax.tree.leaves(swept.state), jax.tree.leaves(alone.state), strict=True
-        ):
-            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
-        assert swept.history[-1]["train_loss"] == pytest.approx(
-            alone.history[-1]["train_loss"], rel=1e-3
-        )
-        assert swept.test["accuracy"] == pytest.approx(alone.test["accuracy"], abs=0.03)
-    for swept, key in zip(runs[2:], keys, strict=True):
-        with pytest.raises(NonFiniteLoss, match="1e\\+38") as alone:
-            fit(Toy(), TRAIN, TEST, RECIPE, hypers[1], key)
-        assert swept.failure is not None
-        assert (swept.failure.step, swept.failure.epoch) == (alone.value.step, 1)
-        assert swept.history == []
-        assert swept.test == {}
-
-
 def test_the_stock_operations_are_compiled_apart(run):
     compilations = programs._compile.cache_info().misses
     with ops.stock():
         evaluate(Toy(), run.variables, TEST, mean=run.mean, std=run.std)
     assert programs._compile.cache_info().misses > compilations
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"test_set": toy_set(5, "test", size=9)}, "test_set: images"),
-        (
-            {"validation": dataclasses.replace(VALIDATION, class_names=("a", "b", "c"))},
-            "validation: its classes",
-        ),
-        ({"model": Toy(num_classes=2)}, "num_classes is 2.*3 classes"),
-        ({"recipe": Recipe(loss="one_vs_all")}, "label_smoothing: must be 0"),
-    ],
-)
-def test_what_does_not_fit_together_is_refused(changes, message):
-    arguments = {"model": Toy(), "train_set": TRAIN, "test_set": TEST, "recipe": RECIPE}
-    with pytest.raises(BadArgument, match=message):
-        fit(**(arguments | changes), hyper=HYPER, key=KEY)
 
 
 def test_a_run_starts_from_given_weights_and_keeps_them(run):
@@ -209,17 +151,3 @@ def test_the_head_learns_at_a_rate_of_its_own():
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), whole[name], runs[1.0][name]
         )
-
-
-def test_starts_and_heads_that_do_not_fit_are_named():
-    recipe = Recipe(epochs=1)
-    start = fit(Toy(), TRAIN, None, recipe, HYPER, KEY).variables
-    with pytest.raises(BadArgument, match=r"variables: .*'bias'"):
-        fit(Toy(num_classes=4), TRAIN, None, recipe, HYPER, KEY, variables=start)
-    for bad in (([0.5, 0.5], [1, 1]), ([0.5], [0])):
-        with pytest.raises(BadArgument, match="normalisation"):
-            fit(Toy(), TRAIN, None, recipe, HYPER, KEY, normalisation=bad)
-    with pytest.raises(BadArgument, match="head: unknown name 'Dens_0'; did you mean 'Dense_0'"):
-        fit(Toy(), TRAIN, None, Recipe(head=("Dens_0",)), HYPER, KEY)
-    with pytest.raises(BadArgument, match="backbone_rate"):
-        fit(Toy(), TRAIN, None, recipe, Hyper(backbone_rate=0.1), KEY)

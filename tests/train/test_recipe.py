@@ -1,11 +1,16 @@
 import json
+import math
+import re
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from cnnjax.errors import BadArgument
 from cnnjax.train import RECIPES, Hyper, Recipe
+
+NAN = float("nan")
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -16,56 +21,83 @@ def test_recipes_survive_json(name):
     assert hash(recipe) == hash(Recipe(**recipe.to_dict()))
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("epochs", 0),
-        ("epochs", 1.5),
-        ("batch_size", True),
-        ("loss", "sofmax"),
-        ("optimiser", "sgdd"),
-        ("schedule", "cosin"),
-        ("warmup", 1.0),
-        ("decay_all", 1),
-        ("clip_norm", 0.0),
-        ("crop_padding", -1),
-        ("flip", "yes"),
-        ("cutout", -2),
-        ("ema_decay", float("nan")),
-    ],
-)
+# For every field what lies just inside of its range, and just outside.
+RANGES = {
+    "epochs": ([1, 1_000_000], [0, -1, 1_000_001, 10**10, 1.5, "3", True, None]),
+    "batch_size": ([1, 1_000_000], [0, 1_000_001, 10**400, 2.0, True]),
+    "crop_padding": ([0, 1_000_000], [-1, 1_000_001, 0.5, True, None]),
+    "cutout": ([0, 1_000_000], [-1, 1_000_001, "8", False]),
+    "loss": (["softmax", "one_vs_all_l2"], ["sofmax", ["softmax"], None, 3]),
+    "optimiser": (["sgd", "lion"], ["sgdd", {"sgd"}, None]),
+    "schedule": (["cosine", "step"], ["cosin", ("cosine",), None]),
+    "warmup": ([0, 0.0, 0.999, np.float32(0.5)], [1.0, 1 - 1e-9, -1e-9, NAN, True, "0.1", None]),
+    "ema_decay": ([0, 0.9999], [1, -0.1, NAN, math.inf, False, None]),
+    "decay_all": ([True, False], [1, 0, "yes", None]),
+    "flip": ([True, False], [1, "yes", None]),
+    "clip_norm": ([None, 1e-30, 5, 3e38], [0, 0.0, -1, 1e-60, 1e39, math.inf, NAN, True, "1"]),
+    "head": ([(), ("a",), ["a", "b"]], ["a", ("a", 1), None, {"a"}]),
+}
+SCALARS = {
+    "learning_rate": ([0, 0.0, 3e38, np.float64(0.1)], [-1e-9, 1e39, 10**400, math.inf, NAN, True]),
+    "momentum": ([0, 0.999], [1.0, 1 - 1e-9, -0.1, NAN, False, None]),
+    "weight_decay": ([0, 3e38], [-1e-9, 1e39, "0.1", NAN, None]),
+    "label_smoothing": ([0, 0.999], [1, 1 - 1e-9, -0.1, NAN, [0.1]]),
+    "backbone_rate": ([0, 1, 10.0], [-1e-9, 1e39, NAN, None]),
+}
+
+
+def cases(ranges, part):
+    return [(field, value) for field, both in ranges.items() for value in both[part]]
+
+
+def test_the_tables_have_all_fields():
+    assert set(RANGES) == set(Recipe().to_dict())
+    assert set(SCALARS) == set(Hyper().to_dict())
+
+
+@pytest.mark.parametrize(("field", "value"), cases(RANGES, 0))
+def test_recipe_takes_what_is_in_range(field, value):
+    found = getattr(Recipe(**{field: value}), field)
+    assert found == (tuple(value) if field == "head" else value)
+
+
+@pytest.mark.parametrize(("field", "value"), cases(SCALARS, 0))
+def test_hyper_takes_what_is_in_range(field, value):
+    assert Hyper(**{field: value}).to_dict()[field] == value
+
+
+@pytest.mark.parametrize(("field", "value"), cases(RANGES, 1))
 def test_recipe_refuses_and_names_the_field_and_the_value(field, value):
-    with pytest.raises(BadArgument, match=f"{field}.*{value!r}.*allowed"):
+    with pytest.raises(BadArgument, match=f"^{field}: .*{re.escape(repr(value))}.*allowed"):
         Recipe(**{field: value})
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("learning_rate", -1),
-        ("learning_rate", float("inf")),
-        ("momentum", 1.0),
-        ("weight_decay", "0.1"),
-        ("label_smoothing", 1),
-        ("momentum", True),
-    ],
-)
+@pytest.mark.parametrize(("field", "value"), cases(SCALARS, 1))
 def test_hyper_refuses_and_names_the_field_and_the_value(field, value):
-    with pytest.raises(BadArgument, match=f"{field}.*{value!r}.*allowed"):
+    with pytest.raises(BadArgument, match=f"^{field}: .*{re.escape(repr(value))}.*allowed"):
         Hyper(**{field: value})
 
 
 def test_a_name_that_is_no_field_suggests_the_nearest():
-    with pytest.raises(BadArgument, match="did you mean 'epochs'"):
+    with pytest.raises(BadArgument, match=r"recipe: .*did you mean 'epochs'"):
         Recipe.from_dict({"epoch": 3})
+    with pytest.raises(BadArgument, match=r"hyper: .*did you mean 'momentum'"):
+        Hyper.from_dict({"momentun": 3})
 
 
 def test_hyper_is_a_pytree_that_may_hold_anything():
     assert jax.tree.leaves(jax.tree.map(lambda _: True, Hyper())) == [True] * 5
     stacked = Hyper(*[jnp.arange(3.0)] * 5)
     assert jax.vmap(lambda hyper: hyper.momentum * 2)(stacked).tolist() == [0, 2, 4]
+    numbered = jax.tree.unflatten(jax.tree.structure(Hyper()), range(5))
+    assert numbered.to_dict() == {
+        "learning_rate": 0,
+        "momentum": 1,
+        "weight_decay": 2,
+        "label_smoothing": 3,
+        "backbone_rate": 4,
+    }
 
 
-def test_digits_are_not_flipped():
-    assert not RECIPES["default"].recipe.flip
-    assert not RECIPES["mnist"].recipe.flip
+def test_digits_are_not_flipped_and_objects_are():
+    assert [RECIPES[name].recipe.flip for name in ("default", "mnist", "cifar10")] == [0, 0, 1]
