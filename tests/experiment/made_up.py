@@ -62,6 +62,7 @@ def network(parameters=9, multiply_adds=10, **fields):
 
 
 def run(label, seed, accuracy=0.5, *, epochs=4, validation=True, **more):
+    validated = lambda epoch: {"validation_loss": 3 / epoch, "validation_accuracy": 0.25 * epoch}
     history = [
         {
             "epoch": epoch,
@@ -70,11 +71,7 @@ def run(label, seed, accuracy=0.5, *, epochs=4, validation=True, **more):
             "seconds": 0.5,
             "images_per_second": 180.0,
         }
-        | (
-            {"validation_loss": 3 / epoch, "validation_accuracy": 0.25 * epoch}
-            if validation
-            else {}
-        )
+        | (validated(epoch) if validation else {})
         for epoch in range(1, epochs + 1)
     ]
     entry = {
@@ -119,7 +116,8 @@ def write(path, *, seeds=3, failures=(("late", 0),), validation=True, networks=N
                 share = 0.1 if label == next(iter(networks)) else 0.4
                 wrong = np.flatnonzero(random.random(len(data)) < share)
                 accuracy = 1 - len(wrong) / len(data)
-                entry = run(label, seed, accuracy, validation=validation)
+                costs = dict(zip(("parameters", "multiply_adds"), cost, strict=True))
+                entry = run(label, seed, accuracy, validation=validation, **costs)
                 found = arrays(data, wrong=wrong, confidence=random.random(len(data)))
                 if label == next(iter(networks)):
                     filters = random.normal(size=(2, 5, 5, 1, 6))

@@ -193,7 +193,7 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, failing):
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path, monkeypatch):
-    """Who has opened results.json reads on in what it was; each run's arrays are there before it."""
+    """Who has opened results.json reads on in what it was; a run's arrays are there before it."""
     replace, seen = os.replace, []
 
     def watched(source, target):
