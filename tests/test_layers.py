@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "weights": {"models", "files"},
     "train": {"models", "data", "files"},
     "analysis": {"models", "data"},
-    "plot": {"typing", "errors"},
+    "plot": {"typing", "files"},
     "experiment": {"train", "analysis", "plot", "__init__"},
     "benchmark": {"train", "analysis", "__init__"},
     "cli": {"experiment", "benchmark", "plot", "weights"},
