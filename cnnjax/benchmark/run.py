@@ -18,6 +18,7 @@ from cnnjax.benchmark.peers import PEERS, JaxPeer, Peer
 from cnnjax.benchmark.results import Results
 from cnnjax.benchmark.torch_client import Torch, TorchPeer
 from cnnjax.errors import BadArgument, Failed, unknown
+from cnnjax.files import locked, printable
 
 __all__ = ["ALL_MODES", "Settings", "benchmark"]
 
@@ -82,8 +83,8 @@ def benchmark(
 ) -> dict[str, Any]:
     """Measure every case and return the results.
 
-    What the directory has already, with the same peers, is not measured again; a peer that fails
-    is named with its reason and the others go on.
+    What the directory has already, with the same peers, is not measured again, and what it has
+    with others is kept; a peer that fails is named with its reason and the others go on.
 
     Args:
         cases: networks and batches.
@@ -97,37 +98,45 @@ def benchmark(
 
     Raises:
         BadArgument: for a directory with results of another machine or other versions.
-        Failed: if `ours` cannot be measured, or nothing written.
+        Failed: if `ours` cannot be measured, or nothing written, or what was written is damaged.
     """
-    results = Results(out)
     if settings.torch is not None:  # where it lies says nothing and belongs to one machine
         command = command.replace(settings.torch.python, "PYTHON")
-    for case in cases:
-        costs = cost(case)
-        about = {
-            "network": case.network,
-            "batch": case.batch,
-            "image_size": case.image_size,
-            "parameters": costs.parameters,
-            "multiply_adds": costs.multiply_adds,
-        }
-        for mode, measure in _plan(case, costs, settings):
-            before = results.entry(case.label, mode)
-            if before is not None and before["asked"] == _asked(mode, settings):
-                say(f"{case.label} {mode}: measured before")
-                continue
-            entry = {
-                "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                "command": command,
-                "commit": commit(),
-                "asked": _asked(mode, settings),
-                **measure(),
-            }
-            results.enter(case.label, about, mode, entry)
-            say(f"{case.label} {mode}: {_in_short(entry)}")
-            for peer, reason in entry.get("absent", {}).items():
-                say(f"  {peer} is absent: {reason}")
+    # Read before the lock, too: it makes the directory, which may turn out to be another's.
+    Results(out)
+    with contextlib.nullcontext() if out is None else locked(out):
+        results = Results(out)
+        for case in cases:
+            _measure_case(case, settings, results, printable(command), say)
     return results.content
+
+
+def _measure_case(case: Case, settings: Settings, results: Results, command: str, say: Say) -> None:
+    """Measure what is missing of a case, and enter each mode as soon as it is there."""
+    costs = cost(case)
+    about = {
+        "network": case.network,
+        "batch": case.batch,
+        "image_size": case.image_size,
+        "parameters": costs.parameters,
+        "multiply_adds": costs.multiply_adds,
+    }
+    for mode, measure in _plan(case, costs, settings):
+        before = results.entry(case.label, mode)
+        if before is not None and before["asked"] == _asked(mode, settings):
+            say(f"{case.label} {mode}: measured before")
+            continue
+        entry = {
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "command": command,
+            "commit": commit(),
+            "asked": _asked(mode, settings),
+            **measure(),
+        }
+        results.enter(case.label, about, mode, entry)
+        say(f"{case.label} {mode}: {_in_short(entry)}")
+        for peer, reason in entry.get("absent", {}).items():
+            say(f"  {peer} is absent: {printable(reason)}")
 
 
 def _plan(

@@ -21,7 +21,7 @@ from cnnjax.benchmark import (
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.table import console, print_json, print_table
 from cnnjax.errors import Failed
-from cnnjax.files import replacing
+from cnnjax.files import printable, replacing
 
 __all__ = ["bench", "draw", "print_results"]
 
@@ -135,7 +135,7 @@ def print_results(results: Mapping[str, Any]) -> None:
         for peer, reason in entry.get("absent", {}).items()
     }
     for line in sorted(absent):
-        console().print(line, style="dim")
+        console().print(printable(line), style="dim", markup=False)
 
 
 def draw(results: Mapping[str, Any], out: Path) -> Path | None:
