@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cnnjax.analysis.provenance import commit
+from cnnjax.analysis.provenance import commit, hardware
 from cnnjax.benchmark.case import Case, Cost, cost
 from cnnjax.benchmark.fresh import measure_fresh
 from cnnjax.benchmark.interleave import interleave, matmul_rate
@@ -20,13 +21,16 @@ from cnnjax.benchmark.torch_client import Torch, TorchPeer
 from cnnjax.errors import BadArgument, Failed, unknown
 from cnnjax.files import locked, printable
 
-__all__ = ["ALL_MODES", "Settings", "benchmark"]
+__all__ = ["ALL_MODES", "MOST", "Settings", "benchmark"]
 
 ALL_MODES = {
     "train": "a training step",
     "forward": "a forward pass in evaluation mode",
     "compile": "compile time of the training step, with an empty and a filled cache",
 }
+
+MOST = 1_000_000
+"""Rounds, seconds, steps and seeds."""
 
 Say = Callable[[str], None]
 
@@ -38,10 +42,10 @@ class Settings:
     Attributes:
         modes: keys of `ALL_MODES`.
         peers: keys of `PEERS`; "ours" is always measured and comes first.
-        repeats: rounds, at least 1; one step of every peer each.
-        patience: seconds; a peer whose first step takes longer takes no other.
-        scan: steps in one `lax.scan` against the same one by one; 0 for neither.
-        seeds: runs under `vmap` against the same one by one; 0 for neither.
+        repeats: rounds, 1..1000000; one step of every peer each.
+        patience: seconds, 0..1000000; a peer whose first step takes longer takes no other.
+        scan: steps in one `lax.scan` against the same one by one, to 1000000; 0 for neither.
+        seeds: runs under `vmap` against the same one by one, to 1000000; 0 for neither.
         torch: the interpreter that has PyTorch; None leaves its columns out.
 
     Raises:
@@ -68,9 +72,9 @@ class Settings:
                     raise unknown(argument, name, allowed)
         numbers = {"repeats": 1, "patience": 0, "scan": 0, "seeds": 0}
         for argument, least in numbers.items():
-            if getattr(self, argument) < least:
-                value = getattr(self, argument)
-                raise BadArgument(f"{argument}: got {value}; it must be at least {least}")
+            value = getattr(self, argument)
+            if not least <= value <= MOST:
+                raise BadArgument(f"{argument}: got {value}; it must be in {least}..{MOST}")
 
 
 def benchmark(
@@ -121,6 +125,7 @@ def _measure_case(case: Case, settings: Settings, results: Results, command: str
         "parameters": costs.parameters,
         "multiply_adds": costs.multiply_adds,
     }
+    _check_memory(case, settings)
     for mode, measure in _plan(case, costs, settings):
         before = results.entry(case.label, mode)
         if before is not None and before["asked"] == _asked(mode, settings):
@@ -137,6 +142,18 @@ def _measure_case(case: Case, settings: Settings, results: Results, command: str
         say(f"{case.label} {mode}: {_in_short(entry)}")
         for peer, reason in entry.get("absent", {}).items():
             say(f"  {peer} is absent: {printable(reason)}")
+
+
+def _check_memory(case: Case, settings: Settings) -> None:
+    """Raise `Failed` where the images alone would not fit into this machine."""
+    there = hardware()["memory_bytes"]
+    batches = max(1, settings.scan, settings.seeds)
+    needed = 4 * math.prod(case.image_shape) * case.batch * batches
+    if there is not None and needed > there:
+        raise Failed(
+            f"{case.label}: {batches:,} batches of images are {needed / 2**30:,.1f} GiB, and this "
+            f"machine has {there / 2**30:,.1f}"
+        )
 
 
 def _plan(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.text import Text
 
 from cnnjax.analysis.provenance import command_line
 from cnnjax.benchmark import (
@@ -135,7 +136,7 @@ def print_results(results: Mapping[str, Any]) -> None:
         for peer, reason in entry.get("absent", {}).items()
     }
     for line in sorted(absent):
-        console().print(printable(line), style="dim", markup=False)
+        console().print(Text(printable(line)), style="dim")
 
 
 def draw(results: Mapping[str, Any], out: Path) -> Path | None:

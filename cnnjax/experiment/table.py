@@ -32,7 +32,7 @@ def print_tables(results: Mapping[str, Any], console: Console | None = None) -> 
         console.print(f"[dim]{caution(differences)}[/dim]")
     for failure in results["failures"]:
         line = f"failed: {failure['network']} seed {failure['seed']}: {failure['error']}"
-        console.print(printable(line), style="red", markup=False)
+        console.print(_plain(line), style="red")
 
 
 def accuracy_text(row: Row) -> str:
