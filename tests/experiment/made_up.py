@@ -4,6 +4,7 @@ import numpy as np
 
 from cnnjax.data import Dataset
 from cnnjax.experiment.results import ResultsDirectory
+from cnnjax.experiment.summary import Row
 
 NETWORKS = {"good": (60_000, 400_000), "<b>bad & long</b>": (5_000, 90_000), "late": (9, 10)}
 
@@ -99,6 +100,11 @@ def arrays(data, *, wrong=(), confidence=None):
     taken = data.labels + np.isin(np.arange(len(data)), wrong)
     confidence = np.full(len(data), 0.5) if confidence is None else confidence
     return {"predicted": (taken % data.num_classes).astype(np.int32), "confidence": confidence}
+
+
+def row(network, *accuracy, seeds=None, multiply_adds=100, failed=0):
+    seeds = tuple(range(len(accuracy))) if seeds is None else seeds
+    return Row(network, 1000, multiply_adds, seeds, np.array(accuracy), 1.0, 2.0, failed)
 
 
 def write(path, *, seeds=3, failures=(("late", 0),), validation=True, networks=None):

@@ -7,18 +7,14 @@ from rich.console import Console
 from scipy import stats
 
 from cnnjax.experiment import print_tables, read_results
-from cnnjax.experiment.summary import Difference, Row, differences_with_best, finding, rows_of
+from cnnjax.experiment.summary import Difference, differences_with_best, finding, rows_of
 from cnnjax.experiment.table import accuracy_text, caution, difference_texts
 from tests.experiment import made_up
+from tests.experiment.made_up import row
 
 
 def accuracies(results, label):
     return np.array([r["test_accuracy"] for r in results["runs"] if r["network"] == label])
-
-
-def row(network, *accuracy, seeds=None, multiply_adds=100, failed=0):
-    seeds = tuple(range(len(accuracy))) if seeds is None else seeds
-    return Row(network, 1000, multiply_adds, seeds, np.array(accuracy), 1.0, 2.0, failed)
 
 
 def rows(*given):
