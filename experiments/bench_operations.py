@@ -9,6 +9,7 @@ in one run: each round times every candidate once, and the medians of the rounds
 
 import argparse
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -22,6 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnnjax.errors import BadArgument, Failed
+from cnnjax.files import replacing
 from cnnjax.ops import choose, max_pool, stock, xla
 from cnnjax.ops.geometry import Geometry
 
@@ -206,6 +209,10 @@ def main() -> None:
         names = ", ".join(ROWS | POOLS)
         sys.exit(f"--rows: got {options.rows!r}; allowed: part of one of {names}")
 
+    files = [options.out / name for name in ("operations.json", "operations.csv")]
+    for file in files:
+        if file.exists():
+            raise BadArgument(f"out: {file} is there already; allowed: another directory")
     torch: dict[str, list[list[float]]] = {}
     if options.torch:
         job = json.dumps({"rows": rows, "pools": pooled, "rounds": options.rounds})
@@ -232,13 +239,20 @@ def main() -> None:
             figures = "  ".join(f"{side} {record[f'{side}_ms']:9.2f}" for side in times)
             print(f"{name:30} {label:16} {figures}", flush=True)
 
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "operations.json").write_text(json.dumps(table, indent=1) + "\n")
-    with (options.out / "operations.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(table[0]))
-        writer.writeheader()
-        writer.writerows(table)
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, fieldnames=list(table[0]))
+    writer.writeheader()
+    writer.writerows(table)
+    for file, text in zip(
+        files, (json.dumps(table, indent=1) + "\n", lines.getvalue()), strict=True
+    ):
+        with replacing(file) as stream:
+            stream.write(text.encode())
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (BadArgument, Failed, OSError, subprocess.CalledProcessError) as error:
+        print(f"bench_operations: {error}", file=sys.stderr)
+        sys.exit(2 if isinstance(error, BadArgument) else 1)

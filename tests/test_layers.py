@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "weights": {"models", "tensors"},
     "train": {"models", "data", "tensors"},
     "analysis": {"models", "data"},
-    "plot": {"typing", "errors"},
+    "plot": {"typing", "files"},
     "experiment": {"train", "analysis", "plot", "__init__"},
     "benchmark": {"train", "analysis", "__init__"},
     "cli": {"experiment", "benchmark", "plot", "weights"},

@@ -6,7 +6,10 @@ from cnnjax.analysis import count
 from cnnjax.errors import BadArgument, unknown
 from cnnjax.models import MODELS, build
 
-__all__ = ["Case", "Cost", "cost"]
+__all__ = ["MOST_IMAGES", "MOST_PIXELS", "Case", "Cost", "cost"]
+
+MOST_IMAGES, MOST_PIXELS = 2**20, 2**14
+"""More than any machine can hold or any network was made for: a slip of the finger."""
 
 
 @dataclass(frozen=True)
@@ -15,8 +18,8 @@ class Case:
 
     Attributes:
         network: a key of `cnnjax.models.MODELS`.
-        batch: images a step, at least 1.
-        image_size: pixels; 0 stands for what the network was made for.
+        batch: images a step, 1..1048576.
+        image_size: pixels, 1..16384; 0 stands for what the network was made for.
 
     Raises:
         BadArgument: for an unknown network, or numbers out of range.
@@ -33,10 +36,10 @@ class Case:
         """Check the fields and fill in the size."""
         if self.network not in MODELS:
             raise unknown("network", self.network, MODELS)
-        if self.batch < 1:
-            raise BadArgument(f"batch: got {self.batch}; it must be at least 1")
-        if self.image_size < 0:
-            raise BadArgument(f"image_size: got {self.image_size}; it must be at least 1")
+        for name, least, most in (("batch", 1, MOST_IMAGES), ("image_size", 0, MOST_PIXELS)):
+            if not least <= getattr(self, name) <= most:
+                value = getattr(self, name)
+                raise BadArgument(f"{name}: got {value}; it must be in {max(least, 1)}..{most}")
         if not self.image_size:
             object.__setattr__(self, "image_size", MODELS[self.network].input_size)
 

@@ -7,11 +7,9 @@ compiles one program and prints what that took as JSON; `measure_fresh` calls it
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import jax
 from cnnjax.benchmark.case import Case
 from cnnjax.benchmark.programs import compile_mode
 from cnnjax.errors import Failed
+from cnnjax.files import decoded
 
 __all__ = ["main", "measure_fresh"]
 
@@ -36,7 +35,8 @@ def measure_fresh(case: Case, mode: str, *, stock: bool, run: bool) -> dict[str,
     Returns:
         `cold` and `warm`: `lower_seconds` (tracing and lowering), `compile_seconds` (XLA, or
         loading from the cache) and `cpu_seconds` (processor time of both) of the two processes;
-        `peak_bytes` by XLA's account; `peak_rss_bytes` of the second process if it ran a step.
+        `peak_bytes` by XLA's account; `peak_rss_bytes` of the second process if it ran a step, None
+        where the system does not say.
 
     Raises:
         Failed: if a process does not end well.
@@ -79,7 +79,8 @@ def _call(request: dict[str, Any], cache: str) -> dict[str, Any]:
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["nothing on standard error"]
         raise Failed(f"{request['network']}: compiling in a process of its own failed: {said[-1]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    said = done.stdout.splitlines() or [""]
+    return decoded(said[-1], dict[str, Any], f"{request['network']}: what a process answered")
 
 
 def main() -> None:
@@ -95,13 +96,19 @@ def main() -> None:
         "peak_bytes": program.peak_bytes,
     }
     if request["run"]:
-        start = time.perf_counter()
         inputs = (images, labels) if request["mode"] == "train" else (images,)
         jax.block_until_ready(program.call(state, *inputs))
-        answer["step_seconds"] = time.perf_counter() - start
-        unit = 1 if sys.platform == "darwin" else 1024
-        answer["peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        answer["peak_rss_bytes"] = _peak_rss_bytes()
     print(json.dumps(answer))
+
+
+def _peak_rss_bytes() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 if __name__ == "__main__":

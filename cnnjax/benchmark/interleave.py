@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 
+from cnnjax.benchmark.clock import timed
+
 __all__ = ["Takes", "interleave", "matmul_rate", "ratios", "spread"]
 
 WARM_SECONDS = 2.0
@@ -103,9 +105,5 @@ def matmul_rate(repeats: int = 5) -> float:
     a = jax.random.normal(jax.random.key(0), (side, side), jnp.float32)
     product = jax.jit(jnp.matmul).lower(a, a).compile()
     jax.block_until_ready(product(a, a))
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(product(a, a))
-        seconds.append(time.perf_counter() - start)
+    seconds = [timed(lambda: product(a, a))[0] for _ in range(repeats)]
     return 2 * side**3 / statistics.median(seconds)

@@ -1,6 +1,5 @@
 """What a loop and a batch of runs cost: steps in one `lax.scan`, and seeds under `vmap`."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from cnnjax.benchmark.case import Case
+from cnnjax.benchmark.clock import timed
 from cnnjax.benchmark.interleave import Takes
 from cnnjax.benchmark.programs import batches, compile_program, initial_state, train_step_of
 from cnnjax.models import build
@@ -23,9 +23,7 @@ class _Timed:
 
     def step(self) -> float:
         """Compute to the end and return the seconds."""
-        start = time.perf_counter()
-        jax.block_until_ready(self._compute())
-        return time.perf_counter() - start
+        return timed(self._compute)[0]
 
 
 def scan_and_steps(case: Case, steps: int) -> dict[str, Takes]:
@@ -50,7 +48,7 @@ def scan_and_steps(case: Case, steps: int) -> dict[str, Takes]:
 
     def scan() -> Any:
         states["scan"], losses = whole.call(states["scan"], images, labels)
-        return losses
+        return states["scan"], losses
 
     def one_by_one() -> Any:
         for batch in apart:

@@ -1,12 +1,12 @@
 """Who is measured: each peer prepares a case and then takes single steps when told to."""
 
-import time
 from typing import Any, Protocol, Self
 
 import jax
 import numpy as np
 
 from cnnjax.benchmark.case import Case
+from cnnjax.benchmark.clock import timed
 from cnnjax.benchmark.programs import compile_mode
 from cnnjax.errors import Failed
 
@@ -58,13 +58,12 @@ class JaxPeer:
 
     def step(self) -> float:
         """Run one step to its end and return its seconds."""
-        start = time.perf_counter()
-        if self._mode == "train":
-            self._state, self._loss = self._program.call(self._state, self._images, self._labels)
-            jax.block_until_ready((self._state, self._loss))
-        else:
-            jax.block_until_ready(self._program.call(self._state, self._images))
-        return time.perf_counter() - start
+        call = self._program.call
+        if self._mode == "forward":
+            return timed(lambda: call(self._state, self._images))[0]
+        seconds, found = timed(lambda: call(self._state, self._images, self._labels))
+        self._state, self._loss = found
+        return seconds
 
     def facts(self) -> dict[str, Any]:
         """Return XLA's memory and the compile time of this process, which a cache may shorten.

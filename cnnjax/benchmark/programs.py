@@ -18,7 +18,6 @@ from cnnjax.typing import Array, Images, Labels
 
 __all__ = [
     "LEARNING_RATE",
-    "MODES",
     "MOMENTUM",
     "Program",
     "batches",
@@ -28,8 +27,6 @@ __all__ = [
     "initial_state",
     "train_step_of",
 ]
-
-MODES = ("train", "forward")
 
 MOMENTUM = 0.9
 LEARNING_RATE = 1e-3

@@ -15,12 +15,14 @@ from typing import Any
 
 from cnnjax.analysis.provenance import hardware, versions
 from cnnjax.benchmark.interleave import ratios, spread
-from cnnjax.errors import BadArgument, Failed
-from cnnjax.files import replacing
+from cnnjax.benchmark.schema import FORMAT, check_results
+from cnnjax.errors import BadArgument
+from cnnjax.files import decoded, printable, read_bytes, replacing
 
 __all__ = [
     "COMPILE_COLUMNS",
     "STEP_COLUMNS",
+    "TABLES",
     "Results",
     "compile_rows",
     "geometric_means",
@@ -28,7 +30,10 @@ __all__ = [
 ]
 
 RESULTS = "results.json"
-_FORMAT = 1
+TABLES = ("steps.csv", "compile.csv", "speed.svg")
+"""What is made of the results, and made again with every entry."""
+
+_MOST_BYTES = 2**28
 
 STEP_COLUMNS = (
     "network", "batch", "image_size", "mode", "peer", "n", "median_seconds", "min_seconds",
@@ -55,32 +60,27 @@ class Results:
     Raises:
         BadArgument: if the directory holds results of another machine or other versions, which
             one table must not mix, or something else.
-        Failed: if it cannot be read or made.
+        Failed: if what it holds cannot be read, or is damaged.
     """
 
     def __init__(self, path: Path | None) -> None:
         """Open the directory, which need not exist."""
         self.path = path
         self.content: dict[str, Any] = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "versions": versions(),
             "hardware": hardware(),
             "cases": {},
         }
-        if path is None or not (path / RESULTS).exists():
+        found = None if path is None else _read(path)
+        if found is None:
             return
-        try:
-            found = json.loads((path / RESULTS).read_text())
-        except (OSError, ValueError) as error:
-            raise Failed(f"cannot read {path / RESULTS}: {error}") from error
-        if not isinstance(found, dict) or found.get("format") != _FORMAT:
-            raise BadArgument(f"out: {path / RESULTS} is no benchmark's, or of another version")
         for part in ("versions", "hardware"):
             if found[part] != self.content[part]:
-                difference = _difference(found[part], self.content[part])
+                difference = printable(_difference(found[part], self.content[part]))
                 raise BadArgument(
-                    f"out: {path} has results of other {part} ({difference}); allowed: a new "
-                    "directory, or one with results of these"
+                    f"out: {printable(str(path))} has results of other {part} ({difference}); "
+                    "allowed: a new directory, or one with results of these"
                 )
         self.content = found
 
@@ -89,22 +89,47 @@ class Results:
         return self.content["cases"].get(label, {}).get(mode)
 
     def enter(self, label: str, case: Mapping[str, Any], mode: str, entry: Any) -> None:
-        """Add or replace a mode of a case, and write everything.
+        """Add a mode of a case, and write everything.
+
+        What was measured before, of other peers, is kept in the entry under `earlier`.
 
         Raises `Failed` if it cannot be written.
         """
+        before = self.entry(label, mode)
+        if before is not None:
+            earlier = [*before.get("earlier", []), {k: before[k] for k in before if k != "earlier"}]
+            entry = {**entry, "earlier": earlier}
         self.content["cases"].setdefault(label, dict(case))[mode] = entry
         self.content["geometric_means"] = geometric_means(self.content)
         if self.path is None:
             return
+        check_results(self.content, str(self.path / RESULTS))  # what cannot be read is not written
         files = {
-            RESULTS: json.dumps(self.content, indent=1) + "\n",
+            RESULTS: json.dumps(self.content, indent=1, allow_nan=False) + "\n",
             "steps.csv": _csv(STEP_COLUMNS, step_rows(self.content)),
             "compile.csv": _csv(COMPILE_COLUMNS, compile_rows(self.content)),
         }
         for name, text in files.items():
             with replacing(self.path / name) as stream:
                 stream.write(text.encode())
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return what results.json of a directory holds, every field of it checked; None without."""
+    file = path / RESULTS
+    if not (file.exists() or file.is_symlink()):
+        for name in TABLES:
+            if (path / name).exists():
+                raise BadArgument(
+                    f"out: {printable(str(path))} has a {name} but no {RESULTS}, and would lose it"
+                )
+        return None
+    shown = printable(str(file))
+    found = decoded(read_bytes(file, "out", at_most=_MOST_BYTES), dict[str, Any], str(file))
+    if found.get("format") != FORMAT or "cases" not in found:
+        raise BadArgument(f"out: {shown} is no benchmark's, or of another version of cnnjax")
+    check_results(found, str(file))
+    return found
 
 
 def step_rows(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cnnjax.analysis.provenance import commit
+from cnnjax.analysis.provenance import commit, hardware
 from cnnjax.benchmark.case import Case, Cost, cost
 from cnnjax.benchmark.fresh import measure_fresh
 from cnnjax.benchmark.interleave import interleave, matmul_rate
@@ -18,14 +19,18 @@ from cnnjax.benchmark.peers import PEERS, JaxPeer, Peer
 from cnnjax.benchmark.results import Results
 from cnnjax.benchmark.torch_client import Torch, TorchPeer
 from cnnjax.errors import BadArgument, Failed, unknown
+from cnnjax.files import locked, printable
 
-__all__ = ["ALL_MODES", "Settings", "benchmark"]
+__all__ = ["ALL_MODES", "MOST", "Settings", "benchmark"]
 
 ALL_MODES = {
     "train": "a training step",
     "forward": "a forward pass in evaluation mode",
     "compile": "compile time of the training step, with an empty and a filled cache",
 }
+
+MOST = 1_000_000
+"""Rounds, seconds, steps and seeds."""
 
 Say = Callable[[str], None]
 
@@ -37,10 +42,10 @@ class Settings:
     Attributes:
         modes: keys of `ALL_MODES`.
         peers: keys of `PEERS`; "ours" is always measured and comes first.
-        repeats: rounds, at least 1; one step of every peer each.
-        patience: seconds; a peer whose first step takes longer takes no other.
-        scan: steps in one `lax.scan` against the same one by one; 0 for neither.
-        seeds: runs under `vmap` against the same one by one; 0 for neither.
+        repeats: rounds, 1..1000000; one step of every peer each.
+        patience: seconds, 0..1000000; a peer whose first step takes longer takes no other.
+        scan: steps in one `lax.scan` against the same one by one, to 1000000; 0 for neither.
+        seeds: runs under `vmap` against the same one by one, to 1000000; 0 for neither.
         torch: the interpreter that has PyTorch; None leaves its columns out.
 
     Raises:
@@ -67,9 +72,9 @@ class Settings:
                     raise unknown(argument, name, allowed)
         numbers = {"repeats": 1, "patience": 0, "scan": 0, "seeds": 0}
         for argument, least in numbers.items():
-            if getattr(self, argument) < least:
-                value = getattr(self, argument)
-                raise BadArgument(f"{argument}: got {value}; it must be at least {least}")
+            value = getattr(self, argument)
+            if not least <= value <= MOST:
+                raise BadArgument(f"{argument}: got {value}; it must be in {least}..{MOST}")
 
 
 def benchmark(
@@ -82,8 +87,8 @@ def benchmark(
 ) -> dict[str, Any]:
     """Measure every case and return the results.
 
-    What the directory has already, with the same peers, is not measured again; a peer that fails
-    is named with its reason and the others go on.
+    What the directory has already, with the same peers, is not measured again, and what it has
+    with others is kept; a peer that fails is named with its reason and the others go on.
 
     Args:
         cases: networks and batches.
@@ -97,37 +102,58 @@ def benchmark(
 
     Raises:
         BadArgument: for a directory with results of another machine or other versions.
-        Failed: if `ours` cannot be measured, or nothing written.
+        Failed: if `ours` cannot be measured, or nothing written, or what was written is damaged.
     """
-    results = Results(out)
     if settings.torch is not None:  # where it lies says nothing and belongs to one machine
         command = command.replace(settings.torch.python, "PYTHON")
-    for case in cases:
-        costs = cost(case)
-        about = {
-            "network": case.network,
-            "batch": case.batch,
-            "image_size": case.image_size,
-            "parameters": costs.parameters,
-            "multiply_adds": costs.multiply_adds,
-        }
-        for mode, measure in _plan(case, costs, settings):
-            before = results.entry(case.label, mode)
-            if before is not None and before["asked"] == _asked(mode, settings):
-                say(f"{case.label} {mode}: measured before")
-                continue
-            entry = {
-                "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-                "command": command,
-                "commit": commit(),
-                "asked": _asked(mode, settings),
-                **measure(),
-            }
-            results.enter(case.label, about, mode, entry)
-            say(f"{case.label} {mode}: {_in_short(entry)}")
-            for peer, reason in entry.get("absent", {}).items():
-                say(f"  {peer} is absent: {reason}")
+    # Read before the lock, too: it makes the directory, which may turn out to be another's.
+    Results(out)
+    with contextlib.nullcontext() if out is None else locked(out):
+        results = Results(out)
+        for case in cases:
+            _measure_case(case, settings, results, printable(command), say)
     return results.content
+
+
+def _measure_case(case: Case, settings: Settings, results: Results, command: str, say: Say) -> None:
+    """Measure what is missing of a case, and enter each mode as soon as it is there."""
+    costs = cost(case)
+    about = {
+        "network": case.network,
+        "batch": case.batch,
+        "image_size": case.image_size,
+        "parameters": costs.parameters,
+        "multiply_adds": costs.multiply_adds,
+    }
+    _check_memory(case, settings)
+    for mode, measure in _plan(case, costs, settings):
+        before = results.entry(case.label, mode)
+        if before is not None and before["asked"] == _asked(mode, settings):
+            say(f"{case.label} {mode}: measured before")
+            continue
+        entry = {
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "command": command,
+            "commit": commit(),
+            "asked": _asked(mode, settings),
+            **measure(),
+        }
+        results.enter(case.label, about, mode, entry)
+        say(f"{case.label} {mode}: {_in_short(entry)}")
+        for peer, reason in entry.get("absent", {}).items():
+            say(f"  {peer} is absent: {printable(reason)}")
+
+
+def _check_memory(case: Case, settings: Settings) -> None:
+    """Raise `Failed` where the images alone would not fit into this machine."""
+    there = hardware()["memory_bytes"]
+    batches = max(1, settings.scan, settings.seeds)
+    needed = 4 * math.prod(case.image_shape) * case.batch * batches
+    if there is not None and needed > there:
+        raise Failed(
+            f"{case.label}: {batches:,} batches of images are {needed / 2**30:,.1f} GiB, and this "
+            f"machine has {there / 2**30:,.1f}"
+        )
 
 
 def _plan(

@@ -6,13 +6,20 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Annotated, Any, Self, TypedDict
+
+from msgspec import Meta
 
 from cnnjax.benchmark import torch_peer
 from cnnjax.benchmark.case import Case
 from cnnjax.errors import BadArgument, Failed
+from cnnjax.files import checked, decoded, printable
 
 __all__ = ["Torch", "TorchPeer"]
+
+
+class _Step(TypedDict):
+    seconds: Annotated[float, Meta(gt=0)]
 
 
 class Torch:
@@ -102,7 +109,8 @@ class TorchPeer:
 
     def step(self) -> float:
         """Run one step there and return its seconds, measured there."""
-        return self._ask({"do": "step"})["seconds"]
+        answer = self._ask({"do": "step"})
+        return checked(answer, _Step, f"torch: {self._label}: what the process answered")["seconds"]
 
     def facts(self) -> dict[str, Any]:
         """Return the peak resident bytes of the whole process, its compile time and versions."""
@@ -119,8 +127,8 @@ class TorchPeer:
         if not line:
             self._errors.seek(0)
             said = self._errors.read().strip().splitlines() or ["nothing on standard error"]
-            raise Failed(f"torch: {self._label}: the process ended: {said[-1]}")
-        answer = json.loads(line)
+            raise Failed(f"torch: {self._label}: the process ended: {printable(said[-1])}")
+        answer = decoded(line, dict[str, Any], f"torch: {self._label}: what the process answered")
         if "error" in answer:
-            raise Failed(f"torch: {self._label}: {answer['error']}")
+            raise Failed(f"torch: {self._label}: {printable(str(answer['error']))}")
         return answer

@@ -12,7 +12,6 @@ and {"error": ...} for what fails. Between two requests the process sleeps.
 import importlib
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -91,6 +90,15 @@ def _network(name: str) -> Any:
         return timm.create_model(name)
 
 
+def _peak_rss_bytes() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
 def main() -> None:
     """Answer requests until standard input ends."""
     # Nothing that a library prints may come between the answers.
@@ -111,9 +119,7 @@ def main() -> None:
                     raise ValueError("the result of a timed step is not finite")
                 answer = {"seconds": seconds}
             else:
-                peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-                unit = 1 if sys.platform == "darwin" else 1024
-                answer = {"peak_rss_bytes": peak * unit}
+                answer = {"peak_rss_bytes": _peak_rss_bytes()}
         except Exception as error:
             first = str(error).strip().partition("\n")[0]
             answer = {"error": f"{type(error).__name__}: {first}"}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.text import Text
 
 from cnnjax.analysis.provenance import command_line
 from cnnjax.benchmark import (
@@ -21,7 +22,7 @@ from cnnjax.benchmark import (
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.table import console, print_json, print_table
 from cnnjax.errors import Failed
-from cnnjax.files import replacing
+from cnnjax.files import printable, replacing
 
 __all__ = ["bench", "draw", "print_results"]
 
@@ -135,7 +136,7 @@ def print_results(results: Mapping[str, Any]) -> None:
         for peer, reason in entry.get("absent", {}).items()
     }
     for line in sorted(absent):
-        console().print(line, style="dim")
+        console().print(Text(printable(line)), style="dim")
 
 
 def draw(results: Mapping[str, Any], out: Path) -> Path | None:

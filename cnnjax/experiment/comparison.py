@@ -1,8 +1,10 @@
 """`compare`: the same training for every network, run by run, each entered as it ends."""
 
 import contextlib
+import dataclasses
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ from cnnjax.analysis.provenance import commit, hardware, versions
 from cnnjax.analysis.trace import trace
 from cnnjax.data import Dataset, split_off, statistics
 from cnnjax.errors import BadArgument
-from cnnjax.experiment.contestant import Contestant
+from cnnjax.experiment.contestant import Contestant, contestants_of
 from cnnjax.experiment.results import ResultsDirectory, read_results
+from cnnjax.experiment.schema import SEEDS
 from cnnjax.train import Hyper, NonFiniteLoss, Progress, Recipe, Run, fit, predict
+from cnnjax.train.arguments import check
 from cnnjax.train.checkpoint import describe
 from cnnjax.train.programs import compiled, create_program
 from cnnjax.train.state import images_to_start_from
@@ -30,7 +34,7 @@ ShowRun = Callable[[str], AbstractContextManager[Progress]]
 
 
 def compare(
-    contestants: Sequence[Contestant],
+    contestants: Iterable[Contestant | str],
     train_set: Dataset,
     test_set: Dataset,
     recipe: Recipe,
@@ -51,12 +55,12 @@ def compare(
     same experiment. The test set is evaluated once a run, after its last step.
 
     Args:
-        contestants: with different labels.
+        contestants: with different labels; text is read by `parse_contestant`.
         train_set: to learn from.
         test_set: to be judged by.
         recipe: of every run.
         hyper: of every run.
-        seeds: non-negative and different.
+        seeds: different integers in 0..4294967295; beyond, keys would repeat.
         out: directory of the results; see `cnnjax.experiment.results`.
         validation: share of the training set that is held out (with seed 0, whatever the run's)
             and evaluated after each epoch; 0 holds out none.
@@ -67,19 +71,19 @@ def compare(
 
     Raises:
         BadArgument: for arguments that do not fit, or a directory of another experiment.
-        Failed: if the directory cannot be written. A loss that is not finite ends that run only,
-            which is entered under `failures`.
+        Failed: if the directory cannot be written, or what it holds is damaged. A loss that is not
+            finite ends that run only, which is entered under `failures`.
     """
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise BadArgument(f"seeds: {list(seeds)}; allowed: different integers from 0, at least one")
-    image_shape = tuple(train_set.images.shape[1:])
-    models, definitions = {}, {}
-    for contestant in contestants:
-        models[contestant.label] = model = contestant.build(train_set.num_classes)
-        definitions[contestant.label] = _define(contestant, model, image_shape)
+    entered, seeds = contestants_of(contestants), _checked_seeds(seeds)
     fit_set, held_out = split_off(train_set, validation, 0) if validation else (train_set, None)
+    terms = _Terms(fit_set, held_out, test_set, recipe, hyper)
+    models, definitions = {}, {}
+    for each in entered:
+        models[each.label] = model = each.build(train_set.num_classes)
+        check(model, recipe, [hyper], fit_set, test_set, held_out)
+        definitions[each.label] = _define(each, model, tuple(train_set.images.shape[1:]))
     shared = {
-        "data": _describe_data(fit_set, held_out, test_set, validation, source),
+        "data": _describe_data(terms, validation, source),
         "recipe": recipe.to_dict(),
         "hyper": hyper.to_dict(),
     }
@@ -91,28 +95,67 @@ def compare(
                 continue
             name = f"[{number}/{len(jobs)}] {label} seed {seed}"
             with show_run(name) if show_run else contextlib.nullcontext() as progress:
-                try:
-                    run = fit(
-                        models[label],
-                        fit_set,
-                        test_set,
-                        recipe,
-                        hyper,
-                        jax.random.key(seed),
-                        validation=held_out,
-                        progress=progress,
-                        checkpoint_dir=directory.checkpoint_dir(label, seed),
-                    )
-                except NonFiniteLoss as error:
-                    failure = {"network": label, "seed": seed, "step": error.step}
-                    failure |= {"epoch": error.epoch, "error": str(error)}
-                    directory.fail(failure | here)
-                    continue
-            entry = {"network": label, "seed": seed, **_measured(run), **here}
-            costs = {k: definitions[label][k] for k in ("parameters", "multiply_adds")}
-            arrays = _arrays(models[label], run, fit_set, test_set, recipe, hyper, seed)
-            directory.add(entry | costs, arrays)
+                place = directory.checkpoint_dir(label, seed)
+                run = _train(models[label], terms, seed, progress, place)
+            about = {"network": label, "seed": seed, **here}
+            if isinstance(run, Run):
+                costs = {k: definitions[label][k] for k in ("parameters", "multiply_adds")}
+                arrays = _arrays(models[label], run, terms, seed)
+                directory.add(about | _measured(run) | costs, arrays)
+            else:
+                directory.fail(about | run)
     return read_results(out)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Terms:
+    """What is the same for every run."""
+
+    fit_set: Dataset
+    held_out: Dataset | None
+    test_set: Dataset
+    recipe: Recipe
+    hyper: Hyper
+
+
+def _checked_seeds(seeds: Sequence[int]) -> list[int]:
+    given = list(seeds) if isinstance(seeds, Sequence | np.ndarray) else []
+    if (
+        not given
+        or len(set(given)) < len(given)
+        or any(isinstance(seed, bool) or not isinstance(seed, int | np.integer) for seed in given)
+        or not 0 <= min(given) <= max(given) < SEEDS
+    ):
+        shown = given or seeds
+        raise BadArgument(
+            f"seeds: {shown}; allowed: different integers in 0..{SEEDS - 1}, at least one"
+        )
+    return [int(seed) for seed in given]
+
+
+def _train(
+    model: Any, terms: _Terms, seed: int, progress: Progress | None, checkpoint_dir: Path
+) -> Run | dict[str, Any]:
+    """Return a run, or where and why it came to nothing."""
+    try:
+        run = fit(
+            model,
+            terms.fit_set,
+            terms.test_set,
+            terms.recipe,
+            terms.hyper,
+            jax.random.key(seed),
+            validation=terms.held_out,
+            progress=progress,
+            checkpoint_dir=checkpoint_dir,
+        )
+    except NonFiniteLoss as error:
+        return {"step": error.step, "epoch": error.epoch, "error": str(error)}
+    loss = run.test["loss"]
+    if not math.isfinite(loss):  # the last step alone can do that
+        words = f"the test loss is {loss} after the last step; try a smaller learning_rate"
+        return {"step": int(run.state.step) - 1, "epoch": terms.recipe.epochs, "error": words}
+    return run
 
 
 def first_filters(
@@ -162,19 +205,19 @@ def _define(contestant: Contestant, model: Any, image_shape: tuple[int, ...]) ->
     }
 
 
-def _describe_data(
-    fit_set: Dataset, held_out: Dataset | None, test_set: Dataset, fraction: float, source: str
-) -> dict[str, Any]:
+def _describe_data(terms: _Terms, fraction: float, source: str) -> dict[str, Any]:
+    fit_set = terms.fit_set
     mean, std = statistics(fit_set)
-    parts = {"train": fit_set, "validation": held_out, "test": test_set}
+    every = {"train": fit_set, "validation": terms.held_out, "test": terms.test_set}
+    parts = {name: part for name, part in every.items() if part is not None}
     return {
         "name": fit_set.name,
         "source": source,
         "image_shape": list(fit_set.images.shape[1:]),
         "class_names": list(fit_set.class_names),
         "validation_fraction": fraction,
-        "sizes": {name: len(part) for name, part in parts.items() if part is not None},
-        "fingerprints": {n: part.fingerprint() for n, part in parts.items() if part is not None},
+        "sizes": {name: len(part) for name, part in parts.items()},
+        "fingerprints": {name: part.fingerprint() for name, part in parts.items()},
         "mean": [round(float(value), 8) for value in mean],
         "std": [round(float(value), 8) for value in std],
     }
@@ -191,36 +234,26 @@ def _measured(run: Run) -> dict[str, Any]:
     }
 
 
-def _arrays(
-    model: Any,
-    run: Run,
-    fit_set: Dataset,
-    test_set: Dataset,
-    recipe: Recipe,
-    hyper: Hyper,
-    seed: int,
-) -> dict[str, np.ndarray]:
+def _arrays(model: Any, run: Run, terms: _Terms, seed: int) -> dict[str, np.ndarray]:
     """Return predictions on the test set, and the first filters before and after training."""
-    logits = predict(model, run.variables, test_set, mean=run.mean, std=run.std)
+    logits = predict(model, run.variables, terms.test_set, mean=run.mean, std=run.std)
     arrays = {
         "predicted": logits.argmax(axis=1).astype(np.int32),
         "confidence": probabilities(logits).max(axis=1).astype(np.float32),
     }
-    shape = tuple(fit_set.images.shape[1:])
+    shape = tuple(terms.fit_set.images.shape[1:])
     after = first_filters(model, shape, run.variables["params"])
     if after is not None:
-        before = first_filters(model, shape, _initial(model, run, recipe, hyper, seed, fit_set))
+        before = first_filters(model, shape, _initial(model, run, terms, seed))
         assert before is not None
         arrays |= {"filters_before": before, "filters_after": after}
     return arrays
 
 
-def _initial(
-    model: Any, run: Run, recipe: Recipe, hyper: Hyper, seed: int, fit_set: Dataset
-) -> Mapping[str, Any]:
+def _initial(model: Any, run: Run, terms: _Terms, seed: int) -> Mapping[str, Any]:
     """Return the parameters that a run began with, from the program that the run compiled."""
-    key, scalars = jax.random.key(seed), jax.tree.map(jnp.float32, hyper)
-    images = images_to_start_from(model, fit_set.images)
+    key, scalars = jax.random.key(seed), jax.tree.map(jnp.float32, terms.hyper)
+    images = images_to_start_from(model, terms.fit_set.images)
     arguments = (images, scalars, jnp.asarray(run.mean), jnp.asarray(run.std), key)
-    create, _ = compiled(create_program(model, recipe, False), *arguments)
+    create, _ = compiled(create_program(model, terms.recipe, False), *arguments)
     return create(*arguments).params

@@ -3,13 +3,13 @@
 import ast
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cnnjax.errors import BadArgument
 from cnnjax.models import build
 
-__all__ = ["Contestant", "parse_contestant", "parse_contestants"]
+__all__ = ["Contestant", "contestants_of", "parse_contestant", "parse_contestants"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +71,29 @@ def parse_contestant(text: str) -> Contestant:
 
 def parse_contestants(texts: Sequence[str]) -> list[Contestant]:
     """Read several, of which no two may have the same label."""
-    contestants = [parse_contestant(text) for text in texts]
+    return contestants_of([parse_contestant(text) for text in texts])
+
+
+def contestants_of(given: Iterable[Contestant | str]) -> list[Contestant]:
+    """Return contestants, those given as text read by `parse_contestant`.
+
+    Raises:
+        BadArgument: for none, for anything else, for a label that stands twice or cannot be shown.
+    """
+    allowed = "allowed: several of Contestant or [LABEL=]NAME[:field=value,...]"
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise BadArgument(f"network: {given!r} alone; {allowed}")
+    contestants = []
+    for each in given:
+        if not isinstance(each, Contestant | str):
+            raise BadArgument(f"network: {type(each).__name__} {each!r:.60}; {allowed}")
+        contestants.append(parse_contestant(each) if isinstance(each, str) else each)
     labels = [contestant.label for contestant in contestants]
     if not labels:
         raise BadArgument("network: none given; at least one is needed")
     for label in labels:
+        if not label.strip() or not label.isprintable():
+            raise BadArgument(f"network: the label {label!r}; allowed: text that can be shown")
         if labels.count(label) > 1:
             raise BadArgument(
                 f"network: {label!r} is given twice; write another LABEL=NAME for one"
@@ -86,5 +104,5 @@ def parse_contestants(texts: Sequence[str]) -> list[Contestant]:
 def _literal(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):  # ast's words for deep nesting
         return text

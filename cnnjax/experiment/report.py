@@ -37,9 +37,9 @@ def write_report(out: str | Path, test_set: Dataset) -> Path:
         BadArgument: if there are no results, or they are of another test set.
         Failed: if something cannot be read or written, or matplotlib or jinja2 is missing.
     """
-    path = Path(out) / REPORT
+    path, page = Path(out) / REPORT, render_report(out, test_set)
     with replacing(path) as stream:
-        stream.write(render_report(out, test_set).encode())
+        stream.write(page.encode("utf-8", "backslashreplace"))
     return path
 
 

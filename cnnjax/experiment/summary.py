@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from cnnjax.analysis.statistics import holm, mean, paired
+from cnnjax.analysis.statistics import mean, paired
 from cnnjax.plot import compact
 
-__all__ = ["Difference", "Row", "differences_with_best", "finding", "rows_of"]
+__all__ = ["LEVEL", "Difference", "Row", "differences_with_best", "finding", "rows_of"]
+
+LEVEL = 0.05
+"""The chance, over all comparisons together, of calling a difference significant that is none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +60,10 @@ class Row:
 class Difference:
     """A network's accuracy less the best network's, over the seeds that both have.
 
-    `low` and `high` bound the mean difference with 95 % confidence (Student, paired); `p` is of
-    the paired t-test, adjusted by Holm's method for all the comparisons. They are NaN below two
-    shared seeds.
+    `low` and `high` bound the mean difference (Student, paired), `p` is of the paired t-test, both
+    by Bonferroni's method for all m comparisons: intervals at the level 1 - 0.05 / m, p-values
+    times m. So the intervals hold all at once with 95 % confidence, and one without 0 is the same
+    statement as a p below 0.05. They are NaN below two shared seeds.
     """
 
     network: str
@@ -72,8 +76,8 @@ class Difference:
 
     @property
     def significant(self) -> bool:
-        """Whether the difference is told apart from 0 at the 5 % level."""
-        return self.p < 0.05
+        """Whether the difference is told apart from 0: its interval is on one side of it."""
+        return self.low > 0 or self.high < 0
 
 
 def rows_of(results: Mapping[str, Any]) -> list[Row]:
@@ -103,22 +107,21 @@ def differences_with_best(rows: Sequence[Row]) -> list[Difference]:
     finished = [row for row in rows if row.n]
     if not finished:
         return []
-    best = finished[0]
-    found, p_values = {}, {}
+    best, found = finished[0], []
+    shared = {row.network: sorted(set(row.seeds) & set(best.seeds)) for row in finished[1:]}
+    tests = sum(len(seeds) > 1 for seeds in shared.values())
     for row in finished[1:]:
-        seeds = sorted(set(row.seeds) & set(best.seeds))
+        seeds = shared[row.network]
+        if not seeds:
+            continue
         ours, theirs = _at(row, seeds), _at(best, seeds)
+        p, difference = math.nan, mean(ours - theirs)
         if len(seeds) > 1:
-            test = paired(ours, theirs)
-            found[row.network] = test.difference
-            p_values[row.network] = test.t_test
-        elif seeds:
-            found[row.network] = mean(ours - theirs)
-    adjusted = holm(p_values)
-    return [
-        Difference(name, best.network, d.n, d.mean, d.low, d.high, adjusted.get(name, math.nan))
-        for name, d in found.items()
-    ]
+            test = paired(ours, theirs, 1 - LEVEL / tests)
+            p, difference = min(1.0, tests * test.t_test), test.difference
+        ends = difference.mean, difference.low, difference.high
+        found.append(Difference(row.network, best.network, len(seeds), *ends, p))
+    return found
 
 
 def finding(rows: Sequence[Row], differences: Sequence[Difference]) -> tuple[str, str]:
@@ -131,38 +134,64 @@ def finding(rows: Sequence[Row], differences: Sequence[Difference]) -> tuple[str
     headline = f"{best.network} is the most accurate: {100 * best.mean:.2f}{spread} %"
     if len(finished) == 1:
         return headline, f"Mean of {_seeds(best.n)} on the test set; nothing to compare it with."
-    worse = [d for d in differences if d.significant]
-    level = [d.network for d in differences if not d.significant]
-    if not level:
-        first = f"The difference with each of the other {len(worse)} networks is significant."
-    elif not worse:
-        first = "But none of the differences with the others is significant: see the intervals."
+    worse = [d.network for d in differences if d.significant and d.mean < 0]
+    if not worse:
         headline = f"No clear winner: {best.network} leads with {100 * best.mean:.2f}{spread} %"
-    else:
-        first = (
-            f"It is significantly better than {_listed([d.network for d in worse])}; "
-            f"{_listed(level)} cannot be told apart from it."
-        )
-    return headline, f"{first} {_bargain(finished)}".strip()
+    sentences = [*_significance(differences, worse), *_unusual(finished, differences)]
+    return headline, " ".join([*sentences, *_bargain(finished)])
+
+
+def _significance(differences: Sequence[Difference], worse: Sequence[str]) -> list[str]:
+    """Say which networks are told apart from the best one."""
+    level = [d.network for d in differences if not d.significant]
+    if worse and level:
+        return [
+            f"It is significantly better than {_listed(worse)}; {_listed(level)} cannot be told "
+            "apart from it."
+        ]
+    if worse:
+        with_whom = worse[0] if len(worse) == 1 else f"each of the other {len(worse)} networks"
+        return [f"The difference with {with_whom} is significant."]
+    if level and all(d.n < 2 for d in differences):
+        return ["But with a single shared seed no difference can be told from chance."]
+    if len(level) == 1:
+        return [f"But the difference with {level[0]} is not significant: see its interval."]
+    if level:
+        return ["But none of the differences with the others is significant: see the intervals."]
+    return []
+
+
+def _unusual(finished: Sequence[Row], differences: Sequence[Difference]) -> list[str]:
+    """Say what can happen only where networks have different seeds."""
+    better = [d.network for d in differences if d.significant and d.mean > 0]
+    compared = {d.network for d in differences}
+    apart = [row.network for row in finished[1:] if row.network not in compared]
+    found = []
+    if better:
+        found.append(f"On the seeds that both have, {_listed(better)} did significantly better.")
+    if apart:
+        has = "shares" if len(apart) == 1 else "share"
+        found.append(f"{_listed(apart)} {has} no seed with it: there is nothing to compare.")
+    return found
 
 
 def _at(row: Row, seeds: Sequence[int]) -> np.ndarray:
     return np.array([row.accuracy[row.seeds.index(seed)] for seed in seeds])
 
 
-def _bargain(rows: Sequence[Row]) -> str:
+def _bargain(rows: Sequence[Row]) -> list[str]:
     """Say which network gets close to the best for less."""
     best = rows[0]
     near = [row for row in rows[1:] if best.mean - row.mean <= 0.01 and row.multiply_adds]
     cheapest = min(near, key=lambda row: row.multiply_adds, default=None)
     if cheapest is None or cheapest.multiply_adds * 1.5 > best.multiply_adds:
-        return ""
+        return []
     points = 100 * (best.mean - cheapest.mean)
     times = best.multiply_adds / cheapest.multiply_adds
-    return (
+    return [
         f"{cheapest.network} is within {points:.2f} points of it with {compact(times)} times fewer "
         f"multiply-adds ({compact(cheapest.multiply_adds)} against {compact(best.multiply_adds)})."
-    )
+    ]
 
 
 def _listed(names: Sequence[str]) -> str:

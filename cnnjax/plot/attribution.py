@@ -7,7 +7,7 @@ import numpy as np
 
 from cnnjax.errors import BadArgument
 from cnnjax.plot.grids import image_tiles
-from cnnjax.plot.style import INK, new_figure
+from cnnjax.plot.style import INK, LINE, caption, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +62,7 @@ def attribution_panels(panels: Mapping[str, np.ndarray], *, tile: float = 2.6) -
     """Draw pictures `[H, W, 1 or 3]` side by side, each under its title.
 
     Args:
-        panels: title to picture, uint8 or floats in 0..1; a title may have two lines.
+        panels: title to picture, uint8 or floats in 0..1; a title may have several lines.
         tile: height of a picture, in inches.
 
     Raises:
@@ -72,7 +72,7 @@ def attribution_panels(panels: Mapping[str, np.ndarray], *, tile: float = 2.6) -
         raise BadArgument("panels: empty; at least one picture is needed")
     tiles = {title: image_tiles(picture[None])[0] for title, picture in panels.items()}
     widths = [tile * picture.shape[1] / picture.shape[0] for picture in tiles.values()]
-    above, gap = 0.42, 0.1
+    above, gap = LINE * max(title.count("\n") + 1 for title in panels), 0.1
     width, height = sum(widths) + gap * (len(tiles) + 1), tile + above + gap
     figure = new_figure(width, height)
     left = gap
@@ -80,7 +80,7 @@ def attribution_panels(panels: Mapping[str, np.ndarray], *, tile: float = 2.6) -
         axes = figure.add_axes((left / width, gap / height, wide / width, tile / height))
         axes.imshow(picture, interpolation="none", aspect="auto")
         axes.set_axis_off()
-        axes.set_title(title, fontsize=9, color=INK, pad=4, loc="left")
+        axes.set_title(caption(figure, title, 9, wide), fontsize=9, color=INK, pad=4, loc="left")
         left += wide + gap
     return figure
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from cnnjax.errors import BadArgument
 from cnnjax.plot.labels import spread
-from cnnjax.plot.style import INK, SERIES, compact, new_axes, new_figure, shorten
+from cnnjax.plot.style import INK, SERIES, columns, compact, new_axes, new_figure, plain, shorten
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["learning_curves"]
@@ -44,10 +45,8 @@ def learning_curves(
         if log and np.nanmin(values) <= 0:
             raise BadArgument(f"curves[{name!r}]: not above 0 on a logarithmic axis")
     figure = new_figure(width, height)
-    from matplotlib.ticker import MaxNLocator
-
     names = shorten(list(curves))
-    margin = 0.35 + 0.073 * max(map(len, names))
+    margin = 0.35 + 0.073 * max(map(columns, names))
     axes = new_axes(figure, (0.62, 0.52, margin, 0.38))
     ends = []
     for index, values in enumerate(curves.values()):
@@ -67,12 +66,24 @@ def learning_curves(
         axes.yaxis.set_major_formatter(compact)
         axes.yaxis.set_minor_formatter(_few_minor)
         axes.tick_params(which="minor", labelsize=8)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.margins(x=0.01)
+    _mark_epochs(axes, max(values.shape[1] for values in curves.values()))
     axes.set_xlabel("epoch", color=INK, fontsize=9.5)
-    axes.set_title(ylabel, color=INK, fontsize=9.5, loc="left", x=0, pad=8)
+    axes.set_title(plain(ylabel), color=INK, fontsize=9.5, loc="left", x=0, pad=8)
     _label_ends(axes, names, np.array(ends, float))
     return figure
+
+
+def _mark_epochs(axes: "Axes", epochs: int) -> None:
+    """Let the axis run over whole epochs, a single one in the middle."""
+    from matplotlib.ticker import MaxNLocator
+
+    if epochs == 1:
+        axes.set_xlim(0.5, 1.5)
+        axes.set_xticks([1])
+    else:
+        margin = 0.01 * (epochs - 1)
+        axes.set_xlim(1 - margin, epochs + margin)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _few_minor(value: float, _position: object = None) -> str:
@@ -81,13 +92,8 @@ def _few_minor(value: float, _position: object = None) -> str:
     return compact(value) if round(leading) in (2, 5) else ""
 
 
-def _label_ends(axes: "object", names: list[str], ends: np.ndarray) -> None:
+def _label_ends(axes: "Axes", names: list[str], ends: np.ndarray) -> None:
     """Write the names in a column right of the axes, each joined to the end of its line."""
-    from matplotlib.axes import Axes
-
-    assert isinstance(axes, Axes)
-    right = axes.get_xlim()[1]
-    axes.set_xlim(axes.get_xlim()[0], right)
     axes.set_ylim(axes.get_ylim())
     to_axes = axes.transAxes.inverted().transform
     box = axes.get_window_extent()
@@ -98,7 +104,7 @@ def _label_ends(axes: "object", names: list[str], ends: np.ndarray) -> None:
     for index, name in enumerate(names):
         colour = SERIES[index % len(SERIES)]
         axes.text(
-            1.055, placed[index], name, color=colour, fontsize=9, va="center",
+            1.055, placed[index], plain(name), color=colour, fontsize=9, va="center",
             transform=axes.transAxes,
         )  # fmt: skip
         axes.plot(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnjax.errors import BadArgument
-from cnnjax.plot.style import INK, new_figure
+from cnnjax.plot.style import INK, LINE, caption, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,7 +63,7 @@ def image_grid(
 
     Args:
         images: `[N, H, W, C]` uint8 or floats in 0..1, C 1 or 3.
-        captions: N texts, or none.
+        captions: N texts of one line or several, or none.
         columns: of the grid, from 1.
         tile: side of a picture, in inches.
 
@@ -77,7 +77,7 @@ def image_grid(
         raise BadArgument(f"captions: {len(captions)}; allowed: none, or {len(tiles)}")
     columns = min(columns, len(tiles))
     rows = math.ceil(len(tiles) / columns)
-    above = 0.2 if captions else 0.0
+    above = LINE * max((text.count("\n") + 1 for text in captions), default=0)
     pitch, width = tile + above + 0.06, columns * (tile + 0.06) + 0.06
     height = rows * pitch + 0.06
     figure = new_figure(width, height)
@@ -91,7 +91,7 @@ def image_grid(
         axes.imshow(picture, interpolation="none")
         axes.set_axis_off()
         if captions:
-            axes.set_title(captions[index], fontsize=8, color=INK, pad=3)
+            axes.set_title(caption(figure, captions[index], 8, tile), fontsize=8, color=INK, pad=3)
     return figure
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cnnjax.plot.style import any_glyph, plain
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -87,8 +89,9 @@ def label_points(
     # The crowded points first: they have the fewest places to choose from.
     distance = np.hypot(*(centre[:, None] - centre[None]).transpose(2, 0, 1))
     for index in np.argsort(np.sort(distance, axis=1)[:, 1:2].sum(axis=1), kind="stable"):
-        text = axes.text(0, 0, names[index], fontsize=size, color=colours[index])
-        extent = text.get_window_extent(renderer)
+        text = axes.text(0, 0, plain(names[index]), fontsize=size, color=colours[index])
+        with any_glyph():
+            extent = text.get_window_extent(renderer)
         place = _place(centre[index], extent.width, extent.height, taken, frame)
         taken.append(place)
         left, middle = to_data((place[0], (place[1] + place[3]) / 2))

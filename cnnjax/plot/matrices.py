@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cnnjax.errors import BadArgument
-from cnnjax.plot.style import GRID, INK, MUTED, SERIES, new_axes, new_figure, shorten
+from cnnjax.plot.style import (
+    GRID,
+    INK,
+    MUTED,
+    SERIES,
+    columns,
+    new_axes,
+    new_figure,
+    plain,
+    shorten,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +44,7 @@ def confusion_matrix(
     classes = len(class_names)
     if counts.shape != (classes, classes) or counts.min() < 0:
         raise BadArgument(f"counts: shape {counts.shape}; allowed: [{classes}, {classes}] from 0")
-    from_left = 0.45 + 0.068 * max(map(len, shorten(class_names, 14)))
+    from_left = 0.45 + 0.068 * max(map(columns, shorten(class_names, 14)))
     side = width - from_left - 0.1
     from_top = from_left if _long(class_names) else 0.55
     figure = new_figure(width, side + from_top + 0.1)
@@ -58,7 +68,7 @@ def confusion_matrix(
             )  # fmt: skip
     step = max(1, classes // 20)
     ticks = np.arange(0, classes, step)
-    labels = [shorten(class_names, 14)[tick] for tick in ticks]
+    labels = [plain(shorten(class_names, 14)[tick]) for tick in ticks]
     rotation = 90 if _long(class_names) else 0
     axes.set_xticks(ticks, labels, color=MUTED, rotation=rotation)
     axes.set_yticks(ticks, labels, color=MUTED)
@@ -72,7 +82,7 @@ def confusion_matrix(
 
 
 def _long(class_names: Sequence[str]) -> bool:
-    return max(map(len, class_names)) > 3
+    return max(map(columns, class_names)) > 3
 
 
 def _cell(axes, row: int, column: int, colour: str, alpha: float) -> None:  # type: ignore[no-untyped-def]

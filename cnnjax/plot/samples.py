@@ -7,7 +7,18 @@ import numpy as np
 
 from cnnjax.errors import BadArgument
 from cnnjax.plot.labels import spread
-from cnnjax.plot.style import INK, MARKERS, MUTED, SERIES, new_axes, new_figure
+from cnnjax.plot.style import (
+    INK,
+    MARKERS,
+    MUTED,
+    SERIES,
+    columns,
+    new_axes,
+    new_figure,
+    plain,
+    shorten,
+    with_glyphs,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +59,8 @@ def accuracy_by_size(
                 f"accuracy[{name!r}]: shape {values.shape}; allowed: [{len(sizes)}, seeds]"
             )
     figure = new_figure(width, height)
-    axes = new_axes(figure, (0.55, 0.52, 0.3 + 0.073 * max(map(len, accuracy)), 0.38))
+    names = shorten([with_glyphs(name) for name in accuracy])
+    axes = new_axes(figure, (0.55, 0.52, 0.3 + 0.073 * max(map(columns, names)), 0.38))
     means = {name: 100 * values.mean(axis=1) for name, values in accuracy.items()}
     for index, (name, values) in enumerate(accuracy.items()):
         colour = SERIES[index % len(SERIES)]
@@ -76,9 +88,9 @@ def accuracy_by_size(
     low, high = axes.get_ylim()
     ends = np.array([values[-1] for values in means.values()])
     gap = 15 / axes.get_window_extent().height * (high - low)
-    for index, (name, place) in enumerate(zip(accuracy, spread(ends, gap, low, high), strict=True)):
+    for index, (name, place) in enumerate(zip(names, spread(ends, gap, low, high), strict=True)):
         axes.text(
-            1.03, (place - low) / (high - low), name, color=SERIES[index % len(SERIES)],
+            1.03, (place - low) / (high - low), plain(name), color=SERIES[index % len(SERIES)],
             fontsize=9, va="center", transform=axes.transAxes,
         )  # fmt: skip
     return figure

@@ -1,10 +1,15 @@
 """One look for every figure: colours, sizes, axes without ornament."""
 
+import contextlib
+import functools
 import math
-from collections.abc import Sequence
+import unicodedata
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnnjax.errors import missing_extra
+from cnnjax.files import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,13 +18,19 @@ if TYPE_CHECKING:
 __all__ = [
     "GRID",
     "INK",
+    "LINE",
     "MARKERS",
     "MUTED",
     "SERIES",
+    "any_glyph",
+    "caption",
+    "columns",
     "compact",
     "new_axes",
     "new_figure",
+    "plain",
     "shorten",
+    "with_glyphs",
 ]
 
 INK, MUTED, GRID = "#1b1f24", "#5f6873", "#dfe3e8"
@@ -36,6 +47,9 @@ SERIES = (
     "#5048b5",
 )
 """One colour a network, each dark enough (4.5 : 1 on white) to write the network's name in."""
+
+LINE = 0.2
+"""Inches above a picture that a line of its caption takes, up to 9 points."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """One shape a network, so that colour is never the only difference."""
@@ -98,14 +112,93 @@ def compact(value: float, _position: Any = None) -> str:
     return f"{value:.3g}"
 
 
+def plain(text: str) -> str:
+    r"""Return text as matplotlib draws it unchanged: dollars are no mathematics, controls escaped.
+
+    Every text from outside (labels, class names, files) goes through this, last.
+
+    >>> print(plain("a$b$c"))
+    a\$b\$c
+    """
+    return printable(text).replace("$", r"\$")
+
+
+def with_glyphs(text: str) -> str:
+    """Return text for a picture of pixels: what the font lacks is written as escapes.
+
+    On a page (`to_svg`) the text stays text, and the page finds a font; pixels have only ours.
+    """
+    known = _characters()
+    escaped = lambda each: each.encode("unicode_escape").decode()
+    return "".join(each if ord(each) in known else escaped(each) for each in text)
+
+
+def caption(figure: "Figure", text: str, size: float, inches: float) -> str:
+    """Return lines of text for a picture of pixels, each shortened to what a width holds.
+
+    Args:
+        figure: that it is for.
+        text: of one line or several.
+        size: of the font, in points.
+        inches: of the width.
+    """
+    from matplotlib.font_manager import FontProperties
+
+    font = FontProperties(size=size)
+    measure = figure.canvas.get_renderer().get_text_width_height_descent  # type: ignore[attr-defined]
+    lines = []
+    for line in text.split("\n"):
+        line = with_glyphs(line)
+        length = columns(line)
+        while length > 3 and measure(line, font, False)[0] > inches * figure.dpi:
+            length -= 1
+            line = _shortened(line, length)
+        lines.append(plain(line))
+    return "\n".join(lines)
+
+
+@functools.cache
+def _characters() -> frozenset[int]:
+    """Return the code points that the font of the figures has."""
+    from matplotlib import font_manager
+
+    font = font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
+    return frozenset(font.get_charmap())
+
+
+@contextlib.contextmanager
+def any_glyph() -> Iterator[None]:
+    """Let matplotlib lay out text whose glyphs its fonts lack, for a page that has them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing|Matplotlib currently does not support")
+        yield
+
+
+def columns(text: str) -> int:
+    """Return how many letters wide a text is: characters of East Asian scripts count twice.
+
+    >>> columns("cat"), columns("\u732b")
+    (3, 2)
+    """
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
+
+
 def shorten(names: Sequence[str], length: int = 26) -> list[str]:
-    """Return the names, the long ones with an ellipsis in the middle.
+    """Return the names, those of more columns with an ellipsis in the middle, controls escaped.
 
     >>> shorten(["lenet5", "abcdefghij"], length=7)
     ['lenet5', 'abc…hij']
     """
+    return [_shortened(printable(name), length) for name in names]
+
+
+def _shortened(name: str, length: int) -> str:
+    if columns(name) <= length:
+        return name
     keep = (length - 1) // 2
-    return [
-        name if len(name) <= length else f"{name[: length - 1 - keep]}…{name[-keep:]}"
-        for name in names
-    ]
+    head, tail = name, name
+    while columns(head) > length - 1 - keep:
+        head = head[:-1]
+    while columns(tail) > keep:
+        tail = tail[1:]
+    return f"{head}…{tail}"

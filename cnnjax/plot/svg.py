@@ -5,7 +5,8 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from cnnjax.plot.style import GRID, INK, MUTED, SERIES
+from cnnjax.files import printable
+from cnnjax.plot.style import GRID, INK, MUTED, SERIES, any_glyph
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,18 +33,28 @@ def to_svg(figure: "Figure", alt: str, name: str) -> str:
     import matplotlib
 
     stream = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+    style = matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name})
+    with style, any_glyph():
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     # Its style sheet speaks of every element of the page; the page has the rule for its figures.
     text = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</defs>", "", text, flags=re.DOTALL)
-    # Matplotlib numbers its groups alike in every figure; a page may use an id once.
-    text = re.sub(r' id="[\w.]+_\d+"', "", text)
-    for colour, variable in COLOUR_VARIABLES.items():
-        text = text.replace(colour, f"var({variable})")
+    text = re.sub(r"<[^>]*>", lambda tag: _adapted(tag[0]), text)
     view = re.search(r'viewBox="([^"]+)"', text)
     assert view is not None
-    label = html.escape(alt, quote=True)
+    label = html.escape(printable(alt), quote=True)
     head = f'<svg class="figure" viewBox="{view[1]}" role="img" aria-label="{label}">'
     return head + text[text.index(">") + 1 :].rstrip()
+
+
+def _adapted(tag: str) -> str:
+    """Return a tag in the page's colours and without an id that another figure has as well.
+
+    Only tags: what looks like a colour or an id in a text is the user's.
+    """
+    # Matplotlib numbers its groups alike in every figure; a page may use an id once.
+    tag = re.sub(r' id="[\w.]+_\d+"', "", tag)
+    for colour, variable in COLOUR_VARIABLES.items():
+        tag = tag.replace(colour, f"var({variable})")
+    return tag

@@ -7,7 +7,18 @@ import numpy as np
 
 from cnnjax.errors import BadArgument
 from cnnjax.plot.labels import label_points
-from cnnjax.plot.style import INK, MARKERS, MUTED, SERIES, compact, new_axes, new_figure, shorten
+from cnnjax.plot.style import (
+    INK,
+    MARKERS,
+    MUTED,
+    SERIES,
+    columns,
+    compact,
+    new_axes,
+    new_figure,
+    plain,
+    shorten,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +76,7 @@ def accuracy_against(
     axes.xaxis.set_major_formatter(compact)
     axes.xaxis.set_minor_formatter(_minor(x))
     axes.tick_params(axis="x", which="minor", pad=6.5)
-    axes.set_xlabel(f"{xlabel} (log scale)", color=INK, fontsize=9.5)
+    axes.set_xlabel(f"{plain(xlabel)} (log scale)", color=INK, fontsize=9.5)
     axes.set_title("test accuracy (%)", color=INK, fontsize=9.5, loc="left", x=0, pad=8)
     label_points(axes, shorten(names), x, y, deviation, colours)
     return figure
@@ -95,7 +106,7 @@ def differences(
     rows = np.arange(len(names))[::-1]
     figure = new_figure(width, 1.0 + 0.3 * len(names))
     short = shorten(list(names))
-    axes = new_axes(figure, (0.3 + 0.073 * max(map(len, short), default=0), 0.55, 0.2, 0.15))
+    axes = new_axes(figure, (0.3 + 0.073 * max(map(columns, short), default=0), 0.55, 0.2, 0.15))
     for row, at, a, b, index in zip(rows, mean, low, high, range(len(names)), strict=True):
         colour = colours[index] if colours else SERIES[index % len(SERIES)]
         if np.isfinite(a) and np.isfinite(b):
@@ -103,9 +114,9 @@ def differences(
         axes.plot([at], [row], "o", color=colour, markersize=6)
     axes.axvline(0, color=MUTED, linewidth=1, zorder=1)
     axes.grid(visible=False, axis="y")
-    axes.set_yticks(rows, short, color=INK)
+    axes.set_yticks(rows, list(map(plain, short)), color=INK)
     axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.set_xlabel(xlabel, color=INK, fontsize=9.5)
+    axes.set_xlabel(plain(xlabel), color=INK, fontsize=9.5)
     return figure
 
 

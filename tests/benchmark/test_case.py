@@ -28,6 +28,9 @@ def test_another_image_size_costs_more():
         (("resnet20_cifr", 1), "resnet20_cifar"),
         (("lenet5", 0), "batch"),
         (("lenet5", 1, -3), "image_size"),
+        (("lenet5", -1), "batch"),
+        (("lenet5", 10**10), r"batch: got 10000000000; it must be in 1..1048576"),
+        (("lenet5", 1, 10**10), r"image_size: got 10000000000; it must be in 1..16384"),
     ],
 )
 def test_bad_cases(arguments, named):

@@ -1,6 +1,7 @@
 import pytest
 
-from cnnjax.benchmark.interleave import interleave, matmul_rate, ratios, spread
+from cnnjax.benchmark import interleave as module
+from cnnjax.benchmark.interleave import interleave, ratios, spread
 
 
 class Recorded:
@@ -50,5 +51,23 @@ def test_spread():
     assert spread([4.0, 1.0]) == {"median": 2.5, "min": 1.0, "max": 4.0}
 
 
-def test_a_matrix_product_has_a_rate():
-    assert matmul_rate(1) > 1e8
+@pytest.mark.parametrize(
+    ("first", "log", "n"),
+    [(1.999, "aa" + "aaa", 1), (2.0, "a" + "aaa", 1), (29.0, "a" + "aaa", 1), (29.1, "a", 1)],
+)
+def test_a_second_warm_up_is_for_short_steps_and_patience_ends_at_its_number(first, log, n):
+    written = []
+    taken = interleave({"a": Recorded("a", written, [first, *[0.5] * 9])}, 1, patience=29.0)
+    assert "".join(written) == log
+    assert taken["a"]["n"] == n
+    assert taken["a"]["seconds"] == ([0.5] if len(log) > 1 else [first])
+    assert taken["a"]["warm_up"] == ([first, 0.5] if log.startswith("aaaaa") else [first])
+
+
+def test_there_is_a_pause_before_each_turn(monkeypatch):
+    log = []
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: log.append(seconds))
+    interleave({name: Recorded(name, log, [3.0] * 9) for name in "ab"}, 2, patience=9.0)
+    turns = [module.PAUSE_SECONDS, *"aaa", module.PAUSE_SECONDS, *"bbb"]
+    assert log == [*"ab", *turns, *turns]
+    assert module.PAUSE_SECONDS > 0.001  # for which OpenMP's threads go on spinning

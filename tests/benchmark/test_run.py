@@ -3,12 +3,14 @@
 import ast
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from cnnjax.benchmark import Case, Settings, Torch, benchmark, torch_peer
+from cnnjax.benchmark import Case, Settings, Torch, benchmark, run, torch_peer
 from cnnjax.benchmark.torch_client import TorchPeer
 from cnnjax.errors import BadArgument, Failed
+from cnnjax.files import locked
 from cnnjax.models import MODELS
 
 CASE = Case("lenet5", 2)
@@ -71,6 +73,195 @@ def test_another_network_is_not_compared(torch):
         pass
 
 
+class Ready:
+    """A peer that is there at once and takes a known time."""
+
+    made: ClassVar[list] = []
+
+    def __init__(self, case, mode, *, stock):
+        self.made.append((case.label, mode, stock))
+        self.seconds = 2.5 if stock else 2.0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def step(self):
+        return self.seconds
+
+    def facts(self):
+        return {"peak_bytes": 7}
+
+
+@pytest.fixture
+def ready(monkeypatch):
+    """Peers that need no compilation; the list of those that were made."""
+    monkeypatch.setattr(Ready, "made", [])
+    monkeypatch.setattr(run, "JaxPeer", Ready)
+    monkeypatch.setattr(run, "matmul_rate", lambda: 1e9)
+    return Ready.made
+
+
+def test_an_entry_says_what_was_measured(tmp_path, ready):
+    settings = Settings(modes=("train", "forward"), peers=("stock", "ours"), repeats=2)
+    found = benchmark([CASE], settings, out=tmp_path, command="it \x1b", say=str)
+    case = found["cases"]["lenet5 b2 28px"]
+    count = MODELS["lenet5"].parameters, 416_520
+    assert (case["network"], case["batch"], case["image_size"]) == ("lenet5", 2, 28)
+    assert (case["parameters"], case["multiply_adds"]) == count
+    for mode, passes in (("train", 3), ("forward", 1)):
+        entry = case[mode]
+        assert entry["asked"] == ["ours", "stock", "without torch"]
+        assert entry["operations"] == 2 * 416_520 * 2 * passes
+        assert (entry["images"], entry["matmul_flops"]) == (2, 1e9)
+        assert (entry["command"], entry["absent"]) == (r"it \x1b", {})
+        assert entry["commit"] is None or len(entry["commit"]["hash"]) == 40
+        assert list(entry["peers"]) == ["ours", "stock"]  # ours first, whatever was asked first
+        assert entry["peers"]["ours"] == {
+            "seconds": [2.0, 2.0], "warm_up": [2.0], "n": 2, "peak_bytes": 7,
+        }  # fmt: skip
+    label = CASE.label
+    assert ready == [(label, mode, stock) for mode in settings.modes for stock in (False, True)]
+    ratios = {mode: means["stock"]["ratio"] for mode, means in found["geometric_means"].items()}
+    assert ratios == pytest.approx({"train": 1.25, "forward": 1.25})
+
+
+def test_other_peers_are_measured_anew_and_the_earlier_kept(tmp_path, ready):
+    """Only what was tried with the very same peers counts as measured."""
+    asked = [("ours", "stock"), ("ours",), ("ours", "torch"), ("ours", "stock")]
+    for number, peers in enumerate(asked):
+        settings = Settings(modes=("train",), peers=peers, repeats=1)
+        found = benchmark([CASE], settings, out=tmp_path, say=str)
+        entry = found["cases"][CASE.label]["train"]
+        assert [name for name in entry["asked"] if name in peers] == list(peers)
+        assert len(entry.get("earlier", [])) == number
+    kept = [list(each["peers"]) for each in entry["earlier"]]
+    assert kept == [["ours", "stock"], ["ours"], ["ours"]]
+    made = len(ready)
+    said = []
+    settings = Settings(modes=("train",), peers=("stock", "ours"), repeats=9)
+    benchmark([CASE], settings, out=tmp_path, say=said.append)
+    assert len(ready) == made
+    assert said == [f"{CASE.label} train: measured before"]
+
+
+def test_an_interpreter_makes_it_another_measurement(tmp_path, ready, torch):
+    peers = {"modes": ("train",), "peers": ("ours", "torch"), "repeats": 1}
+    benchmark([CASE], Settings(**peers), out=tmp_path, say=str)
+    found = benchmark(
+        [CASE], Settings(**peers, torch=torch), out=tmp_path, say=str, command=f"x {torch.python}"
+    )
+    entry = found["cases"][CASE.label]["train"]
+    assert list(entry["peers"]) == ["ours", "torch"]
+    assert entry["peers"]["torch"]["seconds"] == [0.5]
+    assert entry["command"] == "x PYTHON"
+    assert entry["earlier"][0]["absent"] == {
+        "torch": "no interpreter with PyTorch was given (--torch PYTHON)"
+    }
+
+
+def test_loops_count_all_their_images(tmp_path, monkeypatch):
+    class Way:
+        known = {"peak_bytes": 3}  # noqa: RUF012
+
+        def step(self):
+            return 4.0
+
+    made = []
+    ways = lambda *names: lambda case, count: made.append(count) or {n: Way() for n in names}
+    monkeypatch.setattr(run, "scan_and_steps", ways("scan", "steps"))
+    monkeypatch.setattr(run, "vmap_and_runs", ways("vmap", "runs"))
+    monkeypatch.setattr(run, "matmul_rate", lambda: 1e9)
+    settings = Settings(modes=(), repeats=2, scan=8, seeds=3)
+    case = benchmark([CASE], settings, out=tmp_path, say=str)["cases"][CASE.label]
+    assert made == [8, 3]
+    for mode, count, names in (("scan 8", 8, ["scan", "steps"]), ("seeds 3", 3, ["vmap", "runs"])):
+        entry = case[mode]
+        assert entry["images"] == 2 * count
+        assert entry["operations"] == 6 * 416_520 * 2 * count
+        assert list(entry["peers"]) == names
+        assert entry["peers"][names[0]] == {
+            "seconds": [4.0, 4.0], "warm_up": [4.0], "n": 2, "peak_bytes": 3,
+        }  # fmt: skip
+
+
+def test_without_ours_there_is_no_result(tmp_path, ready, monkeypatch):
+    def broken(self):
+        raise Failed("it cannot be compiled")
+
+    monkeypatch.setattr(Ready, "__enter__", broken)
+    settings = Settings(modes=("train",), peers=("ours", "stock"))
+    with pytest.raises(Failed, match="cannot be compiled"):
+        benchmark([CASE], settings, out=tmp_path, say=str)
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_a_directory_that_cannot_be_used_is_refused_before_anything_is_measured(tmp_path, ready):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "steps.csv").write_text("mine")
+    settings = Settings(modes=("train",))
+    with pytest.raises(Failed, match="cannot write"):
+        benchmark([CASE], settings, out=tmp_path / "file", say=str)
+    with pytest.raises(BadArgument, match=r"has a steps\.csv but no results\.json"):
+        benchmark([CASE], settings, out=tmp_path, say=str)
+    with locked(tmp_path / "held"), pytest.raises(Failed, match="another run"):
+        benchmark([CASE], settings, out=tmp_path / "held", say=str)
+    assert ready == []
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_more_images_than_the_machine_has_memory_for(ready, monkeypatch):
+    there = {"memory_bytes": 4 * 28 * 28 * 2 * 10}
+    monkeypatch.setattr(run, "hardware", lambda: there)
+    benchmark([CASE], Settings(modes=("train",)), say=str)
+    with pytest.raises(Failed, match="lenet5 b2 28px: 11 batches of images are"):
+        benchmark([CASE], Settings(modes=(), scan=11), say=str)
+    with pytest.raises(Failed, match="12 batches"):
+        benchmark([CASE], Settings(modes=(), seeds=12), say=str)
+
+
+ODD = """#!{python}
+import sys
+for line in sys.stdin:
+    print({answer!r} if '"step"' in line else '{{}}', flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["", "nonsense", "[]", "{}", '{"seconds": "1"}', '{"seconds": 0}', '{"seconds": -1}',
+     '{"seconds": null}', '{"seconds": NaN}', '{"error": "\x1b"}'],
+)  # fmt: skip
+def test_odd_answers_of_the_interpreter_are_worded(tmp_path, answer):
+    path = tmp_path / "python"
+    path.write_text(ODD.format(python=sys.executable, answer=answer))
+    path.chmod(0o755)
+    torch = Torch(str(path))
+    with TorchPeer(torch, CASE, "train", compiled=False, parameters=1, threads=1) as peer:
+        with pytest.raises(Failed, match="torch: lenet5 b2 28px: ") as caught:
+            peer.step()
+        assert str(caught.value).isprintable()
+
+
+def test_what_the_interpreter_is_asked(tmp_path):
+    path = tmp_path / "python"
+    path.write_text(
+        f"#!{sys.executable}\nimport sys\nfor line in sys.stdin: print(line, flush=True)\n"
+    )
+    path.chmod(0o755)
+    torch = Torch(str(path), "prelude")
+    case = Case("resnet20_cifar", 3, 40)
+    peer = TorchPeer(torch, case, "forward", compiled=True, parameters=5, threads=7)
+    with peer:
+        assert peer._prepared == {
+            "do": "prepare", "network": "resnet20_cifar", "batch": 3, "image_size": 40,
+            "channels": 3, "mode": "forward", "compile": True, "parameters": 5, "threads": 7,
+            "prelude": "prelude",
+        }  # fmt: skip
+
+
 def test_compile_times_in_processes_of_their_own():
     settings = Settings(modes=("compile",), peers=("ours",))
     entry = benchmark([CASE], settings, say=str)["cases"][CASE.label]["compile"]
@@ -81,8 +272,12 @@ def test_compile_times_in_processes_of_their_own():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"modes": ("trian",)}, {"peers": ("tourch",)}, {"repeats": 0}, {"scan": -1}],
-)
+    [
+        {"modes": ("trian",)}, {"peers": ("tourch",)}, {"repeats": 0}, {"scan": -1}, {"seeds": -1},
+        {"patience": -0.1}, {"patience": float("nan")}, {"repeats": 10**10}, {"scan": 10**10},
+        {"seeds": 10**10},
+    ],
+)  # fmt: skip
 def test_bad_settings(wrong):
     with pytest.raises(BadArgument, match=next(iter(wrong)).removesuffix("s")):
         Settings(**wrong)

@@ -22,7 +22,7 @@ def test_table_files_and_json(tmp_path, capsys):
     assert "torch-compile is absent" in captured.out
     assert "Geometric means" in captured.out
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert written == ["compile.csv", "results.json", "speed.svg", "steps.csv"]
+    assert written == [".lock", "compile.csv", "results.json", "speed.svg", "steps.csv"]
     assert main([*call, "--json"]) == 0
     captured = capsys.readouterr()
     assert "measured before" in captured.err
@@ -38,6 +38,10 @@ def test_table_files_and_json(tmp_path, capsys):
         ("lenet5", "--peers", "ours,tensorflow"),
         ("lenet5", "--mode", "backward"),
         ("lenet5", "--batch", "0"),
+        ("lenet5", "--batch", "10000000000"),
+        ("lenet5", "--image-size", "10000000000"),
+        ("lenet5", "--scan", "10000000000"),
+        ("lenet5", "--repeats", "0"),
         ("lenet5", "--torch", "nowhere/python"),
     ],
 )

@@ -1,14 +1,27 @@
+import contextlib
 import dataclasses
+import itertools
+import math
+import os
 
 import jax
 import numpy as np
 import pytest
+from flax import linen as nn
 
-from cnnjax.data import Dataset
-from cnnjax.errors import BadArgument
-from cnnjax.experiment import compare, comparison, parse_contestants, read_results, write_report
+from cnnjax.data import Dataset, split_off
+from cnnjax.errors import BadArgument, Failed
+from cnnjax.experiment import (
+    Contestant,
+    compare,
+    comparison,
+    parse_contestant,
+    parse_contestants,
+    read_results,
+    write_report,
+)
 from cnnjax.experiment.results import ResultsDirectory
-from cnnjax.train import Hyper, Recipe, evaluate
+from cnnjax.train import Hyper, Recipe, evaluate, programs
 
 RECIPE = Recipe(epochs=2, batch_size=8)
 HYPER = Hyper(learning_rate=0.05)
@@ -44,12 +57,34 @@ def timeless(value):
     return [timeless(item) for item in value] if isinstance(value, list) else value
 
 
+RUNS = {}
+"""What `fit` returned for the runs of `whole`, by spec and seed."""
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Results that nothing interrupted."""
-    out = tmp_path_factory.mktemp("whole")
-    run(out)
+    out, fit = tmp_path_factory.mktemp("whole"), comparison.fit
+
+    def keeping(model, *arguments, **options):
+        found = fit(model, *arguments, **options)
+        RUNS[model.spec, int(jax.random.key_data(arguments[4])[1])] = found
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "fit", keeping)
+        run(out)
     return out
+
+
+@pytest.fixture
+def remembered(whole, monkeypatch):
+    """`fit` gives back the runs of `whole`, at once."""
+    seed_of = lambda key: int(jax.random.key_data(key)[1])
+    monkeypatch.setattr(
+        comparison, "fit", lambda model, *a, **options: RUNS[model.spec, seed_of(a[4])]
+    )
+    monkeypatch.setattr(comparison, "commit", lambda: None)  # asks git, three times a call
 
 
 @pytest.fixture
@@ -82,9 +117,13 @@ def test_every_run_has_its_entry(whole):
         assert {"versions", "commit", "hardware", "train_seconds"} <= set(entry)
         assert entry["parameters"] > 0
         assert entry["multiply_adds"] > 0
-    # One compilation serves all seeds.
-    first, second = (r["compile_seconds"] for r in results["runs"][:2])
-    assert second < first / 4
+
+
+def test_one_compilation_serves_all_seeds(tmp_path):
+    run(tmp_path, networks=NETWORKS[:1], seeds=[7])
+    compiled = programs._compile.cache_info().misses
+    run(tmp_path, networks=NETWORKS[:1], seeds=[8, 9])
+    assert programs._compile.cache_info().misses == compiled
 
 
 def test_arrays_agree_with_the_entry(whole):
@@ -128,8 +167,6 @@ def test_called_again_it_trains_nothing(whole, trained):
 
 @pytest.mark.parametrize("epoch", [1, 3, 5])
 def test_interrupted_while_training(tmp_path, whole, trained, monkeypatch, epoch):
-    import contextlib
-
     epochs = []
 
     @contextlib.contextmanager
@@ -154,22 +191,129 @@ def test_interrupted_while_training(tmp_path, whole, trained, monkeypatch, epoch
     assert timeless(read_results(tmp_path)) == timeless(read_results(whole))
 
 
-@pytest.mark.parametrize("point", ["_arrays", "_enter", "_write"])
-def test_killed_while_entering(tmp_path, whole, monkeypatch, point):
-    owner = comparison if point == "_arrays" else ResultsDirectory
-    original, calls = getattr(owner, point), []
+def crash_at(monkeypatch, name, number, error, *, after):
+    """Let a function of `os` end the process at its call of that number, or after it."""
+    original, calls = getattr(os, name), itertools.count()
 
-    def killed(*arguments):
+    def crashing(*arguments, **options):
+        last = next(calls) == number
+        if last and not after:
+            raise error
+        result = original(*arguments, **options)
+        if last:
+            raise error
+        return result
+
+    monkeypatch.setattr(os, name, crashing)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "after"),
+    [("fsync", OSError("disk full"), False), ("replace", Killed(), False),
+     ("replace", Killed(), True)],
+)  # fmt: skip
+def test_a_crash_at_any_write_loses_nothing(tmp_path, whole, remembered, name, error, after):
+    """The directory reads back, and the same call ends as if nothing had happened."""
+    expected = ResultsDirectory(whole, read_results(whole))
+    wanted = timeless(expected.results)
+    for number in itertools.count():
+        out, crashed = tmp_path / str(number), False
+        with pytest.MonkeyPatch.context() as patch:
+            crash_at(patch, name, number, error, after=after)
+            try:
+                run(out, networks=NETWORKS[:1])
+            except (Killed, Failed):
+                crashed = True
+        if (out / "results.json").exists():
+            left = ResultsDirectory(out, read_results(out))
+            for entry in left.results["runs"]:
+                left.arrays(entry)
+        else:
+            assert (number, after) == (0, False)
+        run(out, networks=NETWORKS[:1])
+        found = ResultsDirectory(out, read_results(out))
+        keep = lambda entry: {k: v for k, v in timeless(entry).items() if k != "commit"}
+        assert list(map(keep, found.results["runs"])) == list(map(keep, wanted["runs"][:2]))
+        for entry in found.results["runs"]:
+            file = (out / entry["arrays"]).read_bytes()
+            assert file == (whole / entry["arrays"]).read_bytes()
+        if not crashed:
+            break
+    assert number == 5  # the beginning; arrays and entry of two runs
+
+
+@pytest.mark.parametrize("point", ["_arrays", "fit"])
+def test_killed_between_two_writes(tmp_path, whole, monkeypatch, point):
+    original, calls = getattr(comparison, point), []
+
+    def killed(*arguments, **options):
         calls.append(point)
         if len(calls) == 3:
             raise Killed
-        return original(*arguments)
+        return original(*arguments, **options)
 
-    monkeypatch.setattr(owner, point, killed)
+    monkeypatch.setattr(comparison, point, killed)
     with pytest.raises(Killed):
         run(tmp_path)
+    assert len(read_results(tmp_path)["runs"]) == 2
     run(tmp_path)
     assert timeless(read_results(tmp_path)) == timeless(read_results(whole))
+
+
+def test_every_run_is_trained_on_the_same_terms(tmp_path, remembered, monkeypatch):
+    """The same sets for every seed, the validation set among them; only the key differs."""
+    given, names, fit = [], [], comparison.fit
+
+    def recorded(model, *arguments, **options):
+        given.append((model.spec, arguments, options))
+        return fit(model, *arguments, **options)
+
+    @contextlib.contextmanager
+    def shown(name):
+        names.append(name)
+        yield name
+
+    monkeypatch.setattr(comparison, "fit", recorded)
+    run(tmp_path, show_run=shown)
+    rest, held_out = split_off(TRAIN, 0.2, 0)
+    for spec, (train_set, test_set, recipe, hyper, _), options in given:
+        assert train_set.fingerprint() == rest.fingerprint()
+        assert options["validation"].fingerprint() == held_out.fingerprint()
+        assert (test_set, recipe, hyper) == (TEST, RECIPE, HYPER)
+        assert options["progress"] in names
+        assert spec in ("conv2-relu-gap", "fc3")
+    keys = [jax.random.key_data(arguments[4]).tolist() for _, arguments, _ in given]
+    assert keys == [jax.random.key_data(jax.random.key(seed)).tolist() for seed in (0, 1, 0, 1)]
+    assert names == [
+        "[1/4] conv seed 0", "[2/4] conv seed 1", "[3/4] linear seed 0", "[4/4] linear seed 1",
+    ]  # fmt: skip
+    assert len({options["checkpoint_dir"] for _, _, options in given}) == 4
+
+
+def test_results_describe_data_and_networks(whole):
+    results = read_results(whole)
+    rest, held_out = split_off(TRAIN, 0.2, 0)
+    data = results["data"]
+    assert (data["name"], data["class_names"]) == ("toy", ["a", "b", "c"])
+    assert (data["image_shape"], data["validation_fraction"]) == ([6, 6, 1], 0.2)
+    assert data["mean"] == pytest.approx([(rest.images / 255).mean()], abs=1e-6)
+    assert data["std"] == pytest.approx([(rest.images / 255).std()], abs=1e-6)
+    assert data["fingerprints"] == {
+        "train": rest.fingerprint(),
+        "validation": held_out.fingerprint(),
+        "test": TEST.fingerprint(),
+    }
+    # 3x3 kernels from 1 to 2 channels at 36 places, then 2 features to 3 classes.
+    conv, linear = results["networks"]["conv"], results["networks"]["linear"]
+    assert (conv["parameters"], conv["multiply_adds"]) == (18 + 2 + 6 + 3, 36 * 18 + 6)
+    # 36 pixels to 3, and 3 to 3 classes.
+    assert (linear["parameters"], linear["multiply_adds"]) == (108 + 3 + 9 + 3, 108 + 9)
+    assert (conv["argument"], conv["model"]) == (NETWORKS[0], "cnn")
+    assert conv["fields"] == {"spec": "conv2-relu-gap"}
+    for entry in results["runs"]:
+        network = results["networks"][entry["network"]]
+        assert entry["parameters"] == network["parameters"]
+        assert entry["multiply_adds"] == network["multiply_adds"]
 
 
 def test_more_networks_and_seeds_extend(tmp_path, whole, trained):
@@ -188,7 +332,10 @@ def test_more_networks_and_seeds_extend(tmp_path, whole, trained):
         ({"recipe": dataclasses.replace(RECIPE, epochs=3)}, "its recipe.epochs is 2, not 3"),
         ({"hyper": Hyper(learning_rate=0.1)}, "its hyper.learning_rate is 0.05, not 0.1"),
         ({"validation": 0.0}, "its data.validation_fraction is 0.2, not 0.0"),
-        ({"networks": ["conv=cnn:spec=fc5"]}, "its networks.conv"),
+        (
+            {"networks": ["conv=cnn:spec=fc5"]},
+            "'conv': SpecNetwork.spec is 'conv2-relu-gap', not 'fc5'",
+        ),
     ],
 )
 def test_another_experiment_is_refused(whole, trained, change, words):
@@ -221,10 +368,72 @@ def test_a_loss_that_is_not_finite_fails_that_run_only(tmp_path, monkeypatch):
     assert "at step" in write_report(tmp_path, TEST).read_text()
 
 
-@pytest.mark.parametrize("seeds", [[], [0, 0], [-1]])
+def test_a_test_loss_that_is_not_finite_is_a_failure(tmp_path, remembered, monkeypatch):
+    fit = comparison.fit
+
+    def lost(model, *arguments, **options):
+        found = fit(model, *arguments, **options)
+        return dataclasses.replace(found, test={"loss": math.nan, "accuracy": 1.0})
+
+    monkeypatch.setattr(comparison, "fit", lost)
+    results = run(tmp_path, networks=NETWORKS[:1])
+    assert not results["runs"]
+    assert [failure["seed"] for failure in results["failures"]] == [0, 1]
+    # 24 images in batches of 8, two epochs: the last of steps 0 to 5.
+    assert {(failure["step"], failure["epoch"]) for failure in results["failures"]} == {(5, 2)}
+    assert "the test loss is nan" in results["failures"][0]["error"]
+
+
+@pytest.mark.parametrize(
+    "seeds", [[], [0, 0], [-1], 3, None, [0.0], [True], ["0"], [2**32], range(0), {0, 1}]
+)
 def test_wrong_seeds(tmp_path, seeds):
-    with pytest.raises(BadArgument, match="seeds: "):
-        run(tmp_path, seeds=seeds)
+    with pytest.raises(BadArgument, match=r"seeds: .* allowed: different integers in 0\.\."):
+        run(tmp_path / "out", seeds=seeds)
+    assert not (tmp_path / "out").exists()
+
+
+def test_seeds_of_numpy_and_the_largest(tmp_path, remembered):
+    RUNS["fc3", 2**32 - 1] = RUNS["fc3", 1]
+    results = run(tmp_path, networks=NETWORKS[1:], seeds=np.array([0, 2**32 - 1]))
+    assert [entry["seed"] for entry in results["runs"]] == [0, 2**32 - 1]
+
+
+def test_networks_by_name(tmp_path, remembered):
+    settings = {"seeds": [0], "out": tmp_path, "validation": 0.2}
+    results = compare(list(NETWORKS), TRAIN, TEST, RECIPE, HYPER, **settings)
+    assert list(results["networks"]) == ["conv", "linear"]
+    assert results["data"]["sizes"] == {"train": 24, "validation": 6, "test": 12}
+    assert (results["command"], results["data"]["source"]) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("networks", "words"),
+    [
+        ("lenet5", "network: 'lenet5' alone; allowed: several of"),
+        (5, "network: 5 alone"),
+        ([5], "network: int 5; allowed: several of Contestant"),
+        ([], "none given"),
+        (["lenet5", "lenet5"], "'lenet5' is given twice"),
+        ([parse_contestant("lenet5"), "lenet5"], "'lenet5' is given twice"),
+        (["lenet6"], "did you mean 'lenet5'"),
+        ([Contestant("\x1b[2J", "lenet5")], r"the label '\\x1b\[2J'; allowed: text that can"),
+        ([Contestant("\udcff", "lenet5")], "the label"),
+        ([Contestant(" ", "lenet5")], "the label"),
+    ],
+)
+def test_what_is_no_list_of_networks_is_refused_in_one_line(tmp_path, networks, words):
+    with pytest.raises(BadArgument, match=words) as caught:
+        compare(networks, TRAIN, TEST, RECIPE, HYPER, seeds=[0], out=tmp_path / "out")
+    assert str(caught.value).isprintable()
+    assert not (tmp_path / "out").exists()
+
+
+def test_sets_that_do_not_fit_are_refused_before_anything_is_written(tmp_path):
+    other = Dataset("toy", "test", TEST.images[:, :5], TEST.labels, TEST.class_names)
+    with pytest.raises(BadArgument, match="test_set: images are"):
+        compare(NETWORKS, TRAIN, other, RECIPE, HYPER, seeds=[0], out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -238,3 +447,43 @@ def test_a_network_that_cannot_run_is_refused_before_anything_is_written(tmp_pat
     with pytest.raises(BadArgument, match=words):
         run(tmp_path / "out", networks=[network])
     assert not (tmp_path / "out").exists()
+
+
+class Nested(nn.Module):
+    """The convolution that sees the image is two modules deep; another follows."""
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = nn.Conv(4, (1, 1), name="after")(_Stem(name="stem")(images))
+        return x.mean((1, 2))
+
+
+class _Stem(nn.Module):
+    @nn.compact
+    def __call__(self, images):
+        return nn.Conv(2, (3, 2), name="conv")(images)
+
+
+class Standardised(nn.Module):
+    """A kernel that is computed from its parameters."""
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        kernel = self.param("kernel", nn.initializers.ones, (3, 3, 1, 2))
+        return jax.lax.conv_general_dilated(
+            images, kernel / 2, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        ).mean((1, 2))
+
+
+def test_the_first_filters_are_those_that_see_the_image():
+    model = Nested()
+    params = model.init(jax.random.key(0), np.zeros((1, 6, 6, 1)), train=False)["params"]
+    found = comparison.first_filters(model, (6, 6, 1), params)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, params["stem"]["conv"]["kernel"])
+
+
+def test_computed_kernels_are_not_shown():
+    model = Standardised()
+    params = model.init(jax.random.key(0), np.zeros((1, 6, 6, 1)), train=False)["params"]
+    assert comparison.first_filters(model, (6, 6, 1), params) is None

@@ -23,6 +23,24 @@ def test_the_line_is_the_mean_and_the_band_reaches_from_least_to_largest():
     assert [text.get_text() for text in axes.texts] == ["a", "b"]
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3, 5, 6, 12, 100])
+@pytest.mark.parametrize("log", [True, False])
+def test_the_axis_runs_over_whole_epochs(epochs, log):
+    (axes,) = plot.learning_curves({"a": np.ones((2, epochs))}, ylabel="loss", log=log).axes
+    low, high = axes.get_xlim()
+    # All of the curve, and less than one epoch more.
+    assert low <= 1
+    assert high >= epochs
+    assert max(1 - low, high - epochs) < 1
+    ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert ticks
+    assert all(tick == round(tick) and 1 <= tick <= epochs for tick in ticks)
+    assert len(ticks) >= min(epochs, 3)
+    if epochs == 1:
+        assert (low, ticks, high) == (0.5, [1], 1.5)
+        assert axes.lines[0].get_marker() == "o"  # a line of one point is not seen
+
+
 @pytest.mark.parametrize(
     ("curves", "message"),
     [({}, "empty"), ({"a": np.ones(3)}, "shape"), ({"a": np.zeros((1, 3))}, "not above 0")],
@@ -123,6 +141,13 @@ def test_svg_is_an_element_that_follows_the_page():
     assert {"var(--series-0)", "var(--series-1)", "var(--ink)"} <= set(
         re.findall(r"var\([^)]+\)", text)
     )
+
+
+def test_only_the_figure_s_own_colours_and_ids_are_replaced():
+    label = f'{plot.SERIES[0]} id="text_1"'
+    text = plot.to_svg(plot.learning_curves({label: np.ones((1, 2))}, ylabel="loss"), "", "name")
+    assert text.count(plot.SERIES[0]) == 1
+    assert text.count('id="text_1"') == 1
 
 
 def test_svg_ids_differ_between_figures():
