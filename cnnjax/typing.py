@@ -17,7 +17,7 @@ Labels = jax.Array
 """`[B]` int32, in 0..classes-1."""
 
 Logits = jax.Array
-"""`[B, classes]` float32."""
+"""`[B, classes]`, float32 or wider."""
 
 Key = jax.Array
 """A typed PRNG key, from `jax.random.key`."""

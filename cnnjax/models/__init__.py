@@ -81,9 +81,10 @@ from cnnjax.models import (
     xception,
     xception_aligned,
 )
+from cnnjax.models.fields import check_fields, plain
 from cnnjax.models.network import Network
 
-__all__ = ["FAMILIES", "MODELS", "Network", "build", "list_models"]
+__all__ = ["FAMILIES", "MODELS", "Network", "build", "list_models", "name_of"]
 
 _FILES = (
     lenet,
@@ -179,24 +180,52 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(name for name in MODELS if fnmatchcase(name, pattern))
 
 
-def build(name: str, **overrides: Any) -> nn.Module:
+def build(network: str, /, **overrides: Any) -> nn.Module:
     """Return the network of that name; `overrides` replace fields of its family.
 
-    Nothing is traced or allocated. Raises `BadArgument` for an unknown name or field, or a
-    `num_classes` that is not a positive integer.
+    Nothing is traced or allocated. `name`, where given, is the module's name within another, as of
+    any Linen module.
+
+    Raises:
+      BadArgument: an unknown network or field, a field of another type or out of range.
 
     >>> build("resnet18", num_classes=10).num_classes
     10
     """
-    if name not in MODELS:
-        raise unknown("network", name, MODELS)
-    network = MODELS[name]
-    family: Any = network.family
-    fields = {f.name for f in dataclasses.fields(family)} - {"name", "parent"}
+    if network not in MODELS:
+        raise unknown("network", network, MODELS)
+    row = MODELS[network]
+    family: Any = row.family
+    of_linen = {"name", "parent"}
+    fields = {f.name for f in dataclasses.fields(family)} - of_linen
     for field in overrides:
-        if field not in fields:
-            raise unknown(f"{name}: override", field, fields)
-    classes = overrides.get("num_classes", 1)
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
-        raise BadArgument(f"{name}: num_classes is {classes!r}; it must be a positive integer")
-    return family(name=name, **{**network.fields, **overrides})
+        if field not in fields | of_linen:
+            raise unknown(f"{network}: override", field, fields)
+    inner = overrides.get("name")
+    if not isinstance(inner, str | None):
+        raise BadArgument(f"{network}: name is {inner!r}; it must be text")
+    given = {field: plain(value) for field, value in overrides.items()}
+    check_fields(network, family, row.fields, {f: given[f] for f in given if f in fields})
+    return family(**{**row.fields, **given})
+
+
+def name_of(model: nn.Module) -> str:
+    """Return the name of the network in the table that `model` is, by its class and fields.
+
+    Of several it is the one with most of its fields: a number of classes of one's own, say, leaves
+    the name. Raises `BadArgument` for a module of another class.
+
+    >>> name_of(build("resnet18", num_classes=10))
+    'resnet18'
+    """
+    names = [name for name, row in MODELS.items() if row.family is type(model)]
+    if not names:
+        raise BadArgument(f"model: {type(model).__name__} is no class of a network in the table")
+
+    defaults = {f.name: f.default for f in dataclasses.fields(model)}
+
+    def same(name: str) -> int:
+        usual = {**defaults, **MODELS[name].fields}
+        return sum(getattr(model, field) == value for field, value in usual.items())
+
+    return max(names, key=same)

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, gelu, uniform
+from cnnjax.nn import BatchNorm, Conv, gelu, uniform, widen
 from cnnjax.typing import Array, DType, Images, Key, Variables
 
 __all__ = ["NETWORKS", "Airbench", "ConvGroup", "WhiteningConv", "dirac", "whitening_kernel"]
@@ -149,7 +149,7 @@ class Airbench(nn.Module):
             kernel_init=uniform,
             name=f"{len(self.widths) + 4}",
         )(x.max((1, 2)))
-        logits = logits.astype(jnp.float32) * self.scaling
+        logits = widen(logits) * self.scaling
         return (logits, stages) if features else logits
 
 

@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, flatten, relu, uniform, uniform_bias
+from cnnjax.nn import Conv, flatten, relu, uniform, uniform_bias, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "AlexNet"]
@@ -73,7 +73,7 @@ class AlexNet(nn.Module):
         x = flatten(ops.adaptive_avg_pool(x, 6))
         x = relu(linear(dropout(x), 1, self.hidden))
         x = relu(linear(dropout(x), 4, self.hidden))
-        logits = linear(x, 6, self.num_classes).astype(jnp.float32)
+        logits = widen(linear(x, 6, self.num_classes))
         stages = {"stem": stem, "stage1": stage1, "stage2": stage2}
         return (logits, stages) if features else logits
 

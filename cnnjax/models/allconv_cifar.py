@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, relu
+from cnnjax.nn import Conv, relu, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "AllConvolutional"]
@@ -64,7 +64,7 @@ class AllConvolutional(nn.Module):
         x = layer(x, 192, 3, "stage3.conv1")
         x = stages["stage3"] = layer(x, 192, 1, "stage3.conv2")
         x = layer(x, self.num_classes, 1, "classifier")
-        logits = ops.global_avg_pool(x).astype(jnp.float32)
+        logits = widen(ops.global_avg_pool(x))
         return (logits, stages) if features else logits
 
 

@@ -23,10 +23,12 @@ from cnnjax.nn import (
     Conv,
     ConvNormAct,
     SqueezeExcite,
+    drop_path_rates,
     kaiming_normal,
     relu,
     run,
     silu,
+    widen,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
@@ -94,19 +96,18 @@ class ByobNet(nn.Module):
         stages.setdefault("stem", x)
         if self.pool is not None:
             x = self.pool(x)
-        block_index = 0
+        rates = drop_path_rates(self.drop_path_rate, self.depths)
         for stage, kind in enumerate(self.blocks):
             for index in range(self.depths[stage]):
                 block = kind(
                     width=self.widths[stage],
                     strides=self.strides[stage] if index == 0 else 1,
                     act=self.act,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
                     name=f"stages.{stage}.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         if self.last_width:
             x = layer(self.last_width, 1, name="final_conv")(x, train=train)
@@ -118,7 +119,7 @@ class ByobNet(nn.Module):
             kernel_init=nn.initializers.normal(0.01),
             name="head.fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

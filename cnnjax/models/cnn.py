@@ -26,7 +26,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.errors import BadArgument, unknown
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import ACTIVATIONS, BatchNorm, Conv, flatten
+from cnnjax.nn import ACTIVATIONS, BatchNorm, Conv, flatten, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "Layer", "SpecNetwork", "check_size", "parse"]
@@ -169,7 +169,7 @@ class SpecNetwork(nn.Module):
         if x.ndim == 4:
             x = flatten(x)
         logits = nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
     def _apply(self, x: Array, layer: Layer, name: str, train: bool) -> Array:

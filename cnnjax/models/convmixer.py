@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, gelu, relu, run, uniform, uniform_bias
+from cnnjax.nn import BatchNorm, Conv, gelu, relu, run, uniform, uniform_bias, widen
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = ["NETWORKS", "ConvMixer", "MixerBlock"]
@@ -94,7 +94,7 @@ class ConvMixer(nn.Module):
             bias_init=uniform_bias(self.width),
             name="head",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

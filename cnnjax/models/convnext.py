@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, DropPath, LayerNorm, gelu, run
+from cnnjax.nn import Conv, DropPath, LayerNorm, drop_path_rates, gelu, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "ConvNeXt", "ConvNeXtBlock"]
@@ -78,7 +78,7 @@ class ConvNeXt(nn.Module):
         conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
         x = conv(self.widths[0], (4, 4), 4, padding=0, name="features.0.0")(images)
         x = norm(name="features.0.1")(x)
-        stages, block_index = {"stem": x}, 0
+        stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
             if stage > 0:
                 x = norm(name=f"features.{2 * stage}.0")(x)
@@ -86,16 +86,15 @@ class ConvNeXt(nn.Module):
             for index in range(depth):
                 block = ConvNeXtBlock(
                     layer_scale=self.layer_scale,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
                     name=f"features.{2 * stage + 1}.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         x = norm(name="classifier.0")(ops.global_avg_pool(x))
         logits = _linear(self.num_classes, dtype=self.dtype, name="classifier.2")(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -6,7 +6,7 @@ et al. 2023 (arXiv:2301.00808). As timm.models.convnext defines them.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, DropPath, LayerNorm, gelu, run
+from cnnjax.nn import Conv, DropPath, LayerNorm, drop_path_rates, gelu, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "GlobalResponseNorm", "ScaleNorm", "TimmConvNeXt", "TimmConvNeXtBlock"]
@@ -38,7 +38,7 @@ class GlobalResponseNorm(nn.Module):
         channels = (x.shape[-1],)
         scale = self.param("scale", nn.initializers.zeros_init(), channels, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), channels, jnp.float32)
-        values = x.astype(jnp.float32)
+        values = widen(x)
         squares = jnp.square(values).sum((1, 2), keepdims=True)
         # The root of 0 has no derivative: a channel that is 0 everywhere gets the gradient 0.
         norm = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
@@ -52,7 +52,7 @@ class ScaleNorm(nn.Module):
 
     LayerNorm without its shift: RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467), or with
     `variance` the unbiased variance in place of the mean square, though `x` is not centred.
-    Parameter `scale`: `[C]`. Computed in float32, returned as `dtype`.
+    Parameter `scale`: `[C]`. Computed in at least float32, returned as `dtype`.
     """
 
     variance: bool = False
@@ -63,7 +63,7 @@ class ScaleNorm(nn.Module):
     def __call__(self, x: Array) -> Array:
         """Scale `x` `[..., C]` by its last axis."""
         scale = self.param("scale", nn.initializers.ones_init(), (x.shape[-1],), jnp.float32)
-        values = x.astype(jnp.float32)
+        values = widen(x)
         if self.variance:
             size = values.var(-1, keepdims=True, ddof=1)
         else:
@@ -89,7 +89,7 @@ class TimmConvNeXtBlock(nn.Module):
 
     dense: bool = True
     response: bool = False
-    norm: str = "layer"
+    norm: Literal["layer", "rms", "deviation"] = "layer"
     epsilon: float = 1e-6
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
@@ -137,7 +137,7 @@ class TimmConvNeXt(nn.Module):
     response: bool = False
     stem_width: int = 0
     stem_act: bool = False
-    norm: str = "layer"
+    norm: Literal["layer", "rms", "deviation"] = "layer"
     epsilon: float = 1e-6
     norm_first: bool = False
     hidden: int = 0
@@ -168,7 +168,7 @@ class TimmConvNeXt(nn.Module):
         else:
             x = conv(self.width, (4, 4), 4, padding=0, name="stem.0")(images)
             x = norm(name="stem.1")(x)
-        stages, block_index = {"stem": x}, 0
+        stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, depth in enumerate(self.depths):
             if stage > 0:
                 x = norm(name=f"stages.{stage}.downsample.0")(x)
@@ -185,12 +185,11 @@ class TimmConvNeXt(nn.Module):
                     response=self.response,
                     norm=self.norm,
                     epsilon=self.epsilon,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
                     name=f"stages.{stage}.blocks.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         if self.norm_first:
             x = ops.global_avg_pool(norm(name="norm_pre")(x))
@@ -199,7 +198,7 @@ class TimmConvNeXt(nn.Module):
         if self.hidden:
             x = gelu(linear(self.hidden, name="head.pre_logits.fc")(x))
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = linear(self.num_classes, name="head.fc")(x).astype(jnp.float32)
+        logits = widen(linear(self.num_classes, name="head.fc")(x))
         return (logits, stages) if features else logits
 
 

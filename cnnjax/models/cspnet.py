@@ -18,10 +18,12 @@ from cnnjax.nn import (
     ConvNormAct,
     DropPath,
     SqueezeExcite,
+    drop_path_rates,
     kaiming_normal,
     leaky_relu,
     run,
     silu,
+    widen,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
@@ -194,11 +196,11 @@ class CspNet(nn.Module):
         maps = {"stem": x}
         if self.pool:
             x = ops.max_pool(x, 3, strides=2, padding=1)
-        step, done = self.drop_path_rate / max(sum(self.depths) - 1, 1), 0
-        for index, (stage, depth) in enumerate(zip(self.stages, self.depths, strict=True)):
+        rates = drop_path_rates(self.drop_path_rate, self.depths)
+        for index, stage in enumerate(self.stages):
             x = stage(
                 width=self.widths[index],
-                rates=tuple(step * block for block in range(done, done + depth)),
+                rates=rates[index],
                 strides=self.strides[index],
                 act=self.act,
                 remat=self.remat,
@@ -206,7 +208,6 @@ class CspNet(nn.Module):
                 name=f"stages.{index}",
             )(x, train=train)
             maps[f"stage{index + 1}"] = x
-            done += depth
         x = ops.global_avg_pool(x)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         logits = nn.Dense(
@@ -215,7 +216,7 @@ class CspNet(nn.Module):
             kernel_init=nn.initializers.normal(0.01),
             name="head.fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, maps) if features else logits
 
 

@@ -12,7 +12,16 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.vovnet import EffectiveSqueezeExcite
-from cnnjax.nn import ConvNormAct, DropPath, run, silu, uniform, uniform_bias
+from cnnjax.nn import (
+    ConvNormAct,
+    DropPath,
+    drop_path_rates,
+    run,
+    silu,
+    uniform,
+    uniform_bias,
+    widen,
+)
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "CSPNeXt", "CSPNeXtBlock", "CSPNeXtLayer", "SpatialPyramid"]
@@ -101,23 +110,21 @@ class CSPNeXt(nn.Module):
         x = layer(self.width // 4, strides=2, name="stem.0")(images, train=train)
         x = layer(self.width // 4, name="stem.1")(x, train=train)
         x = layer(self.width // 2, name="stem.2")(x, train=train)
-        stages, block_index, last = {"stem": x}, 0, len(self.depths) - 1
+        stages, last = {"stem": x}, len(self.depths) - 1
+        rates = drop_path_rates(self.drop_path_rate, self.depths[:-1])
         for stage, depth in enumerate(self.depths):
             name = f"stages.{stage}"
             x = layer(self.width * 2**stage, strides=2, name=f"{name}.0")(x, train=train)
             if stage == last:
                 x = SpatialPyramid(dtype=self.dtype, name=f"{name}.1")(x, train=train)
-            most = max(sum(self.depths[:-1]) - 1, 1)
-            rates = (self.drop_path_rate * (block_index + index) / most for index in range(depth))
             blocks = CSPNeXtLayer(
-                tuple(rates) if stage < last else (0.0,) * depth,
+                rates[stage] if stage < last else (0.0,) * depth,
                 shortcut=stage < last,
                 remat=self.remat,
                 dtype=self.dtype,
                 name=f"{name}.{2 if stage == last else 1}",
             )
             x = stages[f"stage{stage + 1}"] = blocks(x, train=train)
-            block_index += depth
         x = ops.global_avg_pool(x)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         logits = nn.Dense(
@@ -127,7 +134,7 @@ class CSPNeXt(nn.Module):
             bias_init=uniform_bias(x.shape[-1]),
             name="head.fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, relu, run, uniform
+from cnnjax.nn import BatchNorm, Conv, relu, run, uniform, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "DenseLayer", "DenseNet", "Transition"]
@@ -117,7 +117,7 @@ class DenseNet(nn.Module):
         logits = nn.Dense(
             self.num_classes, dtype=self.dtype, kernel_init=uniform, name="classifier"
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run
+from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "DenseLayer", "DenseNetCifar"]
@@ -81,7 +81,7 @@ class DenseNetCifar(nn.Module):
                 x = ops.avg_pool(x, 2)
         x = relu(_norm(dtype=self.dtype, name="bn")(x, train=train))
         dense = nn.Dense(self.num_classes, dtype=self.dtype, name="linear")
-        logits = dense(ops.global_avg_pool(x)).astype(jnp.float32)
+        logits = widen(dense(ops.global_avg_pool(x)))
         return (logits, stages) if features else logits
 
 

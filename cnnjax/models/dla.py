@@ -14,7 +14,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.res2net import hierarchy
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, kaiming_normal, relu, run, uniform_bias
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, kaiming_normal, relu, run, uniform_bias, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["DLA", "NETWORKS", "DlaBasic", "DlaBottleneck", "DlaScaleBottleneck", "DlaTree"]
@@ -161,7 +161,7 @@ class DLA(nn.Module):
     """
 
     block: Callable[..., nn.Module]
-    depths: tuple[int, ...]
+    depths: tuple[int, int, int, int]
     widths: tuple[int, ...]
     root_shortcut: bool = False
     num_classes: int = 1000
@@ -208,7 +208,7 @@ class DLA(nn.Module):
             bias_init=uniform_bias(x.shape[-1]),
             name="fc",
         )(x[:, None, None, :])
-        logits = logits[:, 0, 0, :].astype(jnp.float32)
+        logits = widen(logits[:, 0, 0, :])
         return (logits, stages) if features else logits
 
 

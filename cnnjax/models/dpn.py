@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, relu, run, silu, uniform, uniform_bias
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, relu, run, silu, uniform, uniform_bias, widen
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = ["DPN", "NETWORKS", "DualPathBlock"]
@@ -151,7 +151,7 @@ class DPN(nn.Module):
             bias_init=uniform_bias(x.shape[-1]),
             name="classifier",
         )(x[:, None, None, :])
-        logits = logits[:, 0, 0, :].astype(jnp.float32)
+        logits = widen(logits[:, 0, 0, :])
         return (logits, stages) if features else logits
 
 

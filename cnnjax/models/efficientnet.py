@@ -22,6 +22,7 @@ from cnnjax.nn import (
     kaiming_normal,
     run,
     silu,
+    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -150,7 +151,7 @@ class EfficientNet(nn.Module):
             kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
             name="classifier.1",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

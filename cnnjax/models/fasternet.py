@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, DropPath, gelu, relu, run
+from cnnjax.nn import BatchNorm, Conv, DropPath, drop_path_rates, gelu, relu, run, widen
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = ["NETWORKS", "FasterBlock", "FasterNet"]
@@ -70,7 +70,7 @@ class FasterNet(nn.Module):
         conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
         x = conv(self.width, (4, 4), 4, padding=0, name="patch_embed.proj")(images)
         x = norm(name="patch_embed.norm")(x, train=train)
-        stages, block_index = {"stem": x}, 0
+        stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, depth in enumerate(self.depths):
             if stage > 0:
                 merge = f"stages.{stage}.downsample"
@@ -79,12 +79,11 @@ class FasterNet(nn.Module):
             for index in range(depth):
                 block = FasterBlock(
                     act=self.act,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
                     name=f"stages.{stage}.blocks.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         x = ops.global_avg_pool(x)[:, None, None, :]
         x = self.act(conv(1280, (1, 1), name="conv_head")(x))[:, 0, 0, :]
@@ -92,7 +91,7 @@ class FasterNet(nn.Module):
         logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=_init, name="classifier")(
             x
         )
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

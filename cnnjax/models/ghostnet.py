@@ -24,6 +24,7 @@ from cnnjax.nn import (
     sigmoid,
     uniform,
     uniform_bias,
+    widen,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
@@ -230,7 +231,7 @@ class GhostNet(nn.Module):
             bias_init=uniform_bias(1280),
             name="classifier",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, ConvNormAct, flatten, relu, uniform_bias
+from cnnjax.nn import BatchNorm, ConvNormAct, flatten, relu, uniform_bias, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "AuxiliaryHead", "GoogLeNet", "Inception"]
@@ -73,11 +73,11 @@ class AuxiliaryHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        """Map `[B, H, W, C]` to float32 logits `[B, num_classes]`."""
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`."""
         x = _layer(128, 1, dtype=self.dtype, name="conv")(ops.adaptive_avg_pool(x, 4), train=train)
         x = relu(_linear(flatten(x), 1024, "fc1", self.dtype))
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        return _linear(x, self.num_classes, "fc2", self.dtype).astype(jnp.float32)
+        return widen(_linear(x, self.num_classes, "fc2", self.dtype))
 
 
 def _linear(x: Array, width: int, name: str, dtype: DType) -> Array:
@@ -130,7 +130,7 @@ class GoogLeNet(nn.Module):
             stages[f"stage{stage}"] = x
         x = ops.global_avg_pool(x)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = _linear(x, self.num_classes, "fc", self.dtype).astype(jnp.float32)
+        logits = widen(_linear(x, self.num_classes, "fc", self.dtype))
         return (logits, stages) if features else logits
 
 

@@ -5,7 +5,7 @@ Of PaddlePaddle's PaddleClas (pp_hgnet and pp_hgnet_v2; no paper; weights distil
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -16,12 +16,14 @@ from cnnjax.nn import (
     BatchNorm,
     Conv,
     DropPath,
+    drop_path_rates,
     kaiming_normal,
     relu,
     run,
     sigmoid,
     uniform,
     uniform_bias,
+    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -139,7 +141,7 @@ class HGNet(nn.Module):
     outputs: tuple[int, ...]
     depths: tuple[int, ...]
     layers: int
-    version: int = 1
+    version: Literal[1, 2] = 1
     affine: bool = False
     num_classes: int = 1000
     dropout_rate: float = 0.0
@@ -158,7 +160,7 @@ class HGNet(nn.Module):
         check_images(self, images)
         layer = partial(HGNetLayer, affine=self.affine, dtype=self.dtype)
         x = self._stem(images, layer, train)
-        stages, block_index = {"stem": x}, 0
+        stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, depth in enumerate(self.depths):
             if stage > 0:
                 x = layer(
@@ -179,12 +181,11 @@ class HGNet(nn.Module):
                     squeeze=self.version == 2,
                     residual=index > 0,
                     affine=self.affine,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
                     name=f"stages.{stage}.blocks.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         x = ops.global_avg_pool(x)[:, None, None, :]
         x = _conv(2048, (1, 1), use_bias=False, dtype=self.dtype, name="head.last_conv.0")(x)
@@ -195,7 +196,7 @@ class HGNet(nn.Module):
         logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="head.fc")(
             x
         )
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
     def _stem(self, images: Images, layer: Any, train: bool) -> Array:

@@ -23,6 +23,7 @@ from cnnjax.nn import (
     run,
     uniform,
     uniform_bias,
+    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -156,7 +157,7 @@ class HighResolutionNet(nn.Module):
             bias_init=uniform_bias(x.shape[-1]),
             name="classifier",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

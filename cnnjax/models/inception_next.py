@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, DropPath, LayerNorm, gelu, run
+from cnnjax.nn import BatchNorm, Conv, DropPath, LayerNorm, drop_path_rates, gelu, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "InceptionNeXt", "InceptionNeXtBlock"]
@@ -90,7 +90,7 @@ class InceptionNeXt(nn.Module):
         linear = partial(_linear, dtype=self.dtype)
         x = conv(self.width, (4, 4), 4, padding=0, name="stem.0")(images)
         x = norm(name="stem.1")(x, train=train)
-        stages, block_index = {"stem": x}, 0
+        stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, depth in enumerate(self.depths):
             if stage > 0:
                 x = norm(name=f"stages.{stage}.downsample.0")(x, train=train)
@@ -107,19 +107,18 @@ class InceptionNeXt(nn.Module):
                     band=self.band,
                     ratio=self.ratio,
                     layer_scale=self.layer_scale,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
                     name=f"stages.{stage}.blocks.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         x = ops.global_avg_pool(x)
         x = gelu(linear(3 * x.shape[-1], name="head.fc1")(x))
         x = LayerNorm(epsilon=1e-6, dtype=self.dtype, name="head.norm")(x)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         logits = linear(self.num_classes, name="head.fc2")(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

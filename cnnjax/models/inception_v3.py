@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, ConvNormAct, uniform_bias
+from cnnjax.nn import BatchNorm, ConvNormAct, uniform_bias, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "AuxiliaryHead", "Inception", "InceptionV3"]
@@ -135,7 +135,7 @@ class AuxiliaryHead(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        """Map `[B, 17, 17, C]` or larger to float32 logits `[B, num_classes]`."""
+        """Map `[B, 17, 17, C]` or larger to logits `[B, num_classes]`."""
         x = ops.avg_pool(x, 5, strides=3)
         x = _layer(128, 1, dtype=self.dtype, name="conv0")(x, train=train)
         x = _layer(768, 5, padding=0, dtype=self.dtype, name="conv1")(x, train=train)
@@ -150,7 +150,7 @@ def _linear(x: Array, width: int, deviation: float, dtype: DType) -> Array:
         bias_init=uniform_bias(x.shape[-1]),
         name="fc",
     )
-    return layer(x).astype(jnp.float32)
+    return widen(layer(x))
 
 
 class InceptionV3(nn.Module):

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, relu, run, uniform, uniform_bias
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, relu, run, uniform, uniform_bias, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "Branches", "InceptionC", "InceptionResNetV2", "InceptionV4", "Residual"]
@@ -188,7 +188,7 @@ class InceptionV4(nn.Module):
             bias_init=uniform_bias(1536),
             name="last_linear",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 
@@ -250,7 +250,7 @@ class InceptionResNetV2(nn.Module):
             bias_init=uniform_bias(1536),
             name="classif",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from math import ceil
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -13,7 +13,7 @@ from cnnjax import ops
 from cnnjax.models.inverted_residual import Row, Squeeze, Stages, convolve, layer
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import hard_sigmoid, relu, run
+from cnnjax.nn import hard_sigmoid, relu, run, widen
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = [
@@ -47,7 +47,7 @@ class InvertedResidualNet(nn.Module):
     head_bias: bool = False
     act: Activation = relu
     squeeze: Squeeze = Squeeze()
-    padding: str | None = None
+    padding: Literal["SAME"] | None = None
     epsilon: float = 1e-5
     blocks: int | None = None
     dropout_rate: float = 0.0
@@ -116,7 +116,7 @@ class InvertedResidualNet(nn.Module):
             kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
             name="classifier",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

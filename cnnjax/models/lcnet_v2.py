@@ -14,7 +14,7 @@ from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.repvgg import join
 from cnnjax.models.widths import round_width
-from cnnjax.nn import Conv, ConvNormAct, SqueezeExcite, kaiming_normal, relu, run, uniform
+from cnnjax.nn import Conv, ConvNormAct, SqueezeExcite, kaiming_normal, relu, run, uniform, widen
 from cnnjax.typing import Array, DType, Images, Variables
 
 __all__ = ["NETWORKS", "LCNetV2", "SeparableBlock", "fuse"]
@@ -96,7 +96,7 @@ class LCNetV2(nn.Module):
     """
 
     width_mult: float
-    depths: tuple[int, ...]
+    depths: tuple[int, int, int, int]
     hidden: int = 1280
     deployed: bool = False
     num_classes: int = 1000
@@ -145,7 +145,7 @@ class LCNetV2(nn.Module):
         logits = nn.Dense(
             self.num_classes, dtype=self.dtype, kernel_init=uniform, name="classifier"
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

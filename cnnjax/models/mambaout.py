@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, DropPath, LayerNorm, activation, gelu, run
+from cnnjax.nn import Conv, DropPath, LayerNorm, activation, drop_path_rates, gelu, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "GatedBlock", "MambaOut"]
@@ -92,7 +92,7 @@ class MambaOut(nn.Module):
         x = strided(self.widths[0] // 2, name="stem.conv1")(images)
         x = act(x if self.plain else norm(name="stem.norm1")(x))
         x = norm(name="stem.norm2")(strided(self.widths[0], name="stem.conv2")(x))
-        stages, block_index = {"stem": x}, 0
+        stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
             if stage > 0:
                 layers = [
@@ -107,18 +107,17 @@ class MambaOut(nn.Module):
                     self.mixed,
                     act=self.act,
                     scaled=self.plain,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
                     name=f"stages.{stage}.blocks.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         x = norm(name="head.norm")(ops.global_avg_pool(x))
         x = gelu(linear(4 * x.shape[-1], name="head.pre_logits.fc")(x))
         x = x if self.plain else norm(name="head.pre_logits.norm")(x)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = linear(self.num_classes, name="head.fc")(x).astype(jnp.float32)
+        logits = widen(linear(self.num_classes, name="head.fc")(x))
         return (logits, stages) if features else logits
 
 

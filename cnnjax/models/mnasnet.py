@@ -13,7 +13,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run
+from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "InvertedResidual", "MNASNet"]
@@ -128,7 +128,7 @@ class MNASNet(nn.Module):
             kernel_init=nn.initializers.variance_scaling(1.0, "fan_out", "uniform"),
             name="classifier.1",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -12,7 +12,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu6, run
+from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu6, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "MobileNetV1", "Separable"]
@@ -100,7 +100,7 @@ class MobileNetV1(nn.Module):
             kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
             name="classifier",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -11,7 +11,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, kaiming_normal, relu6, run
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, kaiming_normal, relu6, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "InvertedResidual", "MobileNetV2"]
@@ -111,7 +111,7 @@ class MobileNetV2(nn.Module):
             kernel_init=nn.initializers.normal(0.01),
             name="classifier.1",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

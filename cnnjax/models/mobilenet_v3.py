@@ -20,6 +20,7 @@ from cnnjax.nn import (
     kaiming_normal,
     relu,
     run,
+    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -125,7 +126,7 @@ class MobileNetV3(nn.Module):
         linear = partial(nn.Dense, dtype=self.dtype, kernel_init=_linear_init)
         x = hard_swish(linear(scaled(self.last_width), name="classifier.0")(x))
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = linear(self.num_classes, name="classifier.3")(x).astype(jnp.float32)
+        logits = widen(linear(self.num_classes, name="classifier.3")(x))
         return (logits, stages) if features else logits
 
 

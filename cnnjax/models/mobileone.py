@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, SqueezeExcite, relu, run
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, SqueezeExcite, relu, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "MobileOne", "MobileOneBlock"]
@@ -131,7 +131,7 @@ class MobileOne(nn.Module):
             kernel_init=nn.initializers.normal(0.01),
             name="head.fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, relu, run, uniform, uniform_bias
+from cnnjax.nn import BatchNorm, Conv, relu, run, uniform, uniform_bias, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "Cell", "NASNet", "maximum", "pointwise", "same"]
@@ -214,7 +214,7 @@ class NASNet(nn.Module):
             bias_init=uniform_bias(x.shape[-1]),
             name="last_linear",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

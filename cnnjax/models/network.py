@@ -45,7 +45,7 @@ def check_images(network: nn.Module, images: Images, *, smallest: int = 1) -> No
 
     `smallest` is the least height and width that leave every layer at least one position.
     """
-    name = network.name or type(network).__name__
+    name = type(network).__name__
     if images.ndim != 4:
         raise BadArgument(f"{name}: images has shape {images.shape}; it must be [B, H, W, C]")
     if not jnp.issubdtype(images.dtype, jnp.floating):

@@ -18,7 +18,7 @@ from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.residual_blocks import EfficientChannelAttention
 from cnnjax.models.widths import round_width
-from cnnjax.nn import DropPath, SqueezeExcite, gelu, relu, run, silu
+from cnnjax.nn import DropPath, SqueezeExcite, drop_path_rates, gelu, relu, run, silu, widen
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = ["NETWORKS", "NormFreeBlock", "NormFreeNet", "ScaledConv"]
@@ -190,13 +190,13 @@ class NormFreeNet(nn.Module):
             x = conv(64, 7, 2, name="stem.conv")(images)
             stages = {"stem": x}
             x = ops.max_pool(x, 3, strides=2, padding=1)
-        variance, block_index = 1.0, 0
+        variance, rates = 1.0, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
             for index in range(depth):
                 inner = int(width * self.bottleneck)
                 if self.regnet:
                     # The first block of all is as wide inside as outside.
-                    ratio = self.bottleneck if block_index > 0 else 1.0
+                    ratio = self.bottleneck if stage + index > 0 else 1.0
                     inner = round_width(x.shape[-1] * ratio)
                 block = NormFreeBlock(
                     width,
@@ -210,14 +210,13 @@ class NormFreeNet(nn.Module):
                     attention=self.attention,
                     early=self.regnet,
                     skip_gain=self.deepmind,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
                     name=f"stages.{stage}.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
                 # A projected shortcut starts again from variance 1; each branch adds alpha^2.
                 variance = (1.0 if index == 0 else variance) + 0.2**2
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         if self.last_width:
             x = conv(self.last_width, 1, name="final_conv")(x)
@@ -229,7 +228,7 @@ class NormFreeNet(nn.Module):
             kernel_init=nn.initializers.normal(0.01),
             name="head.fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

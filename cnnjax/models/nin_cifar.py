@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, relu
+from cnnjax.nn import Conv, relu, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "NetworkInNetwork"]
@@ -46,7 +46,7 @@ class NetworkInNetwork(nn.Module):
                 pool = ops.max_pool if stage == 1 else ops.avg_pool
                 x = pool(x, 3, strides=2, padding=1)
                 x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = ops.global_avg_pool(x).astype(jnp.float32)
+        logits = widen(ops.global_avg_pool(x))
         return (logits, {"stem": stages["stage1"], **stages}) if features else logits
 
 

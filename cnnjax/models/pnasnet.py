@@ -23,7 +23,7 @@ from cnnjax.models.nasnet import (
     separable7,
 )
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, relu, run, uniform, uniform_bias
+from cnnjax.nn import Conv, relu, run, uniform, uniform_bias, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "PNASNet"]
@@ -100,7 +100,7 @@ class PNASNet(nn.Module):
             bias_init=uniform_bias(x.shape[-1]),
             name="last_linear",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

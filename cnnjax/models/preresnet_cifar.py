@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform
+from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "PreActBlock", "PreResNetCifar", "PyramidBlock", "PyramidNetCifar"]
@@ -139,7 +139,7 @@ def _head(
     network: PreResNetCifar | PyramidNetCifar, x: Array, stages: dict[str, Array], features: bool
 ) -> Array | tuple[Array, dict[str, Array]]:
     dense = nn.Dense(network.num_classes, dtype=network.dtype, kernel_init=uniform, name="linear")
-    logits = dense(ops.global_avg_pool(x)).astype(jnp.float32)
+    logits = widen(dense(ops.global_avg_pool(x)))
     return (logits, stages) if features else logits
 
 

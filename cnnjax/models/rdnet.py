@@ -12,7 +12,17 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.vovnet import EffectiveSqueezeExcite
-from cnnjax.nn import Conv, DropPath, LayerNorm, gelu, run, uniform, uniform_bias
+from cnnjax.nn import (
+    Conv,
+    DropPath,
+    LayerNorm,
+    drop_path_rates,
+    gelu,
+    run,
+    uniform,
+    uniform_bias,
+    widen,
+)
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "DenseMixer", "RDNet"]
@@ -100,7 +110,8 @@ class RDNet(nn.Module):
         check_images(self, images, smallest=32)
         conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
         x = norm(name="stem.1")(conv(images, self.stem_width, 4, 4, name="stem.0"))
-        stages, stage, block_index = {"stem": x}, 1, 0
+        stages, stage = {"stem": x}, 1
+        rates = drop_path_rates(self.drop_path_rate, (self.depth,) * len(self.growths))
         for dense_stage, growth in enumerate(self.growths):
             name = f"dense_stages.{dense_stage}"
             if dense_stage > 0:
@@ -109,23 +120,21 @@ class RDNet(nn.Module):
                 width = x.shape[-1] // 2 // 8 * 8
                 x = conv(norm(name=f"{name}.0")(x), width, stride, stride, name=f"{name}.1")
             for index in range(self.depth):
-                rate = self.drop_path_rate * block_index / (len(self.growths) * self.depth - 1)
                 block = DenseMixer(
                     growth,
                     attention=dense_stage > 1,
                     dropout_rate=self.dropout_rate,
-                    drop_path_rate=rate,
+                    drop_path_rate=rates[dense_stage][index],
                     dtype=self.dtype,
                     name=f"{name}.{2 if dense_stage else 0}.dense_block{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage}"] = x
         x = norm(name="head.norm")(ops.global_avg_pool(x))
         logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="head.fc")(
             x
         )
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

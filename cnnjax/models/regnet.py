@@ -15,7 +15,16 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, ConvNormAct, SqueezeExcite, kaiming_normal, relu, run, uniform_bias
+from cnnjax.nn import (
+    BatchNorm,
+    ConvNormAct,
+    SqueezeExcite,
+    kaiming_normal,
+    relu,
+    run,
+    uniform_bias,
+    widen,
+)
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "RegNet", "RegNetBlock", "stage_shapes"]
@@ -128,7 +137,7 @@ class RegNet(nn.Module):
             kernel_init=nn.initializers.normal(0.01),
             name="fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -23,11 +23,13 @@ from cnnjax.nn import (
     ConvNormAct,
     DropPath,
     SqueezeExcite,
+    drop_path_rates,
     identity,
     kaiming_normal,
     relu,
     run,
     silu,
+    widen,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
@@ -142,10 +144,11 @@ class RegNetTimm(nn.Module):
             x = _conv(32, (3, 3), 2, padding=1, dtype=self.dtype, name="stem")(images)
         else:
             x = layer(32, 3, 2, name="stem")(images, train=train)
-        stages, block_index = {"stem": x}, 0
+        stages = {"stem": x}
         shapes = stage_shapes(
             self.depth, self.w_0, self.w_a, self.w_m, self.group_width, rounding=self.rounding
         )
+        rates = drop_path_rates(self.drop_path_rate, [depth for depth, *_ in shapes])
         for stage, (depth, width, group_width) in enumerate(shapes, start=1):
             for index in range(depth):
                 block = self.block(
@@ -153,12 +156,11 @@ class RegNetTimm(nn.Module):
                     strides=2 if index == 0 else 1,
                     group_size=group_width,
                     act=self.act,
-                    drop_path_rate=self.drop_path_rate * block_index / (self.depth - 1),
+                    drop_path_rate=rates[stage - 1][index],
                     dtype=self.dtype,
                     name=f"s{stage}.b{index + 1}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage}"] = x
         if self.last_width:
             x = layer(self.last_width, 1, name="final_conv")(x, train=train)
@@ -172,7 +174,7 @@ class RegNetTimm(nn.Module):
             kernel_init=nn.initializers.normal(0.01),
             name="head.fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -19,9 +19,11 @@ from cnnjax.nn import (
     ConvNormAct,
     DropPath,
     SqueezeExcite,
+    drop_path_rates,
     kaiming_normal,
     relu,
     run,
+    widen,
 )
 from cnnjax.typing import Array, DType, Images, Variables
 
@@ -129,18 +131,17 @@ class RepVGG(nn.Module):
             RepVGGBlock, attention=self.attention, deployed=self.deployed, dtype=self.dtype
         )
         x = layer(self.stem_width, 2, name="stem")(images, train=train)
-        stages, block_index = {"stem": x}, 0
+        stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
             for index in range(depth):
                 block = layer(
                     width,
                     strides=2 if index == 0 else 1,
                     groups=self.groups if index % 2 else 1,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     name=f"stages.{stage}.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
         logits = nn.Dense(
@@ -149,7 +150,7 @@ class RepVGG(nn.Module):
             kernel_init=nn.initializers.normal(0.01),
             name="head.fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

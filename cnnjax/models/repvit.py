@@ -22,6 +22,7 @@ from cnnjax.nn import (
     run,
     uniform,
     uniform_bias,
+    widen,
 )
 from cnnjax.typing import Array, DType, Images, Variables
 
@@ -158,7 +159,7 @@ class RepViT(nn.Module):
                 for name in ("head.head", "head.head_dist")
             ]
             logits = (heads[0] + heads[1]) / 2
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

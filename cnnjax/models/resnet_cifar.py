@@ -7,7 +7,7 @@ al. 2017 (arXiv:1611.05431) section 5.3.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -15,7 +15,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.errors import unknown
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform
+from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "BasicBlock", "Bottleneck", "ResNetCifar"]
@@ -30,7 +30,7 @@ class BasicBlock(nn.Module):
 
     width: int
     strides: int = 1
-    shortcut: str = "A"
+    shortcut: Literal["A", "B"] = "A"
     dtype: DType = jnp.float32
 
     @nn.compact
@@ -49,7 +49,7 @@ class Bottleneck(nn.Module):
 
     width: int
     strides: int = 1
-    shortcut: str = "B"
+    shortcut: Literal["A", "B"] = "B"
     groups: int = 1
     inner: int = 1
     expansion: int = 4
@@ -97,7 +97,7 @@ class ResNetCifar(nn.Module):
     block: Callable[..., nn.Module] = BasicBlock
     width: int = 16
     stem: int = 16
-    shortcut: str = "A"
+    shortcut: Literal["A", "B"] = "A"
     num_classes: int = 10
     remat: bool = False
     dtype: DType = jnp.float32
@@ -130,7 +130,7 @@ class ResNetCifar(nn.Module):
             stages[f"stage{stage + 1}"] = x
         x = ops.global_avg_pool(x)
         logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="linear")(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -25,7 +25,7 @@ from cnnjax.models.residual_blocks import (
     group_norm,
     squeeze_excite,
 )
-from cnnjax.nn import Conv, kaiming_normal, relu, run, uniform, uniform_bias
+from cnnjax.nn import Conv, drop_path_rates, kaiming_normal, relu, run, uniform, uniform_bias, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "ResNetD"]
@@ -84,7 +84,7 @@ class ResNetD(nn.Module):
             x = relu(norm(x, name="conv1.4"))
             x = conv(third, (3, 3), padding=1, name="conv1.6")(x)
         x = relu(norm(x, name="bn1"))
-        stages, block_index = {"stem": x}, 0
+        stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         if self.pool is None:
             x = conv(x.shape[-1], (3, 3), 2, padding=1, name="maxpool.0")(x)
             x = relu(norm(x, name="maxpool.1"))
@@ -95,12 +95,11 @@ class ResNetD(nn.Module):
                 block = self.block(
                     width=64 * 2**stage,
                     strides=2 if stage > 0 and index == 0 else 1,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
                     name=f"layer{stage + 1}.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         x = ops.global_avg_pool(x)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
@@ -111,7 +110,7 @@ class ResNetD(nn.Module):
             bias_init=uniform_bias(x.shape[-1]),
             name="fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -15,7 +15,17 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, DropPath, GroupNorm, kaiming_normal, relu, run
+from cnnjax.nn import (
+    BatchNorm,
+    Conv,
+    DropPath,
+    GroupNorm,
+    drop_path_rates,
+    kaiming_normal,
+    relu,
+    run,
+    widen,
+)
 from cnnjax.typing import Array, DType, Images
 
 __all__ = [
@@ -187,7 +197,7 @@ class ResNetV2(nn.Module):
             x = layer(features=self.stem[0], strides=2, name="stem.conv1")(images)
             x = layer(features=self.stem[1], name="stem.conv2")(norm(x, name="stem.norm1"))
             x = layer(features=width, name="stem.conv3")(norm(x, name="stem.norm2"))
-        stages, block_index = {"stem": x}, 0
+        stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         if self.zero_pad:
             x, padding = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 0
         x = ops.max_pool(x, 3, strides=2, padding=padding)
@@ -199,12 +209,11 @@ class ResNetV2(nn.Module):
                     average=self.average,
                     conv=self.conv,
                     norm=self.norm,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
                     name=f"stages.{stage}.blocks.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         x = ops.global_avg_pool(norm(x, name="norm"))
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
@@ -215,7 +224,7 @@ class ResNetV2(nn.Module):
             kernel_init=nn.initializers.normal(0.01),
             name="head.fc",
         )(x[:, None, None, :])[:, 0, 0, :]
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -12,7 +12,19 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, DropPath, relu, relu6, run, sigmoid, silu
+from cnnjax.nn import (
+    BatchNorm,
+    Conv,
+    ConvNormAct,
+    DropPath,
+    drop_path_rates,
+    relu,
+    relu6,
+    run,
+    sigmoid,
+    silu,
+    widen,
+)
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = ["NETWORKS", "ReXBlock", "ReXNet"]
@@ -95,7 +107,7 @@ class ReXNet(nn.Module):
     num_classes: int = 1000
     width_mult: float = 1.0
     divisor: int = 1
-    depths: tuple[int, ...] = (1, 2, 2, 3, 3, 5)
+    depths: tuple[int, int, int, int, int, int] = (1, 2, 2, 3, 3, 5)
     dropout_rate: float = 0.2
     drop_path_rate: float = 0.0
     remat: bool = False
@@ -113,6 +125,7 @@ class ReXNet(nn.Module):
         layer = partial(_layer, act=silu, dtype=self.dtype, train=train)
         x = layer(images, round_width(32 * self.width_mult, self.divisor), 3, 2, name="stem")
         total, at, stage = sum(self.depths), 0, 0
+        rates = drop_path_rates(self.drop_path_rate, self.depths)
         stages: dict[str, Array] = {}
         for group, depth in enumerate(self.depths):
             strides = (1, 2, 2, 2, 1, 2)[group]
@@ -125,7 +138,7 @@ class ReXNet(nn.Module):
                     strides=strides if index == 0 else 1,
                     squeeze_excite=group > 1,
                     divisor=self.divisor,
-                    drop_path_rate=self.drop_path_rate * at / (total - 1),
+                    drop_path_rate=rates[group][index],
                     dtype=self.dtype,
                     name=f"features.{at}",
                 )
@@ -141,7 +154,7 @@ class ReXNet(nn.Module):
             kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
             name="head.fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

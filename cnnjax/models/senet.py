@@ -15,7 +15,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.residual_blocks import batch_norm, project
-from cnnjax.nn import Conv, SqueezeExcite, kaiming_normal, relu, run, uniform, uniform_bias
+from cnnjax.nn import Conv, SqueezeExcite, kaiming_normal, relu, run, uniform, uniform_bias, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "SENet", "SqueezeExciteBasic", "SqueezeExciteBottleneck"]
@@ -150,7 +150,7 @@ class SENet(nn.Module):
             bias_init=uniform_bias(x.shape[-1]),
             name="last_linear",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform
+from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "ShakeBlock", "ShakeShake", "mix"]
@@ -132,7 +132,7 @@ class ShakeShake(nn.Module):
             stages[f"stage{stage + 1}"] = x
         x = ops.global_avg_pool(relu(x))
         logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="linear")(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, relu, run, uniform, uniform_bias
+from cnnjax.nn import BatchNorm, Conv, relu, run, uniform, uniform_bias, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "ShuffleNetV2", "ShuffleUnit", "channel_shuffle"]
@@ -124,7 +124,7 @@ class ShuffleNetV2(nn.Module):
             bias_init=uniform_bias(x.shape[-1]),
             name="fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, relu
+from cnnjax.nn import Conv, relu, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "Fire", "SqueezeNet"]
@@ -76,7 +76,7 @@ class SqueezeNet(nn.Module):
             dtype=self.dtype,
             name="classifier.1",
         )(x)
-        logits = ops.global_avg_pool(relu(x)).astype(jnp.float32)
+        logits = widen(ops.global_avg_pool(relu(x)))
         return (logits, stages) if features else logits
 
 

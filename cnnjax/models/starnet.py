@@ -11,7 +11,16 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, ConvNormAct, DropPath, relu6, run, uniform_bias
+from cnnjax.nn import (
+    BatchNorm,
+    ConvNormAct,
+    DropPath,
+    drop_path_rates,
+    relu6,
+    run,
+    uniform_bias,
+    widen,
+)
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "StarBlock", "StarNet"]
@@ -68,23 +77,22 @@ class StarNet(nn.Module):
         check_images(self, images)
         layer = partial(_layer, dtype=self.dtype)
         x = relu6(layer(32, 3, 2, name="stem.0")(images, train=train))
-        stages, block_index = {"stem": x}, 0
+        stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, depth in enumerate(self.depths):
             x = layer(self.width * 2**stage, 3, 2, name=f"stages.{stage}.0")(x, train=train)
             for index in range(depth):
                 block = StarBlock(
                     self.expansion,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
                     name=f"stages.{stage}.{index + 1}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         x = ops.global_avg_pool(_norm(dtype=self.dtype, name="norm")(x, train=train))
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=_init, name="head")(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -19,11 +19,13 @@ from cnnjax.nn import (
     ConvNormAct,
     DropPath,
     SqueezeExcite,
+    drop_path_rates,
     kaiming_normal,
     leaky_relu,
     relu,
     run,
     uniform_bias,
+    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -129,13 +131,13 @@ class TResNet(nn.Module):
         batch, height, width, channels = images.shape
         if height % 4 or width % 4:
             raise BadArgument(
-                f"{self.name or type(self).__name__}: images are {height}x{width}; height and width must be multiples of 4"
+                f"{type(self).__name__}: images are {height}x{width}; height and width must be multiples of 4"
             )
         x = images.reshape(batch, height // 4, 4, width // 4, 4, channels)
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height // 4, width // 4, 16 * channels)
         stem = ConvNormAct(self.width, 3, act=leaky_relu, dtype=self.dtype, name="body.conv1")
         x = stem(x, train=train)
-        stages, block_index = {"stem": x}, 0
+        stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, depth in enumerate(self.depths):
             make: Any = TResNetBottleneck if self.bottleneck or stage > 1 else TResNetBasic
             for index in range(depth):
@@ -143,12 +145,11 @@ class TResNet(nn.Module):
                     self.width * 2**stage,
                     strides=2 if stage > 0 and index == 0 else 1,
                     squeeze_excite=stage < 3,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
                     name=f"body.layer{stage + 1}.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         x = ops.global_avg_pool(x)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
@@ -159,7 +160,7 @@ class TResNet(nn.Module):
             bias_init=uniform_bias(x.shape[-1]),
             name="head.fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, flatten, kaiming_normal, relu
+from cnnjax.nn import BatchNorm, Conv, flatten, kaiming_normal, relu, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "VGG"]
@@ -26,7 +26,7 @@ class VGG(nn.Module):
     the linear layers fit any image of at least 32x32; two of them are `hidden` wide.
     """
 
-    depths: tuple[int, ...]
+    depths: tuple[int, int, int, int, int]
     batch_norm: bool = False
     num_classes: int = 1000
     hidden: int = 4096
@@ -73,7 +73,7 @@ class VGG(nn.Module):
             )(x)
             if layer < 2:
                 x = nn.Dropout(self.dropout_rate, deterministic=not train)(relu(x))
-        logits = x.astype(jnp.float32)
+        logits = widen(x)
         return (logits, stages) if features else logits
 
 

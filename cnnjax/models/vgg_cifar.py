@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu
+from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "VGGCifar"]
@@ -24,7 +24,7 @@ class VGGCifar(nn.Module):
     left before the last pooling, which is then left out.
     """
 
-    depths: tuple[int, ...]
+    depths: tuple[int, int, int, int, int]
     num_classes: int = 10
     dropout_rate: float = 0.0
     dtype: DType = jnp.float32
@@ -58,7 +58,7 @@ class VGGCifar(nn.Module):
         x = ops.global_avg_pool(x)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         logits = nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

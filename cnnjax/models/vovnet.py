@@ -19,6 +19,7 @@ from cnnjax.nn import (
     Conv,
     ConvNormAct,
     DropPath,
+    drop_path_rates,
     hard_sigmoid,
     kaiming_normal,
     relu,
@@ -26,6 +27,7 @@ from cnnjax.nn import (
     sigmoid,
     uniform,
     uniform_bias,
+    widen,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
@@ -80,7 +82,7 @@ class EvoNormS0(nn.Module):
         scale = self.param("scale", ones, channels, jnp.float32)
         v = self.param("v", ones, channels, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), channels, jnp.float32)
-        values = x.astype(jnp.float32)
+        values = widen(x)
         grouped = values.reshape(*x.shape[:3], self.groups, -1)
         std = jnp.sqrt(grouped.var((1, 2, 4), keepdims=True) + self.epsilon)
         scale, v, bias = (each.reshape(1, 1, 1, -1) for each in (scale, v, bias))
@@ -192,7 +194,7 @@ class VoVNet(nn.Module):
         x = layer(self.stem[1], name="stem.1")(x, train=train)
         stages = {"stem": x}
         x = layer(self.stem[2], strides=2, name="stem.2")(x, train=train)
-        block_index = 0
+        rates = drop_path_rates(self.drop_path_rate, self.depths)
         for stage, depth in enumerate(self.depths):
             if stage > 0:
                 x = ops.max_pool(x, 3, strides=2, ceil_mode=True)
@@ -204,19 +206,18 @@ class VoVNet(nn.Module):
                     separable=self.separable,
                     residual=self.residual and index > 0,
                     attention=self.attention if index == depth - 1 else None,
-                    drop_path_rate=self.drop_path_rate * block_index / (sum(self.depths) - 1),
+                    drop_path_rate=rates[stage][index],
                     **settings,
                     name=f"stages.{stage}.blocks.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
             stages[f"stage{stage + 1}"] = x
         x = ops.global_avg_pool(x)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="head.fc")(
             x
         )
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform, uniform_bias
+from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform, uniform_bias, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "Xception", "XceptionBlock"]
@@ -110,7 +110,7 @@ class Xception(nn.Module):
             bias_init=uniform_bias(2048),
             name="fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

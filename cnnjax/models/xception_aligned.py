@@ -12,7 +12,17 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, DropPath, relu, run, uniform, uniform_bias
+from cnnjax.nn import (
+    BatchNorm,
+    Conv,
+    DropPath,
+    drop_path_rates,
+    relu,
+    run,
+    uniform,
+    uniform_bias,
+    widen,
+)
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "AlignedBlock", "PreActivationAlignedBlock", "XceptionAligned"]
@@ -141,6 +151,7 @@ class XceptionAligned(nn.Module):
         rows = [((width,) * 3, strides) for width, strides in self.entry]
         rows += [((728, 728, 728), 1)] * self.middle
         rows += [((728, 1024, 1024), 2), ((1536, 1536, 2048), 1)]
+        (rates,) = drop_path_rates(self.drop_path_rate, (len(rows),))
         for index, (widths, strides) in enumerate(rows):
             if strides > 1 and index > 0:
                 stages[f"stage{len(stages)}"] = x
@@ -149,7 +160,7 @@ class XceptionAligned(nn.Module):
                 strides,
                 last=index == len(rows) - 1,
                 epsilon=self.epsilon,
-                drop_path_rate=self.drop_path_rate * index / (len(rows) - 1),
+                drop_path_rate=rates[index],
                 dtype=self.dtype,
                 name=f"blocks.{index}",
             )
@@ -165,7 +176,7 @@ class XceptionAligned(nn.Module):
             bias_init=uniform_bias(x.shape[-1]),
             name="head.fc",
         )(x)
-        logits = logits.astype(jnp.float32)
+        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

@@ -20,11 +20,13 @@ from cnnjax.nn.blocks import (
     ConvNormAct,
     DropPath,
     SqueezeExcite,
+    drop_path_rates,
     flatten,
     kaiming_normal,
     run,
     uniform,
     uniform_bias,
+    widen,
 )
 from cnnjax.nn.conv import Conv
 from cnnjax.nn.norm import BatchNorm, GroupNorm, LayerNorm
@@ -39,6 +41,7 @@ __all__ = [
     "LayerNorm",
     "SqueezeExcite",
     "activation",
+    "drop_path_rates",
     "elu",
     "flatten",
     "gelu",
@@ -56,4 +59,5 @@ __all__ = [
     "tanh",
     "uniform",
     "uniform_bias",
+    "widen",
 ]

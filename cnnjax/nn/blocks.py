@@ -1,5 +1,6 @@
 """Modules that many families share: convolution-norm-activation, squeeze-excite, drop-path."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
@@ -19,11 +20,13 @@ __all__ = [
     "ConvNormAct",
     "DropPath",
     "SqueezeExcite",
+    "drop_path_rates",
     "flatten",
     "kaiming_normal",
     "run",
     "uniform",
     "uniform_bias",
+    "widen",
 ]
 
 _kaiming_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -156,9 +159,27 @@ class DropPath(nn.Module):
         return jnp.where(kept, x / (1 - self.rate), jnp.zeros((), x.dtype))
 
 
+def drop_path_rates(rate: float, depths: Sequence[int]) -> tuple[tuple[float, ...], ...]:
+    """Return the `DropPath` rate of every block, for each stage as many as `depths` has blocks.
+
+    It grows linearly, from 0 at the first block of all to `rate` at the last; of one block it is 0.
+
+    >>> drop_path_rates(0.2, (1, 2))
+    ((0.0,), (0.1, 0.2))
+    """
+    most = max(sum(depths) - 1, 1)
+    rates = iter(rate * block / most for block in range(sum(depths)))
+    return tuple(tuple(itertools.islice(rates, depth)) for depth in depths)
+
+
 def flatten(x: Array) -> Array:
     """Map `[B, H, W, C]` to `[B, C * H * W]` in PyTorch's order, so that its weights fit."""
     return x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
+
+
+def widen(x: Array) -> Array:
+    """Return `x` in float32, or as it is where its type is wider: what logits are computed in."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def run(block: nn.Module, *inputs: Array, train: bool, remat: bool = False) -> Array:

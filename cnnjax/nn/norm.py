@@ -21,8 +21,8 @@ class BatchNorm(nn.Module):
     the running statistics normalise. PyTorch's `momentum=0.1` is `momentum=0.9` here.
 
     Parameters `scale`, `bias`: `[C]`; batch_stats `mean`, `var`: `[C]`, all float32. The statistics
-    are computed in float32 whatever the type of `x`; the result has type `dtype` (that of `x` where
-    it is None).
+    are computed in at least float32 whatever the type of `x`; the result has type `dtype` (that of
+    `x` where it is None).
     """
 
     momentum: float = 0.9
@@ -46,8 +46,10 @@ class BatchNorm(nn.Module):
             if not self.is_initializing():
                 count = x.size // x.shape[-1]
                 unbiased = var * (count / max(count - 1, 1))
-                running_mean.value += (1 - self.momentum) * (mean - running_mean.value)
-                running_var.value += (1 - self.momentum) * (unbiased - running_var.value)
+                for running, batch in ((running_mean, mean), (running_var, unbiased)):
+                    step = (1 - self.momentum) * (batch - running.value)
+                    # They keep their type, where `x` and so its statistics have a wider one.
+                    running.value += step.astype(running.value.dtype)
         else:
             factor = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
             shift = bias - running_mean.value * factor
@@ -62,7 +64,8 @@ class BatchNorm(nn.Module):
 class LayerNorm(nn.Module):
     """Layer normalisation over the channels of each position (Ba et al. 2016, arXiv:1607.06450).
 
-    Parameters `scale`, `bias`: `[C]`. Computed in float32, biased variance, returned as `dtype`.
+    Parameters `scale`, `bias`: `[C]`. Computed in at least float32, biased variance, returned as
+    `dtype`.
     """
 
     epsilon: float = 1e-6
@@ -75,7 +78,7 @@ class LayerNorm(nn.Module):
         shape = (1,) * (x.ndim - 1) + channels
         scale = self.param("scale", nn.initializers.ones_init(), channels, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), channels, jnp.float32)
-        values = x.astype(jnp.float32)
+        values = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         centred = values - values.mean(-1, keepdims=True)
         var = jnp.square(centred).mean(-1, keepdims=True)
         y = centred * jax.lax.rsqrt(var + self.epsilon) * scale.reshape(shape) + bias.reshape(shape)

@@ -36,22 +36,23 @@ def adaptive_avg_pool(images: Array, size: int | Sequence[int]) -> Array:
     if images.shape[1:3] == (height, width):
         return images
     rows, columns = _windows(images.shape[1], height), _windows(images.shape[2], width)
+    wide = jnp.promote_types(images.dtype, jnp.float32)
     # A product with a constant matrix per axis: exact for every size, and its own transpose is
     # the gradient. "highest" because an accelerator would otherwise round the images.
     means = jnp.einsum(
         "ih,jw,bhwc->bijc",
-        rows,
-        columns,
+        rows.astype(wide),
+        columns.astype(wide),
         images,
         precision="highest",
-        preferred_element_type=jnp.float32,
+        preferred_element_type=wide,
     )
     return means.astype(images.dtype)
 
 
 def _windows(pixels: int, windows: int) -> np.ndarray:
-    """Return `[windows, pixels]` float32: 1 / length inside the window, else 0."""
+    """Return `[windows, pixels]`: 1 / length inside the window, else 0."""
     index, position = np.arange(windows)[:, None], np.arange(pixels)[None, :]
     first, last = index * pixels // windows, -(-(index + 1) * pixels // windows)
     inside = (position >= first) & (position < last)
-    return (inside / (last - first)).astype(np.float32)
+    return inside / (last - first)

@@ -73,6 +73,6 @@ def export_network(
         if batch is None and not isinstance(error, BadArgument):
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise Failed(
-                f"{model.name}: cannot be exported for any batch ({reason}); give a number"
+                f"{type(model).__name__}: no export for any batch ({reason}); give a number"
             ) from error
         raise

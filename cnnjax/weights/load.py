@@ -13,7 +13,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from cnnjax.errors import BadArgument
-from cnnjax.models import MODELS, build
+from cnnjax.models import MODELS, build, name_of
 from cnnjax.typing import Key
 from cnnjax.weights.about import read_about
 from cnnjax.weights.efficientnet_names import (
@@ -188,7 +188,7 @@ def head_of(model: Any, channels: int | None = None) -> tuple[str, ...]:
     >>> head_of(build("efficientnet_lite0"))
     ('classifier',)
     """
-    images = _images(model.name, channels, None)
+    images = _images(name_of(model), channels, None)
     names, paths = _head(model, images), torch_names(_expect(model, images))
     return tuple(sorted({path[1] for path, name in paths.items() if name in names}))
 

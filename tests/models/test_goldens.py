@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,6 @@ LOST = 64 * 2.0**-29
 TOLERANCE64_GRADIENT = 1e-7
 # These networks are compiled to be run once: XLA's expensive passes cost more than they give.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-
-
-@contextmanager
-def _wide() -> Iterator[None]:
-    """Compute in float64, also where the networks widen a smaller type to `jnp.float32`."""
-    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jnp, "float32", jnp.float64)
-        yield
 
 
 def _build(case: Case, dtype: Any) -> Any:
@@ -110,7 +102,7 @@ def test_network_equals_its_reference(case: Case) -> None:
         logits = _run(_evaluate, model, from_state_dict(evaluation, expected), images)
         _check("evaluation logits", logits, golden["logits"], TOLERANCE)
 
-    with _wide() if case.float64 else nullcontext():
+    with jax.enable_x64(True) if case.float64 else nullcontext():
         dtype, tolerance = (jnp.float64, TOLERANCE64) if case.float64 else (jnp.float32, TOLERANCE)
         model, images = _build(case, dtype), jnp.asarray(pixels, dtype)
         labels = jnp.asarray(draw.labels(case.batch))

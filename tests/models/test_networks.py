@@ -310,11 +310,11 @@ def test_bad_images_are_refused_by_name(name):
     ]:
         with pytest.raises(BadArgument, match=told) as error:
             jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
-        assert name in str(error.value)
+        assert str(error.value).startswith(type(model).__name__)
 
 
 def test_tresnet_refuses_sizes_that_its_stem_cannot_fold():
-    with pytest.raises(BadArgument, match=r"tresnet_m: images are 32x34; .* multiples of 4"):
+    with pytest.raises(BadArgument, match=r"TResNet: images are 32x34; .* multiples of 4"):
         build("tresnet_m").init(jax.random.key(0), jnp.zeros((1, 32, 34, 3)), train=False)
 
 
