@@ -2,8 +2,8 @@
 
 A value is written down by what it is made of. What a library or a module defines is named by its
 module and name, if that is where it is found; a user's own code has a digest of its source, and of
-what it uses, beside the name. A lambda, or a function that was made inside a user's function, has neither: it trains,
-but is refused where something would be read back because it "is the same".
+what it uses, beside the name. A lambda, or a function that was made inside a user's function, has
+neither: it trains, but is refused where something would be read back because it "is the same".
 """
 
 import dataclasses
@@ -170,11 +170,11 @@ def _method(value: types.MethodType, where: str) -> dict[str, Any]:
 
 
 def _closes_over_values(value: types.FunctionType) -> bool:
+    if "<locals>" in value.__qualname__:
+        return True
     # What a decorator wrapped closes over the function whose source is read.
     bare = value.__closure__ is not None and not hasattr(value, "__wrapped__")
-    return "<locals>" in value.__qualname__ or (
-        bare and not in_a_library(value.__code__.co_filename)
-    )
+    return bare and not in_a_library(value.__code__.co_filename)
 
 
 def _closure(value: types.FunctionType, where: str) -> dict[str, Any]:
