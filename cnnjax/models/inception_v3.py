@@ -157,10 +157,9 @@ class InceptionV3(nn.Module):
     """An unpadded stem, inception modules and reductions, pooling and a linear layer.
 
     `depths` counts the modules at strides 8, 16 and 32. `aux_heads` adds the auxiliary head before
-    the last reduction. It runs in training only, as in the
-    reference, and needs images of 299x299; its logits `[B, num_classes]` are in the features,
-    under "aux1", and `aux_weight` of its loss is added, as in PyTorch's
-    tutorial on fine-tuning.
+    the last reduction. It runs in training only, as in the reference, and needs images of 299x299;
+    its logits `[B, num_classes]` are in the features, under "aux1", and `aux_weight` of its loss is
+    added, as in PyTorch's tutorial on fine-tuning.
     """
 
     aux_weight = 0.4  # not a field: what `fit` takes

@@ -23,7 +23,7 @@ from cnnjax.typing import Variables
 __all__ = [
     "check",
     "check_keys",
-    "check_model",
+    "check_module",
     "check_surroundings",
     "fitting_variables",
     "is_frozen",
@@ -51,7 +51,8 @@ def check(
             )
         if other.class_names != train_set.class_names:
             raise BadArgument(f"{name}: its classes are not the training set's")
-    check_model(model, train_set)
+    check_module(model)
+    _check_outline(type(model).__name__, *_outline(model, train_set.images.shape[1:]), train_set)
     least = min(train_set.images.shape[1:3])
     if recipe.crop_padding >= least:
         raise BadArgument(
@@ -79,14 +80,14 @@ def is_frozen(recipe: Recipe, hypers: Sequence[Hyper]) -> bool:
     return bool(recipe.head) and rates == [0.0]
 
 
-def check_model(model: Any, dataset: Dataset) -> None:
-    """Raise `BadArgument` unless a model is a Linen module with one logit for each class."""
+def check_module(model: Any) -> None:
+    """Raise `BadArgument` unless a model is a Linen module that takes `train`, and hashable."""
     name = type(model).__name__
     kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(model).__mro__}
     if isinstance(model, str):
         raise BadArgument(
             f"model: received {model!r}, a text; allowed: a Linen module, such as "
-            f"cnnjax.build({model!r}, num_classes={dataset.num_classes})"
+            f"cnnjax.build({model!r}, num_classes=10)"
         )
     if isinstance(model, type):
         raise BadArgument(f"model: received a class; allowed: a module, such as {model.__name__}()")
@@ -106,7 +107,6 @@ def check_model(model: Any, dataset: Dataset) -> None:
                 f"model: {name}.{field.name} is a {type(value).__name__}, which cannot be hashed; "
                 "allowed: tuples in place of lists and arrays"
             )
-    _check_outline(name, *_outline(model, dataset.images.shape[1:]), dataset)
 
 
 def _hashable(value: Any) -> bool:

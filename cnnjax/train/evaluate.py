@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 
 from cnnjax.data.dataset import Dataset
 from cnnjax.errors import BadArgument, unknown
+from cnnjax.train.arguments import check_module
 from cnnjax.train.losses import LOSSES
 from cnnjax.train.programs import compiled, forward_program, metrics_program
 from cnnjax.train.sharding import devices_in
@@ -44,8 +45,12 @@ def evaluate(
 
     Returns:
         `{"loss": ..., "accuracy": ...}`, the latter in 0..1.
+
+    Raises:
+        BadArgument: for no Linen module, fewer logits than classes, or a batch size below 1.
     """
-    if loss not in LOSSES:
+    check_module(model)
+    if not isinstance(loss, str) or loss not in LOSSES:
         raise unknown("loss", loss, LOSSES)
     sums, _ = totals(
         model, variables, dataset, mean, std, batch_size=batch_size, loss=loss, mesh=mesh
@@ -67,6 +72,7 @@ def predict(
 
     Arguments as in `evaluate`.
     """
+    check_module(model)
     run, pieces = None, []
     for images, _, _counted in batches(dataset, batch_size, mesh):
         if run is None:
@@ -93,6 +99,11 @@ def totals(
         if run is None or score is None:
             run, took = compiled(forward_program(model, many, mesh), variables, images, mean, std)
             logits = run(variables, images, mean, std)
+            if logits.shape[-1] < dataset.num_classes:
+                raise BadArgument(
+                    f"model: {type(model).__name__} gives {logits.shape[-1]} logits of an image, "
+                    f"{dataset.name!r} has {dataset.num_classes} classes"
+                )
             score, more = compiled(metrics_program(loss, many, mesh), logits, labels, counted)
             seconds += took + more
         sums.append(score(run(variables, images, mean, std), labels, counted))

@@ -1,22 +1,18 @@
 """What makes a run this run, as JSON: two values are the same only where nothing tells them apart.
 
 A value is written down by what it is made of. What a library or a module defines is named by its
-module and name, if that is where it is found; a user's own code has a digest of its source beside
-the name. A lambda, or a function that was made inside a user's function, has neither: it trains,
-but is refused where something would be read back because it "is the same".
+module and name, if that is where it is found; a user's own code has a digest of its source, and of
+what it uses, beside the name. A lambda, or a function that was made inside a user's function, has
+neither: it trains, but is refused where something would be read back because it "is the same".
 """
 
 import dataclasses
 import enum
 import functools
 import hashlib
-import inspect
 import json
-import site
 import sys
-import sysconfig
 import types
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -26,6 +22,7 @@ from cnnjax.data.dataset import Dataset
 from cnnjax.errors import BadArgument
 from cnnjax.files import printable
 from cnnjax.train.recipe import Hyper, Recipe
+from cnnjax.train.source import in_a_library, source_digest
 from cnnjax.typing import Key
 
 __all__ = ["describe", "fingerprint", "identity"]
@@ -173,13 +170,11 @@ def _method(value: types.MethodType, where: str) -> dict[str, Any]:
 
 
 def _closes_over_values(value: types.FunctionType) -> bool:
+    if "<locals>" in value.__qualname__:
+        return True
     # What a decorator wrapped closes over the function whose source is read.
     bare = value.__closure__ is not None and not hasattr(value, "__wrapped__")
-    return "<locals>" in value.__qualname__ or (bare and not _of_a_library(_file(value)))
-
-
-def _file(value: types.FunctionType) -> str:
-    return value.__code__.co_filename
+    return bare and not in_a_library(value.__code__.co_filename)
 
 
 def _closure(value: types.FunctionType, where: str) -> dict[str, Any]:
@@ -188,7 +183,7 @@ def _closure(value: types.FunctionType, where: str) -> dict[str, Any]:
     The code of a library stays what it is; that of a user's function would have to be compared.
     """
     code = value.__code__
-    if code.co_name == "<lambda>" or not _of_a_library(_file(value)):
+    if code.co_name == "<lambda>" or not in_a_library(value.__code__.co_filename):
         raise _Unknown(where, value, _why_not(value))
     cells = zip(code.co_freevars, value.__closure__ or (), strict=True)
     held = {name: _described(cell.cell_contents, f"{where}.{name}") for name, cell in cells}
@@ -227,36 +222,11 @@ def _why_not(value: Any) -> str:
 
 
 def _source(value: Any, where: str) -> dict[str, str]:
-    """Return a digest of the source of a function, or of a class and its bases; `{}` for a library.
-
-    A user's function keeps its name while its body changes from one run to the next.
-    """
-    own = []
-    for each in value.__mro__ if isinstance(value, type) else (value,):
-        module = sys.modules.get(each.__module__)
-        file = getattr(module, "__file__", None)
-        built_in = each.__module__ in sys.builtin_module_names and file is None
-        if not (built_in or (file is not None and _of_a_library(file))):
-            own.append(each)
-    if not own:
-        return {}
     try:
-        source = "".join(inspect.getsource(inspect.unwrap(each)) for each in own)
+        digest = source_digest(value)
     except (OSError, TypeError):
         raise _Unknown(where, value, "whose source cannot be read") from None
-    return {"(source)": hashlib.sha256(source.encode()).hexdigest()}
-
-
-def _of_a_library(file: str) -> bool:
-    """Return whether a file is of cnnjax, of Python, or of what pip installs."""
-    return any(Path(file).is_relative_to(place) for place in _places())
-
-
-@functools.lru_cache(maxsize=1)
-def _places() -> tuple[str, ...]:
-    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
-    own = str(Path(__file__).parents[1])
-    return (own, *(sysconfig.get_path(kind) for kind in kinds), *site.getsitepackages())
+    return {} if digest is None else {"(source)": digest}
 
 
 def fingerprint(tree: Any) -> str:

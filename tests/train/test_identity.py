@@ -203,24 +203,94 @@ def test_every_network_can_be_identified_and_none_is_taken_for_another():
     assert not [each for each in texts if "(source)" in each]  # a library's name is enough
 
 
-def test_a_user_s_code_has_a_digest_of_its_source_with_that_of_its_bases(tmp_path, monkeypatch):
+USERS = """
+import collections
+import numpy as np
+import of_the_user_too
+
+WIDTH, SHAPE, OTHER = 3, (1, 2), 5
+Row = collections.namedtuple("Row", "a b")
+
+
+def helper(x):
+    return deeper(x) * WIDTH
+
+
+def deeper(x):
+    return x + 1
+
+
+def unused(x):
+    return x
+
+
+class Base:
+    width = 7
+
+
+class Block:
+    def __call__(self, x):
+        return np.pi * x
+
+
+class Net(Base):
+    block = Block
+
+    def __call__(self, x):
+        return [helper(y) for y in of_the_user_too.elsewhere(x)], SHAPE, Row(1, 2), Net
+
+    @property
+    def half(self):
+        return halved(self)
+
+    @staticmethod
+    def twice(x):
+        return doubled(x)
+
+
+def halved(x):
+    return x / 2
+
+
+def doubled(x):
+    return x * 2
+"""
+EDITS = {
+    "a comment elsewhere": ("def unused", "# a comment\n\ndef unused", True),
+    "what is not used": ("    return x\n", "    return -x\n", True),
+    "a constant that is not used": ("5", "6", True),
+    "itself": ("[helper(y)", "[-helper(y)", False),
+    "its base": ("width = 7", "width = 8", False),
+    "a function that it calls": ("deeper(x) *", "deeper(x) +", False),
+    "a function which that calls": ("x + 1", "x + 2", False),
+    "a class in an attribute": ("np.pi * x", "np.pi + x", False),
+    "a constant that is used": ("SHAPE, OTHER = 3, (1, 2)", "SHAPE, OTHER = 3, (1, 3)", False),
+    "a constant used further away": ("OTHER = 3", "OTHER = 4", False),
+    "a property's function": ("x / 2", "x / 3", False),
+    "a static method's function": ("x * 2", "x * 3", False),
+}
+
+
+def imported(directory, text, elsewhere):
+    (directory / "of_the_user.py").write_text(text)
+    (directory / "of_the_user_too.py").write_text(f"def elsewhere(x):\n    return {elsewhere}\n")
+    for name in ("of_the_user", "of_the_user_too"):
+        sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    return importlib.import_module("of_the_user").Net
+
+
+def test_a_user_s_class_is_its_source_and_all_that_it_uses(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
-    body = (
-        "class Base:\n    width = {}\n\nclass Net(Base):\n    pass\n\ndef act(x):\n    return {}\n"
-    )
-    descriptions = []
-    for version in ((1, "x"), (2, "x"), (1, "x + 1"), (1, "x")):
-        (tmp_path / "of_the_user.py").write_text(body.format(*version))
-        sys.modules.pop("of_the_user", None)
-        importlib.invalidate_caches()
-        sys.dont_write_bytecode, kept = True, sys.dont_write_bytecode
-        module = importlib.import_module("of_the_user")
-        sys.dont_write_bytecode = kept
-        descriptions.append((text(module.Net), text(module.act)))
-    first, other_base, other_act, again = descriptions
-    assert first == again
-    assert (other_base[0] == first[0], other_base[1] == first[1]) == (False, True)
-    assert (other_act[0] == first[0], other_act[1] == first[1]) == (True, False)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = text(imported(tmp_path, USERS, "x"))
+    assert "(source)" in before
+    for name, (old, new, same) in EDITS.items():
+        assert USERS.count(old) == 1, name
+        after = text(imported(tmp_path, USERS.replace(old, new), "x"))
+        assert (after == before) == same, name
+    assert text(imported(tmp_path, USERS, "-x")) != before
+    assert text(imported(tmp_path, USERS, "x")) == before
 
 
 def test_code_without_source_is_refused():
