@@ -93,7 +93,8 @@ def _plain(text: str) -> Text:
 def _accuracies(rows: list[Row], results: Mapping[str, Any]) -> Table:
     size = results["data"]["sizes"]["test"]
     epochs = results["recipe"]["epochs"]
-    title = f"{results['data']['name']}: {size:,} test images, {epochs} epochs"
+    trained = "1 epoch" if epochs == 1 else f"{epochs} epochs"
+    title = f"{results['data']['name']}: {size:,} test images, {trained}"
     table = Table(title=_plain(title), title_justify="left", box=SIMPLE_HEAD)
     table.add_column("network", overflow="fold")
     for name in ("parameters", "multiply-adds", "accuracy, %\nmean ± sd (n)"):

@@ -57,15 +57,14 @@ def learning_curves(
         if len(values) > 1:
             low, high = values.min(axis=0), values.max(axis=0)
             axes.fill_between(epochs, low, high, color=colour, alpha=0.16, linewidth=0)
+            if len(epochs) == 1:  # of which a band shows nothing
+                axes.vlines(epochs, low, high, color=colour, alpha=0.4, linewidth=1.4)
         marker = "o" if len(epochs) == 1 else None
         axes.plot(epochs, mean, color=colour, linewidth=1.8, linestyle=style, marker=marker)
         finite = np.flatnonzero(np.isfinite(mean))
         ends.append((epochs[finite[-1]], mean[finite[-1]]) if finite.size else (1, np.nan))
     if log:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(compact)
-        axes.yaxis.set_minor_formatter(_few_minor)
-        axes.tick_params(which="minor", labelsize=8)
+        _mark_logarithms(axes)
     _mark_epochs(axes, max(values.shape[1] for values in curves.values()))
     axes.set_xlabel("epoch", color=INK, fontsize=9.5)
     axes.set_title(plain(ylabel), color=INK, fontsize=9.5, loc="left", x=0, pad=8)
@@ -84,6 +83,22 @@ def _mark_epochs(axes: "Axes", epochs: int) -> None:
         margin = 0.01 * (epochs - 1)
         axes.set_xlim(1 - margin, epochs + margin)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _mark_logarithms(axes: "Axes") -> None:
+    """Give a logarithmic axis numbers to read, whole decades in it or not."""
+    from matplotlib.ticker import MaxNLocator, NullLocator
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    if high < 10 * low:
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.yaxis.set_major_formatter(compact)
+        axes.yaxis.set_minor_formatter(_few_minor)
+        axes.tick_params(which="minor", labelsize=8)
 
 
 def _few_minor(value: float, _position: object = None) -> str:

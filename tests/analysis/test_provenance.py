@@ -1,6 +1,14 @@
 import importlib.metadata
+import os
+import platform
 import subprocess
+import sys
+from pathlib import Path
 
+import jax
+
+import cnnjax
+from cnnjax.analysis import provenance
 from cnnjax.analysis.provenance import command_line, commit, hardware, versions
 
 
@@ -32,6 +40,42 @@ def test_commit_of_a_checkout(tmp_path):
     assert commit(package) == {"hash": clean["hash"], "dirty": True}
 
 
+def test_hardware_is_what_the_system_says(monkeypatch):
+    found = hardware()
+    assert found["cores"] == len(os.sched_getaffinity(0))
+    assert found["memory_bytes"] == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert found["devices"] == [f"{d.platform}: {d.device_kind}" for d in jax.devices()]
+    assert found["system"] == f"{platform.system()} {platform.machine()}"
+    models = [
+        line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    if models:
+        assert found["cpu"] == models[0].split(": ", 1)[1].strip()
+    monkeypatch.setenv("GLIBC_TUNABLES", "a=b")
+    assert hardware()["glibc_tunables"] == "a=b"
+
+    def unknown(name):
+        raise ValueError(name)
+
+    monkeypatch.setattr(os, "sysconf", unknown)
+    assert hardware()["memory_bytes"] is None
+
+
+def test_what_is_not_installed_is_unknown(monkeypatch):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(provenance, "version", absent)
+    found = versions()
+    assert found["jax"] == "unknown"
+    assert (found["cnnjax"], found["python"]) == (cnnjax.__version__, platform.python_version())
+
+
+def test_without_git_there_is_no_commit(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commit() is None
+
+
 def test_hardware_is_named():
     found = hardware()
     assert found["cpu"]
@@ -45,3 +89,8 @@ def test_command_line_is_quoted_and_without_the_path():
         "cnnjax compare 'a:b=(1, 2)'"
     )
     assert command_line(["experiments/x.py", "--out", "o"]) == "python experiments/x.py --out o"
+
+
+def test_the_command_line_is_that_of_this_process(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/a/b/cnnjax", "bench", "$x"])
+    assert command_line() == "cnnjax bench '$x'"

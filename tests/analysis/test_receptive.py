@@ -62,6 +62,9 @@ BODIES = {
     "shuffle": lambda x: conv(shuffled(conv(x, 3)), 3),
     "transposed": lambda x: conv(conv(x, 3).transpose(0, 2, 1, 3), 5),
     "slices": lambda x: conv(conv(x, 3)[:, ::2, ::2], 3),
+    "upsampled": lambda x: conv(jnp.repeat(jnp.repeat(conv(x, 3, strides=2), 2, 1), 2, 2), 3),
+    "scaled": lambda x: conv(3 * conv(x, 3)[:, :, ::-1], 3),
+    "one_row": lambda x: conv(x, 3, strides=(2, 1)),
     "jit": lambda x: jax.jit(lambda x: conv(jax.checkpoint(lambda x: conv(x, 3))(x), 3))(x),
 }
 
@@ -112,3 +115,41 @@ def test_published_sizes(name, size, stride):
         assert last.output_shape == (6, 6, 256)
     assert last.receptive_field == (size, size)
     assert last.stride == (stride, stride)
+
+
+def field_of(body, size=8):
+    last = summarise(Net(body), (size, size, 1)).layers[-1]
+    return last.receptive_field, last.stride
+
+
+def test_a_transposed_convolution_halves_the_stride():
+    """Zeros between positions: 3 taps of the doubled grid reach 2 positions, 2 pixels apart."""
+    body = lambda x: jax.lax.conv_general_dilated(
+        conv(x, 3, strides=2), jnp.ones((3, 3, 4, 4)), (1, 1), [(1, 2)] * 2, lhs_dilation=(2, 2),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )  # fmt: skip
+    assert field_of(body) == ((3 + 2 * 1, 3 + 2 * 1), (1, 1))
+
+
+def test_what_is_summed_over_is_seen_whole():
+    """A product over rows: every output sees all rows, one column."""
+    rows = lambda x: jnp.einsum("bhwc,h->bwc", x, jnp.ones(8))
+    assert field_of(lambda x: conv(rows(x)[:, None], 3)) == ((None, 3), (None, 1))
+    flat = lambda x: x.reshape(1, -1) @ jnp.ones((64, 3))
+    assert field_of(flat) == ((None, None), (None, None))
+    mixed = lambda x: conv(x.reshape(1, 8, 1, 8), 3)
+    assert field_of(mixed)[0] == (3, None)
+
+
+def test_a_window_sum_with_gaps():
+    body = lambda x: jax.lax.reduce_window(
+        x, 0.0, jax.lax.add, (1, 3, 2, 1), (1, 2, 1, 1), "VALID", window_dilation=(1, 2, 3, 1)
+    )
+    assert field_of(body) == ((5, 4), (2, 1))
+
+
+def test_interior_padding_spreads_positions():
+    body = lambda x: conv(
+        jax.lax.pad(conv(x, 3, strides=2), 0.0, [(0, 0, 0), (0, 1, 1), (0, 0, 0), (0, 0, 0)]), 3
+    )
+    assert field_of(body) == ((5, 7), (1, 2))

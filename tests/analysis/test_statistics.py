@@ -104,3 +104,58 @@ def test_bad_pairs():
         statistics.holm({"a": 2.0})
     with pytest.raises(BadArgument):
         statistics.mean([1.0], confidence=95)
+
+
+@pytest.mark.parametrize("n", [2, 5, 16])
+def test_signs_are_all_tried_up_to_16(n):
+    """One sign in 2^n is as it is, one its opposite."""
+    assert statistics.permutation_test(np.ones(n)) == 2 / 2**n
+    assert statistics.permutation_test(np.arange(1, n + 1)) == 2 / 2**n
+
+
+def test_drawn_signs_count_themselves_in():
+    """No p-value below 1 / (draws + 1); the draws are in whole thousands."""
+    assert statistics.permutation_test(np.full(40, 1.0), draws=2999) == 1 / 2001
+    assert statistics.permutation_test(np.tile([1.0, -1.0], 20), draws=1000) == 1.0
+
+
+def test_sums_that_differ_by_rounding_only_are_equal():
+    differences = [0.1, 0.2, -0.3, 0.0]
+    assert statistics.permutation_test(differences) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "zero"), [(5, 1, 0), (3, 3, 2), (0, 4, 1), (7, 2, 0), (0, 0, 3)]
+)
+def test_signs_against_scipy(up, down, zero):
+    differences = [0.5] * up + [-0.2] * down + [0.0] * zero
+    expected = stats.binomtest(up, up + down).pvalue if up + down else 1.0
+    assert statistics.sign_test(differences) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holm_against_its_definition(seed):
+    """The k-th smallest of m times m - k + 1, never below one before, never above 1."""
+    p = np.random.default_rng(seed).uniform(0, 0.4, 6)
+    expected = np.empty(6)
+    for rank, index in enumerate(np.argsort(p)):
+        smaller = [p[other] * (6 - place) for place, other in enumerate(np.argsort(p)[: rank + 1])]
+        expected[index] = min(1.0, max(smaller))
+    found = statistics.holm(dict(enumerate(p)))
+    assert [found[index] for index in range(6)] == pytest.approx(expected)
+    assert list(found) == list(range(6))
+    for wrong in (-0.1, 1.1, math.nan):
+        with pytest.raises(BadArgument, match="p_values"):
+            statistics.holm({"a": wrong})
+
+
+def test_the_usual_confidence_is_95_percent():
+    for found in (statistics.mean(FIRST), statistics.paired(FIRST, np.zeros(6)).difference):
+        expected = stats.t.interval(0.95, 5, loc=FIRST.mean(), scale=stats.sem(FIRST))
+        assert (found.low, found.high) == pytest.approx(expected)
+    narrow = statistics.paired(FIRST, np.zeros(6), 0.5).difference
+    expected = stats.t.interval(0.5, 5, loc=FIRST.mean(), scale=stats.sem(FIRST))
+    assert (narrow.low, narrow.high) == pytest.approx(expected)
+    for confidence in (0, 1):
+        with pytest.raises(BadArgument, match="confidence"):
+            statistics.mean(FIRST, confidence)

@@ -1,8 +1,12 @@
+from collections.abc import Callable
+
+import jax
 import jax.numpy as jnp
 import pytest
 from flax import linen as nn
 
 import cnnjax
+from cnnjax import ops
 from cnnjax.analysis import count, summarise
 
 NAMES = ["lenet5", "resnet20_cifar", "densenet_bc40_12_cifar", "mobilenet_v2_cifar", "nin_cifar"]
@@ -103,3 +107,89 @@ def test_nothing_is_computed():
             return jnp.dot(jnp.zeros((1, 1 << 20)), kernel) + images.mean()
 
     assert count(Impossible(), (4, 4, 1)).parameters == 1 << 40
+
+
+class Net(nn.Module):
+    body: Callable
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        return self.body(images)
+
+
+def conv(x, size, features=4, **settings):
+    kernel = jnp.ones((*size, x.shape[-1] // settings.get("groups", 1), features))
+    return ops.conv2d(x, kernel, **settings)
+
+
+KINDS = {
+    "conv 3x2": lambda x: conv(x, (3, 2)),
+    "conv 3x3 /2": lambda x: conv(x, (3, 3), strides=2),
+    "conv 3x3 /1x2": lambda x: conv(x, (3, 3), strides=(2, 1)),
+    "conv 3x3 dilation 2": lambda x: conv(x, (3, 3), dilation=2),
+    "conv 3x3 groups 2": lambda x: conv(x, (3, 3), groups=2),
+    "depthwise 3x3": lambda x: conv(x, (3, 3), groups=4),
+    "depthwise 3x3 /2": lambda x: conv(x, (3, 3), groups=4, features=8, strides=2),
+    "max pool 2x3": lambda x: ops.max_pool(x, (2, 3), strides=1),
+    "max pool 2x2 /2": lambda x: ops.max_pool(x, 2),
+    "avg pool 2x2 /2": lambda x: ops.avg_pool(x, 2),
+    "global avg pool": lambda x: x.mean((1, 2)),
+    "global max pool": lambda x: x.max((1, 2)),
+    "flatten": lambda x: x.reshape(x.shape[0], -1),
+    "linear": lambda x: x @ jnp.ones((4, 3)),
+    "add": lambda x: x + jnp.sin(x),
+    "subtract": lambda x: jnp.sin(x) - jnp.cos(x),
+    "multiply": lambda x: jnp.sin(x) * jnp.cos(x),
+    "concatenate": lambda x: jnp.concatenate([x, jnp.sin(x)], -1),
+    "tanh": jnp.tanh,
+    "sigmoid": jax.nn.sigmoid,
+    "max": lambda x: jnp.maximum(jnp.sin(x), jnp.cos(x)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_its_name(kind):
+    layers = summarise(Net(KINDS[kind]), (8, 8, 4)).layers
+    assert [layer.kind for layer in layers if layer.kind] == [kind]
+    shape = jax.eval_shape(KINDS[kind], jnp.zeros((1, 8, 8, 4))).shape
+    assert layers[-1].output_shape == shape[1:]
+
+
+def test_what_is_no_layer_has_no_row():
+    """A square, a scale, a cast, a gate by itself: nothing that a reader would count."""
+    assert summarise(Net(lambda x: -(x * x) / 2 + 1), (8, 8, 4)).layers == ()
+
+
+def test_one_channel_is_not_depthwise():
+    (layer,) = summarise(Net(lambda x: conv(x, (3, 3), features=2)), (8, 8, 1)).layers
+    assert layer.kind == "conv 3x3"
+
+
+def test_neighbours_of_one_block_are_joined():
+    summary = summarise(cnnjax.build("resnet18"), (64, 64, 3))
+    blocks = summary.collapsed(1)
+    names = [layer.name for layer in blocks.layers if layer.name.startswith("layer")]
+    assert names == [f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)]
+    (joined,) = (layer for layer in blocks.layers if layer.name == "layer2.0")
+    inside = [layer for layer in summary.layers if layer.path[:1] == ("layer2.0",)]
+    assert len(inside) > 5
+    assert joined.kind == f"{len(inside)} layers"
+    assert joined.parameters == sum(layer.parameters for layer in inside)
+    assert joined.batch_statistics == sum(layer.batch_statistics for layer in inside)
+    assert joined.multiply_adds == sum(layer.multiply_adds for layer in inside)
+    assert joined.output_shape == inside[-1].output_shape == (8, 8, 128)
+    assert joined.receptive_field == inside[-1].receptive_field
+    assert summary.collapsed(9) == summary.collapsed(2)
+
+
+def test_norms_are_named_by_their_variables():
+    class Norms(nn.Module):
+        @nn.compact
+        def __call__(self, images, *, train):
+            x = nn.BatchNorm(use_running_average=not train, name="bn")(images)
+            x = nn.LayerNorm(name="ln")(x)
+            return x + self.variable("batch_stats", "shift", jnp.zeros, (1, 1, 1, 3)).value
+
+    layers = summarise(Norms(), (4, 4, 3)).layers
+    rows = [(layer.name, layer.kind, layer.parameters, layer.batch_statistics) for layer in layers]
+    assert rows == [("bn", "batch norm", 6, 6), ("ln", "norm", 6, 0), ("", "shift", 0, 3)]

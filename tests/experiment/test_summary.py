@@ -274,6 +274,13 @@ def test_the_printed_table_has_the_numbers_of_numpy(tmp_path):
         assert all(part in line for part in difference_texts(each))
 
 
+def test_one_epoch_is_not_epochs(tmp_path):
+    made_up.write(tmp_path)
+    results = read_results(tmp_path)
+    results["recipe"]["epochs"] = 1
+    assert "toy: 40 test images, 1 epoch " in printed(results)
+
+
 def test_networks_without_a_run_are_printed_as_such(tmp_path):
     made_up.write(tmp_path, failures=[(label, None) for label in made_up.NETWORKS])
     text = printed(read_results(tmp_path))

@@ -23,6 +23,33 @@ def test_the_line_is_the_mean_and_the_band_reaches_from_least_to_largest():
     assert [text.get_text() for text in axes.texts] == ["a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(85, 93), (2.30, 2.31), (2.3011, 2.3013), (0.2, 1.5), (1, 1), (0.3, 40), (1e-4, 5), (3, 4000)],
+)
+def test_a_logarithmic_axis_has_numbers_that_differ(low, high):
+    (axes,) = plot.learning_curves({"a": np.array([[high, low]])}, ylabel="loss", log=True).axes
+    axes.figure.canvas.draw()
+    least, most = axes.get_ylim()
+    written = {}
+    for which in ("major", "minor"):
+        places = axes.yaxis.get_ticklocs(minor=which == "minor")
+        labels = axes.yaxis.get_ticklabels(which=which)
+        for place, label in zip(places, labels, strict=True):
+            if least <= place <= most and label.get_text():
+                written[label.get_text()] = place
+    assert len(written) >= 2
+    for text, place in written.items():
+        unit = {"k": 1e3, "M": 1e6}.get(text[-1], 1)
+        assert float(text.rstrip("kM")) * unit == pytest.approx(place, rel=1e-5)
+
+
+def test_the_spread_of_a_single_epoch_is_a_line():
+    (axes,) = plot.learning_curves({"a": np.array([[1.0], [4.0]])}, ylabel="loss").axes
+    (line,) = (each for each in axes.collections if hasattr(each, "get_segments"))
+    np.testing.assert_array_equal(line.get_segments(), [[[1, 1], [1, 4]]])
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 3, 5, 6, 12, 100])
 @pytest.mark.parametrize("log", [True, False])
 def test_the_axis_runs_over_whole_epochs(epochs, log):
