@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "typing": set(),
     "ops": {"typing", "errors"},
     "nn": {"ops"},
-    "data": {"typing", "errors"},
+    "data": {"typing", "errors", "files"},
     "models": {"nn"},
     "weights": {"models", "files"},
     "train": {"models", "data", "files"},

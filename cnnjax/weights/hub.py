@@ -90,10 +90,11 @@ def _worded(repository: str, name: str) -> Iterator[None]:
         raise
     except RepositoryNotFoundError as error:
         raise Failed(f"{repository}: the hub has no such repository, or it is private") from error
-    except HfHubHTTPError as error:
-        reason = printable(next(iter(str(error).splitlines()), type(error).__name__))
-        raise Failed(f"{repository}: the download failed ({reason})") from error
-    except Exception as error:  # whatever the transport raises
+    except Exception as error:  # whatever the transport raises, too
+        full = isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError)
+        if full or isinstance(error, HfHubHTTPError | ValueError):
+            reason = printable(next(iter(str(error).splitlines()), type(error).__name__))
+            raise Failed(f"{repository}: the download failed ({reason})") from error
         raise Failed(
             f"{repository}: not in the local cache, and the hub cannot be reached; download "
             f"{name} elsewhere and pass its path"

@@ -133,7 +133,8 @@ def _sharded(path: Path, stream: IO[bytes], stack: contextlib.ExitStack) -> Cont
 def _refuse_another_purpose(path: Path, contents: Contents) -> None:
     """Raise `BadArgument` for a file that holds tensors and is no file of weights."""
     shown = printable(str(path))
-    if any(entry.name.startswith(".params[") for entry in contents.entries):
+    is_run = {"run", "history"} <= contents.metadata.keys()
+    if is_run or any(entry.name.startswith(".params[") for entry in contents.entries):
         beside = path.parent / "weights.safetensors"
         give = printable(str(beside)) if beside.exists() else "what save_weights wrote"
         raise BadArgument(f"weights: {shown!r} is the checkpoint of a training run; give {give}")
