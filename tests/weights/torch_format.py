@@ -61,10 +61,13 @@ class Writer(pickle._Pickler):
     def save(self, value, save_persistent_id=True):
         if isinstance(value, Global):
             self.write(b"c" + "\n".join(value.path).encode() + b"\n")
+        elif isinstance(value, Call) and id(value) in self.memo:
+            self.write(self.get(self.memo[id(value)][0]))
         elif isinstance(value, Call):
             self.save(Global(value.path))
             self.save(value.arguments)
             self.write(pickle.REDUCE)
+            self.memoize(value)
             if value.state is not None:
                 self.save(value.state)
                 self.write(pickle.BUILD)

@@ -35,7 +35,7 @@ def read_index(stream: IO[bytes]) -> dict[str, str]:
     index = decoded(content, _Index, "an index of shards")["weight_map"]
     for shard in set(index.values()):
         # Not pathlib's name alone: a backslash is a separator elsewhere.
-        if Path(shard).name != shard or "\\" in shard or shard == "..":
+        if Path(shard).name != shard or "\\" in shard or shard in ("", ".."):
             raise Failed(f"its index names {printable(shard)!r}, which is no file beside it")
     if len(set(index.values())) > _MOST_SHARDS:
         raise Failed(f"its index names more than {_MOST_SHARDS} files")

@@ -80,8 +80,7 @@ def read_zip(stream: IO[bytes]) -> Contents:
 
     def storage(key: str) -> bytes:
         if key not in read:
-            left = size - sum(map(len, read.values()))  # members that overlap would be more
-            read[key] = _member(archive, f"{root}data/{key}", left)
+            read[key] = _member(archive, f"{root}data/{key}", size)
         return read[key]
 
     return _contents(found, storage)

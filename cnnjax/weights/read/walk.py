@@ -44,7 +44,9 @@ def _tensors(
     if id(value) in seen or mapping.count(".") > _DEEPEST:
         return
     seen.add(id(value))
-    for name, each in _named(value, seen):
+    for number, (name, each) in enumerate(_named(value)):
+        if number > _MOST and isinstance(value, Made):
+            raise Failed(f"holds a module of more than {_MOST:,} parts")
         if len(mapping) + len(name) > _LONGEST:
             continue
         view = tensor(each) if isinstance(each, Made) else None
@@ -54,7 +56,7 @@ def _tensors(
             yield from _tensors(each, f"{mapping}{name}.", tensor, seen)
 
 
-def _named(value: Any, seen: set[int]) -> Iterable[tuple[str, Any]]:
+def _named(value: Any) -> Iterable[tuple[str, Any]]:
     if isinstance(value, dict):
         return ((str(key), each) for key, each in value.items())
     if isinstance(value, list | tuple):
@@ -62,7 +64,7 @@ def _named(value: Any, seen: set[int]) -> Iterable[tuple[str, Any]]:
     if isinstance(value, Made):
         attributes = _attributes(value)
         if _is_module(value):
-            return _of_module(value, "", 0, seen)
+            return _of_module(value, "", 0)
         return ((str(key), each) for key, each in (*attributes.items(), *value.items.items()))
     return ()
 
@@ -83,8 +85,12 @@ def _is_script(value: Any) -> bool:
     return isinstance(value, Made) and value.path.startswith("__torch__.")
 
 
-def _of_module(module: Made, prefix: str, depth: int, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Yield what a module's `state_dict()` holds, from the attributes of the pickled one."""
+def _of_module(module: Made, prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
+    """Yield what a module's `state_dict()` holds, from the attributes of the pickled one.
+
+    A module may be in several places, and has a name in each; so it may be in very many.
+    """
+    yield prefix, None  # to be counted
     attributes = _attributes(module)
     if _is_script(module):
         attributes = {"_parameters": attributes, "_modules": attributes}
@@ -96,9 +102,8 @@ def _of_module(module: Made, prefix: str, depth: int, seen: set[int]) -> Iterato
             if key not in left_out and not _is_module(each):
                 yield f"{prefix}{key}", each
     for key, each in attributes["_modules"].items():
-        if _is_module(each) and id(each) not in seen and depth < _DEEPEST:
-            seen.add(id(each))
-            yield from _of_module(each, f"{prefix}{key}.", depth + 1, seen)
+        if _is_module(each) and depth < _DEEPEST:
+            yield from _of_module(each, f"{prefix}{key}.", depth + 1)
 
 
 def described(found: Any) -> list[str]:
