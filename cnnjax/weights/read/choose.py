@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from cnnjax.errors import unknown
+from cnnjax.files import printable
 from cnnjax.weights.read.entries import Entry
 
 __all__ = ["Choice", "choose"]
@@ -19,6 +20,7 @@ _AVERAGED = re.compile(
 )
 _OPTIMIZER = re.compile(r"optim|sched|scaler", re.IGNORECASE)
 _MOST_PARTS = 8  # of a prefix inside a name
+_MOST_OTHERS = 8  # that are looked at; a file could hold one tensor in very many places
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def choose(
     prefix = fitting[0]
     chosen = {entry.path: entry for entry in entries if entry.behind(prefix)}
     certain = {path for path in chosen if path[len(prefix) :] in known}
-    others = [p for p in fitting[1:] if _paths(entries, p) - certain]
+    others = [p for p in fitting[1 : 1 + _MOST_OTHERS] if _paths(entries, p) - certain]
     beside = tuple(other for other in others if other.startswith(prefix))
     kept = {
         path: entry
@@ -87,7 +89,7 @@ def _inside(entries: Sequence[Entry], prefix: str) -> list[Entry]:
     if not inside:
         places = {entry.mapping + entry.name.split(".")[0] for entry in entries}
         places |= {entry.mapping[:-1] for entry in entries if entry.mapping}
-        raise unknown("weights: #", prefix[:-1], places)
+        raise unknown("weights: #", printable(prefix[:-1]), sorted(places)[:1_000])
     return [
         entry
         if len(entry.mapping) > len(prefix)

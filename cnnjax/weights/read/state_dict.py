@@ -62,7 +62,7 @@ def read_state_dict(path: str | Path, *, expected: Collection[str] = ()) -> dict
     except MemoryError as error:
         raise Failed(f"{printable(file)}: this machine's memory does not suffice") from error
     except Exception as error:  # of zipfile and numpy, which damaged files end in
-        reason = printable(str(error) or type(error).__name__)
+        reason = printable(f"{error!s:.200}" or type(error).__name__)
         raise Failed(f"{printable(file)}: damaged, or not a file of weights ({reason})") from error
     _say(printable(file), choice)
     return arrays
@@ -164,4 +164,4 @@ def _say(file: str, choice: Choice) -> None:
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
     more = f", and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(f"{name:.200}" for name in names[:most]) + more
