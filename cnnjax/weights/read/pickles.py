@@ -76,7 +76,7 @@ def read_pickle(stream: IO[bytes]) -> tuple[Any, list[Stored]]:
             machine.step(operation.name, argument)
         return machine.stack[-1], machine.stored
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise Failed(f"its pickle is damaged ({error})") from None
+        raise Failed(f"its pickle is damaged ({error!s:.200})") from None
 
 
 class _Machine:

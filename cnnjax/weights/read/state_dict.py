@@ -58,7 +58,7 @@ def read_state_dict(path: str | Path, *, expected: Collection[str] = ()) -> dict
     except BadArgument:
         raise
     except Failed as error:
-        raise Failed(f"{printable(file)}: {error}") from None
+        raise Failed(printable(f"{file}: {error}")) from None
     except MemoryError as error:
         raise Failed(f"{printable(file)}: this machine's memory does not suffice") from error
     except Exception as error:  # of zipfile and numpy, which damaged files end in
