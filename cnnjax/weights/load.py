@@ -2,8 +2,9 @@
 
 import dataclasses
 import logging
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from cnnjax.weights.efficientnet_names import (
 )
 from cnnjax.weights.hub import download, is_hub_id
 from cnnjax.weights.packages import PACKAGE, package_file
-from cnnjax.weights.read import SUFFIXES, read_state_dict
+from cnnjax.weights.read import SUFFIXES, read_state_dict, split_choice
 from cnnjax.weights.torch_names import from_state_dict, to_state_dict, torch_names, torch_shapes
 
 __all__ = ["head_of", "load_model", "load_weights"]
@@ -110,9 +111,10 @@ def load_model(
     if num_classes is not None:
         overrides["num_classes"] = num_classes
     model = build(name, **overrides)
-    state = {n: a for n, a in _read(name, source).items() if not n.endswith("num_batches_tracked")}
     channels = MODELS[name].channels if channels is None else channels
     images = _images(name, channels, pixels)
+    read = _read(name, source, torch_shapes(_expect(model, images)))
+    state = {n: a for n, a in read.items() if not n.endswith("num_batches_tracked")}
     if is_numbered_through(state):
         if set(TENSORFLOW_BORN) <= {f.name for f in dataclasses.fields(model)}:
             overrides = {**TENSORFLOW_BORN, **overrides}
@@ -146,16 +148,19 @@ def load_model(
     return model, from_state_dict(state, expected)
 
 
-def _read(name: str, source: str | Path | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _read(
+    name: str, source: str | Path | Mapping[str, np.ndarray], expected: Collection[str]
+) -> dict[str, np.ndarray]:
     if isinstance(source, Mapping):
         return dict(source)
     if source == PACKAGE:
-        return read_state_dict(package_file(name))
-    path = Path(source)
-    if path.suffix in SUFFIXES or path.exists():
-        return read_state_dict(path)
-    if is_hub_id(str(source)):
-        return read_state_dict(download(str(source)))
+        return read_state_dict(package_file(name), expected=expected)
+    file, prefix = split_choice(source)
+    if Path(file).suffix.lower() in SUFFIXES or os.path.lexists(file):
+        return read_state_dict(source, expected=expected)
+    if is_hub_id(file):
+        found = download(file)
+        return read_state_dict(found if prefix is None else f"{found}#{prefix}", expected=expected)
     raise BadArgument(
         f"source is {str(source)!r}; it must be a file ending in {', '.join(SUFFIXES)}, a hub "
         f"id like timm/resnet50.a1_in1k, or {PACKAGE!r}"
