@@ -12,11 +12,12 @@ PACKAGE = Path(cnnjax.__file__).parent
 # What each part may import besides itself. What those may import is allowed as well.
 MAY_IMPORT = {
     "errors": set(),
+    "memory": {"errors"},
     "files": {"errors"},
     "typing": set(),
     "ops": {"typing", "errors"},
     "nn": {"ops"},
-    "data": {"typing", "errors"},
+    "data": {"typing", "errors", "memory"},
     "models": {"nn"},
     "weights": {"models", "files"},
     "train": {"models", "data", "files"},

@@ -18,9 +18,10 @@ from cnnjax.benchmark import (
     geometric_means,
     step_rows,
 )
-from cnnjax.cli.arguments import metavar, option
+from cnnjax.cli.arguments import MOST_SEEDS, metavar, option
 from cnnjax.cli.table import console, print_json, print_table
-from cnnjax.errors import Failed
+from cnnjax.data.resize import MOST_PIXELS
+from cnnjax.errors import Failed, bounded
 from cnnjax.files import replacing
 
 __all__ = ["bench", "draw", "print_results"]
@@ -65,6 +66,12 @@ def bench(
         out: directory for results.json, steps.csv, compile.csv and speed.svg.
         json: print results.json, and neither progress nor tables.
     """
+    bounded("batch", batch, 1, 2**16)
+    if image_size is not None:
+        bounded("image_size", image_size, 1, MOST_PIXELS)
+    bounded("repeats", repeats, 1, 10_000)
+    bounded("scan", scan, 0, 4096)
+    bounded("seeds", seeds, 0, MOST_SEEDS)
     results = benchmark(
         [Case(name, batch, image_size or 0) for name in networks],
         Settings(

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from cnnjax.data import list_datasets, list_prepared, load, prepare
-from cnnjax.data.load import find_features
-from cnnjax.data.prepare import import_tfds
+from cnnjax.data.features import find_features
+from cnnjax.data.library import import_tfds
 from cnnjax.errors import BadArgument, Failed
 
 SIZES = {"mnist5k": (4000, 1000, 28), "digits": (1437, 360, 8)}
