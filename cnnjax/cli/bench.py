@@ -20,7 +20,7 @@ from cnnjax.benchmark import (
 )
 from cnnjax.cli.arguments import MOST_SEEDS, metavar, option
 from cnnjax.cli.table import console, print_json, print_table
-from cnnjax.data.resize import MOST_PIXELS
+from cnnjax.data.resizing import MOST_PIXELS
 from cnnjax.errors import Failed, bounded
 from cnnjax.files import replacing
 
@@ -34,7 +34,7 @@ def bench(
     image_size: Annotated[int | None, option("PIXELS")] = None,
     mode: Annotated[str, metavar("MODES")] = "train,forward",
     peers: Annotated[str, metavar("PEERS")] = ",".join(PEERS),
-    torch: Annotated[str | None, option("PYTHON")] = None,
+    torch: Annotated[Path | None, option("PYTHON")] = None,
     torch_prelude: Annotated[str | None, option("MODULE")] = None,
     repeats: Annotated[int, metavar("N")] = 5,
     patience: Annotated[float, metavar("SECONDS")] = 30.0,
@@ -81,7 +81,7 @@ def bench(
             patience=patience,
             scan=scan,
             seeds=seeds,
-            torch=Torch(torch, torch_prelude) if torch else None,
+            torch=Torch(str(torch), torch_prelude) if torch else None,
         ),
         out=out,
         command=command_line(),

@@ -13,6 +13,9 @@ __all__ = ["INTERRUPTED", "printable_lines", "worded"]
 
 INTERRUPTED = "interrupted; the same command again goes on from what is saved"
 
+_TOO_LARGE = ("RESOURCE_EXHAUSTED", "array is too big", "Maximum allowed dim", "size exceeding")
+"""Parts of what XLA, numpy and JAX say about arrays that no memory holds."""
+
 _PACKAGE = Path(cnnjax.__file__).parent
 
 
@@ -56,7 +59,7 @@ def _of_the_system(error: BaseException) -> str:
 def _of_the_machine(error: BaseException) -> str:
     """Memory, depth and width of numbers: numpy's, Python's and XLA's words for too much."""
     text = _first_line(error)
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
+    if isinstance(error, MemoryError) or any(words in text for words in _TOO_LARGE):
         return (
             f"memory does not suffice{f' ({text})' if text else ''}; "
             "take a smaller batch, smaller images or fewer of them"

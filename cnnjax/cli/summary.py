@@ -8,7 +8,7 @@ import tyro
 from cnnjax.analysis import Layer, Summary, summarise
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.table import console, print_json, print_table, whole
-from cnnjax.data.resize import MOST_PIXELS
+from cnnjax.data.resizing import MOST_PIXELS
 from cnnjax.errors import BadArgument, bounded
 from cnnjax.models import MODELS, build
 

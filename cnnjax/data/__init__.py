@@ -7,7 +7,7 @@ from cnnjax.data.directory import list_datasets, list_prepared
 from cnnjax.data.load import load
 from cnnjax.data.photographs import prepare_photograph, read_photograph
 from cnnjax.data.prepare import prepare
-from cnnjax.data.resize import resize, resize_images
+from cnnjax.data.resizing import resize, resize_images
 from cnnjax.data.splits import Splits, load_splits
 
 __all__ = [

@@ -11,7 +11,7 @@ from cnnjax.data.dataset import Dataset
 from cnnjax.data.features import find_features
 from cnnjax.data.library import reason, silence
 from cnnjax.data.prepare import prepare
-from cnnjax.data.resize import MOST_PIXELS, resize_images
+from cnnjax.data.resizing import MOST_PIXELS, resize_images
 from cnnjax.errors import BadArgument, Failed, bounded, missing_extra, unknown
 from cnnjax.memory import need_bytes
 
