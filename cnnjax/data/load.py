@@ -139,12 +139,16 @@ def _place(
 ) -> None:
     """Put images of one size, or of any where they are resized, into `room` `[n, H, W, C]`."""
     shapes = [picture.shape for picture in pictures]
-    for index, shape in enumerate(shapes):
-        if shape[2:] != room.shape[3:] or (resize is None and shape != room.shape[1:]):
+    for index, shape in enumerate(shapes, start):
+        if shape[2:] != room.shape[3:]:
+            raise BadArgument(
+                f"dataset: the images of {what} differ in channels: {room.shape[3]} at first, "
+                f"{shape} at index {index}; allowed is one number of channels"
+            )
+        if resize is None and shape != room.shape[1:]:
             raise BadArgument(
                 f"dataset: the images of {what} differ in size: {room.shape[1:]} at first, {shape} "
-                f"at index {start + index}; allowed is one number of channels, and one size "
-                "unless they are resized: resize, --resize"
+                f"at index {index}; allowed is one size, or resizing them: resize, --resize"
             )
     if resize is None:
         room[:] = pictures

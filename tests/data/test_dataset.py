@@ -34,7 +34,10 @@ LABELS = np.arange(100) % 4
         ({"images": SOME[:0], "labels": LABELS[:0]}, r"\[0, 6, 5, 3\]: empty"),
         ({"images": SOME.astype(int) + 1}, r"expected values in 0\.\.255, received 1\.\.256"),
         ({"images": SOME.astype(int) - 1}, r"expected values in 0\.\.255, received -1\.\.254"),
-        ({"images": [*SOME[:99], SOME[0, 1:]]}, r"\(6, 5, 3\) at index 0 and \(5, 5, 3\) at .* 99;"),
+        (
+            {"images": [*SOME[:99], SOME[0, 1:]]},
+            r"\(6, 5, 3\) at index 0 and \(5, 5, 3\) at .* 99;",
+        ),
         ({"images": [*SOME[:50], SOME[0, :, :, :1]]}, r"index 0 and \(6, 5, 1\) at index 50;"),
         ({"images": np.array([None] * 100)}, "no arrays of numbers"),
         ({"images": SOME[:99]}, r"expected int32 \[99\], received int64 \[100\]"),
@@ -45,7 +48,10 @@ LABELS = np.arange(100) % 4
         ({"labels": ["a"] * 100}, "received <U1"),
         ({"labels": [[0], [0, 1]]}, r"expected integers \[100\]"),
         ({"labels": [2**70] * 100}, "received object"),
-        ({"labels": np.full(100, 4)}, r"100 of 100 are outside the classes 0\.\.3;.*is 4 at index 0"),
+        (
+            {"labels": np.full(100, 4)},
+            r"100 of 100 are outside the classes 0\.\.3;.*is 4 at index 0",
+        ),
         ({"labels": np.where(LABELS == 3, -1, LABELS)}, "25 of 100 .*first is -1 at index 3"),
         ({"labels": LABELS + 2**32}, "100 of 100 .*first is 4294967296 at index 0"),
         ({"class_names": "abcd"}, "class_names of .*expected a sequence of names, received 'abcd'"),

@@ -80,7 +80,7 @@ def test_the_catalogue_has_what_is_embedded_and_what_is_prepared(toy, write_data
 
 
 def test_the_catalogue_makes_no_directory(tmp_path):
-    with pytest.raises(BadArgument, match="data_dir: .*mistyped' does not exist"):
+    with pytest.raises(BadArgument, match=r"data_dir: .*mistyped' does not exist"):
         catalogue(tmp_path / "mistyped")
     assert list(tmp_path.iterdir()) == []
 

@@ -93,5 +93,5 @@ def test_bad_arguments(images, arguments, words):
 def test_memory_is_looked_at_first(monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda: 3 * 16 * 16 * 3)
     assert resize_images(NOISE, 16).shape == (3, 16, 16, 3)
-    with pytest.raises(Failed, match="3 images of 17x17x3 takes .* is left; take fewer"):
+    with pytest.raises(Failed, match=r"3 images of 17x17x3 takes .* is left; take fewer"):
         resize_images(NOISE, 17)
