@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import cnnjax
 from cnnjax.errors import BadArgument, Failed
@@ -76,13 +77,23 @@ def _of_jax(error: BaseException) -> str:
     jax = sys.modules.get("jax")
     if jax is None:
         return ""
-    if asked := os.environ.get("JAX_PLATFORMS", ""):
-        try:
-            jax.devices()
-        except Exception as fault:  # also an AssertionError without a word
-            reason = f" ({_first_line(fault)})" if str(fault) else ""
-            return f"JAX_PLATFORMS: {asked!r} cannot be used here{reason}; allowed: cpu"
+    fault = _of_the_platform(error, jax)
+    if fault is not None:
+        asked, text = os.environ.get("JAX_PLATFORMS", ""), _first_line(fault)
+        reason = f" ({text})" if text else ""
+        return f"JAX_PLATFORMS: {asked!r} cannot be used here{reason}; allowed: cpu"
     return f"XLA: {_first_line(error)}" if isinstance(error, jax.errors.JaxRuntimeError) else ""
+
+
+def _of_the_platform(error: BaseException, jax: Any) -> BaseException | None:
+    """What JAX says of a platform that cannot be started, if that is the fault."""
+    if "initialize backend" in str(error):
+        return error
+    try:
+        jax.devices()
+    except Exception as fault:  # also an AssertionError without a word
+        return fault
+    return None
 
 
 def _first_line(error: BaseException) -> str:
