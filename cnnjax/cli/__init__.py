@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, str] = {
 _EXAMPLES = (
     "cnnjax models 'resnet*'",
     "cnnjax summary resnet50 --depth 1",
-    "cnnjax compare lenet5 resnet8_cifar --data mnist5k --seeds 3 --epochs 5 --out runs/digits",
+    "cnnjax compare lenet5 resnet8_cifar --data mnist5k --seeds 3 --epochs 5 --out runs/mine",
 )
 
 

@@ -55,10 +55,10 @@ def print_table(
     cells = [[printable(cell) for cell in row] for row in rows]
     foot = [printable(cell) for cell in totals]
     kept, widths = _fitted(columns, [heads, *cells, *([foot] if foot else [])], spare, screen.width)
+    if title:
+        screen.print(Text(printable(title), "bold"))
     table = Table(
         box=SIMPLE_HEAD,
-        title=Text(printable(title), "bold") if title else None,
-        title_justify="left",
         show_footer=bool(foot),
         footer_style="bold",
         padding=(0, 1, 0, 0),

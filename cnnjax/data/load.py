@@ -15,7 +15,7 @@ from cnnjax.data.resizing import MOST_PIXELS, resize_images
 from cnnjax.errors import BadArgument, Failed, bounded, missing_extra, unknown
 from cnnjax.memory import need_bytes
 
-__all__ = ["load", "read_split"]
+__all__ = ["check_resize", "load", "read_split"]
 
 _AT_ONCE = 1024
 """Records that come from the file together."""
@@ -49,13 +49,18 @@ def load(
         Failed: if the dataset cannot be prepared or read, or does not fit into memory; says how to
             repair that.
     """
+    check_resize(resize)
     return read_split(prepare(name, data_dir), name, split, resize)
+
+
+def check_resize(resize: int | None) -> None:
+    """Raise `BadArgument` for a side that images cannot have; before anything is prepared."""
+    if resize is not None:
+        bounded("resize", resize, 1, MOST_PIXELS)
 
 
 def read_split(builder: Any, name: str, split: str, resize: int | None = None) -> Dataset:
     """Return what `load` does, of a builder that `prepare` gave for this name."""
-    if resize is not None:
-        bounded("resize", resize, 1, MOST_PIXELS)
     with silence():
         image, label, class_names = find_features(builder)
         number = _count(builder, name, split)

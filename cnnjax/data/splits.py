@@ -6,7 +6,7 @@ from typing import Any
 
 from cnnjax.data.dataset import Dataset, split_off
 from cnnjax.data.library import import_tfds, silence
-from cnnjax.data.load import read_split
+from cnnjax.data.load import check_resize, read_split
 from cnnjax.data.prepare import prepare
 from cnnjax.errors import BadArgument
 
@@ -60,6 +60,7 @@ def load_splits(
         BadArgument: as `load`, and for splits that overlap.
         Failed: as `load`.
     """
+    check_resize(resize)
     builder = prepare(name, data_dir)
     learn = train_split or "train"
     usual = [split for split in _FOR_TESTS if _size(builder, split)]
