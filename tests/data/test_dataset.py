@@ -1,3 +1,6 @@
+import hashlib
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -121,6 +124,16 @@ def test_the_fingerprint_tells_data_apart():
     assert len({dataset.fingerprint(), *(other.fingerprint() for other in others)}) == 5
 
 
+def test_the_fingerprint_is_that_of_its_bytes():
+    """Results that were written carry it: another definition would call the same data another."""
+    dataset = make(number=2)
+    text = b"((2, 6, 5, 3), ('class 0', 'class 1', 'class 2', 'class 3'))"
+    content = dataset.images.tobytes() + struct.pack("<2i", *dataset.labels)
+    assert dataset.fingerprint() == hashlib.sha256(text + content).hexdigest()
+    strided = make(number=2, images=np.asfortranarray(dataset.images))
+    assert strided.fingerprint() == dataset.fingerprint()
+
+
 @given(st.lists(st.integers(0, 50), min_size=1).filter(any), st.data())
 def test_shares_are_proportional_to_less_than_one(counts, draw):
     total = draw.draw(st.integers(0, sum(counts)))
@@ -152,6 +165,29 @@ def test_a_validation_set_is_disjoint_stratified_and_complete(seed, fraction):
 def test_the_seed_alone_chooses_the_validation_set():
     first, again, other = (split_off(make(), 0.2, seed)[1] for seed in (3, 3, 4))
     assert first.fingerprint() == again.fingerprint() != other.fingerprint()
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**40])
+def test_in_each_class_the_images_of_the_lowest_draws_are_held_out(seed):
+    dataset = make(number=60)
+    draws = np.random.PCG64(seed).random_raw(60)
+    expected = []
+    for label in range(4):
+        members = np.flatnonzero(dataset.labels == label)
+        share = allocate(np.bincount(dataset.labels, minlength=4), 18)[label]
+        expected += sorted(members, key=lambda index: draws[index])[:share]
+    rest, validation = split_off(dataset, 0.3, seed)
+    np.testing.assert_array_equal(validation.images, dataset.images[sorted(expected)])
+    others = sorted(set(range(60)) - set(expected))
+    np.testing.assert_array_equal(rest.images, dataset.images[others])
+
+
+def test_shares_are_of_largest_remainders_and_ties_go_down():
+    assert allocate(np.array([5, 5, 5, 5]), 6).tolist() == [2, 2, 1, 1]
+    assert allocate(np.array([1, 1, 8]), 5).tolist() == [1, 0, 4]
+    assert allocate(np.array([3, 0, 7]), 10).tolist() == [3, 0, 7]
+    assert allocate(np.array([3, 0, 7]), 0).tolist() == [0, 0, 0]
+    assert allocate(np.array([6, 3, 1]), 7).tolist() == [4, 2, 1]
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, 0.001, 0.999, float("nan"), "half"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnnjax.data import load, load_splits, resize_images
+from cnnjax.data import load, load_splits, resize_images, split_off
 from cnnjax.errors import BadArgument
 
 
@@ -52,6 +52,9 @@ def test_without_another_split_a_stratified_fifth_is_cut_off(write_dataset, pict
     same(parts.train, again.train)
     same(parts.test, again.test)
     whole = load("one", "train", root)
+    rest, fifth = split_off(whole, 0.2, 0)
+    same(parts.train, rest)
+    same(parts.test, fifth)
     assert (len(parts.train), len(parts.test)) == (24, 6)
     assert rows(parts.train) | rows(parts.test) == rows(whole)
     assert not rows(parts.train) & rows(parts.test)
