@@ -17,6 +17,7 @@ def embedded_builder(name: str, root: pathlib.Path | str) -> Any | None:
 
     Raises:
         BadArgument: for a config or a version that it does not have.
+        Failed: if what is prepared is damaged.
     """
     base, colon, version = name.partition(":")
     base, slash, _ = base.partition("/")
@@ -24,7 +25,12 @@ def embedded_builder(name: str, root: pathlib.Path | str) -> Any | None:
         return None
     from cnnjax.data.embedded import EMBEDDED
 
-    builder = EMBEDDED[base](data_dir=root, file_format="array_record")
+    try:
+        builder = EMBEDDED[base](data_dir=root, file_format="array_record")
+    except Exception as error:  # of several kinds, for what is prepared and damaged
+        raise Failed(
+            f"{base!r} in {root} is damaged: {reason(error)}; delete it to prepare it again"
+        ) from error
     if slash or (colon and version != str(builder.version)):
         raise BadArgument(
             f"dataset: there is no {name!r}; allowed: {base}, {base}:{builder.version}"
@@ -76,7 +82,10 @@ def _no_builder(tfds: Any, name: str, error: Exception) -> BadArgument:
             f"and of TFDS NAME[/CONFIG][:VERSION]{hint}"
         )
     base, _, config = name.partition(":")[0].partition("/")
-    configs = list(tfds.builder_cls(base).builder_configs)
-    if config and config not in configs:
+    try:
+        configs = list(tfds.builder_cls(base).builder_configs)
+    except Exception:  # prepared by somebody's own definition, and damaged
+        configs = []
+    if config and configs and config not in configs:
         return unknown(f"config of {base!r}", config, configs)
     return BadArgument(f"dataset: {name!r} cannot be opened: {reason(error)}")

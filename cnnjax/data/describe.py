@@ -34,8 +34,8 @@ def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[dict[str, 
     rows = []
     with silence():
         for name in sorted({*list_datasets(), *prepared}):
-            own = embedded_builder(name, root)
             try:
+                own = embedded_builder(name, root)
                 builder = own or open_builder(name, root)
                 image, _, class_names = find_features(builder)
             except (BadArgument, Failed):  # not images, or nothing that TFDS can make sense of

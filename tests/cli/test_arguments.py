@@ -1,5 +1,6 @@
 """How arguments are read: paths of a user's home, and every example of every help text."""
 
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -170,6 +171,11 @@ def test_smoothing_of_a_recipe_goes_with_its_loss():
     assert settings.Settings(loss="crammer_singer").chosen()[1].label_smoothing == 0
     given = settings.Settings(loss="crammer_singer", label_smoothing=0.2).chosen()
     assert given[1].label_smoothing == 0.2  # which fit refuses: it was asked for
+
+
+def test_settings_cannot_change():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.Settings().epochs = 3  # the default of several commands is one object
 
 
 def test_unknown_recipe():

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from cnnjax.data import load, prepare
+from cnnjax.data import catalogue, describe, load, prepare
 from cnnjax.data.directory import data_directory
 from cnnjax.data.library import import_tfds
 from cnnjax.errors import BadArgument, Failed
@@ -122,3 +122,21 @@ def test_of_prepared_versions_the_newest_is_read(write_dataset, pictures):
 def test_an_embedded_dataset_has_one_version(embedded_dir):
     first, named = (load(name, "test", embedded_dir) for name in ("digits", "digits:1.0.0"))
     assert first.fingerprint() == named.fingerprint()
+
+
+@pytest.mark.parametrize("name", ["digits", "other"])
+@pytest.mark.parametrize("file", ["dataset_info.json", "features.json"])
+@pytest.mark.parametrize("text", [None, "[]", "5", "{}", '{"splits": 5, "featuresDict": 5}'])
+def test_damaged_descriptions_are_named(name, file, text, embedded_dir, tmp_path):
+    load("digits", "test", embedded_dir)
+    shutil.copytree(embedded_dir / "digits", tmp_path / name)
+    path = tmp_path / name / "1.0.0" / file
+    whole = path.read_text()
+    path.write_text(whole[: len(whole) // 2] if text is None else text)
+    rows = {row["name"] for row in catalogue(tmp_path)}
+    assert {"mnist5k"} <= rows <= {"mnist5k", "digits"}
+    if (name, file) == ("digits", "features.json"):  # which the builder does not need
+        assert describe(name, tmp_path)["splits"]["train"]["images"] == 1437
+        return
+    with pytest.raises((Failed, BadArgument), match=rf"'{name}' "):
+        describe(name, tmp_path)
