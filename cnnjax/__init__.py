@@ -1,8 +1,16 @@
-"""cnnjax: the laboratory for convolutional networks in JAX."""
+"""cnnjax: the laboratory for convolutional networks in JAX.
 
-from cnnjax import ops
-from cnnjax.models import build, list_models
-from cnnjax.weights import load_model, load_weights, save_weights
+What it has is imported when it is first asked for: JAX takes more than a second, in which the
+command could neither answer `--help` nor take an interruption.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cnnjax import ops
+    from cnnjax.models import build, list_models
+    from cnnjax.weights import load_model, load_weights, save_weights
 
 __version__ = "0.1.0"
 __all__ = [
@@ -14,3 +22,29 @@ __all__ = [
     "ops",
     "save_weights",
 ]
+
+_HOMES = {
+    "build": "models",
+    "list_models": "models",
+    "load_model": "weights",
+    "load_weights": "weights",
+    "save_weights": "weights",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if home := _HOMES.get(name):
+        value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+        globals()[name] = value  # asked for once only
+        return value
+    if not name.startswith("_"):
+        try:
+            return importlib.import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

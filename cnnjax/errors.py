@@ -1,9 +1,12 @@
-"""The two kinds of error that cnnjax raises on purpose, and how they word a wrong name."""
+"""The two kinds of error that cnnjax raises on purpose, and how they word what is not allowed."""
 
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["BadArgument", "Failed", "missing_extra", "unknown"]
+__all__ = ["BadArgument", "Failed", "bounded", "missing_extra", "unknown"]
+
+GUESSES = 3
+"""So many near names are suggested at most."""
 
 
 class BadArgument(ValueError):
@@ -20,11 +23,43 @@ def unknown(argument: str, value: object, allowed: Iterable[str]) -> BadArgument
     >>> unknown("network", "resnet81", ["resnet18", "vgg11"]).args[0]
     "network: unknown name 'resnet81'; did you mean 'resnet18'? (allowed: resnet18, vgg11)"
     """
-    names = sorted(allowed)
-    near = difflib.get_close_matches(str(value), names, n=3, cutoff=0.6)
+    names = sorted(set(allowed))
+    near = _near(str(value), names)
     guess = f"; did you mean {' or '.join(map(repr, near))}?" if near else ";"
     shown = ", ".join(names) if len(names) <= 24 else f"{', '.join(names[:8])}, ... {len(names)}"
     return BadArgument(f"{argument}: unknown name {value!r}{guess} (allowed: {shown})")
+
+
+def _near(value: str, names: list[str]) -> list[str]:
+    """Names that go on where the value ends at a whole word, then those that are spelled alike."""
+    small = value.casefold()
+    same = [name for name in names if name.casefold() == small]
+    longer = [name for name in names if small and name.casefold().startswith(f"{small}_")]
+    alike = difflib.get_close_matches(small, names, n=GUESSES, cutoff=0.6)
+    # The nearest first: of those that go on, the shortest.
+    return list(dict.fromkeys([*same, *sorted(longer, key=len), *alike]))[:GUESSES]
+
+
+def bounded(argument: str, value: int, least: int, most: int) -> int:
+    """Return an integer that lies in a range.
+
+    Args:
+        argument: what the value is called, for the error.
+        value: to be looked at.
+        least: the smallest that is allowed.
+        most: the largest.
+
+    Raises:
+        BadArgument: for one outside, a bool, or no integer.
+
+    >>> bounded("top", 5, 1, 10)
+    5
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise BadArgument(
+            f"{argument}: received {value!r}, allowed: integers from {least} to {most}"
+        )
+    return value
 
 
 def missing_extra(package: str, extra: str) -> Failed:

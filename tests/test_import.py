@@ -36,3 +36,37 @@ def test_help_and_a_table_need_no_extra():
     calls = [["--help"], ["models", "resnet*"], ["compare", "--help"], ["summary", "lenet5"]]
     program = f"import cnnjax.cli as c; assert not any(map(c.main, {calls}))"
     assert not (roots(loaded(program)) - roots(loaded("import jax, flax.linen"))) & extras
+
+
+def test_names_are_those_of_their_homes_and_come_when_asked_for():
+    import cnnjax
+    from cnnjax import models, weights
+
+    homes = {"build": models, "list_models": models, "load_model": weights, "load_weights": weights}
+    homes["save_weights"] = weights
+    for name, home in homes.items():
+        assert getattr(cnnjax, name) is getattr(home, name)
+    assert {*homes, "ops", "__version__"} == set(cnnjax.__all__) <= set(dir(cnnjax))
+    assert "jax" not in loaded("import cnnjax; assert 'build' not in vars(cnnjax)")
+    ours = loaded("import cnnjax; cnnjax.build; assert 'build' in vars(cnnjax); cnnjax.nn.Conv")
+    assert "jax" in ours
+
+
+def test_what_is_not_there_is_no_attribute():
+    code = """
+import sys, cnnjax
+sys.argv = ["cnnjax", "nope"]
+for name in ("nothing", "_nothing", "__main__", "__wrapped__"):
+    assert not hasattr(cnnjax, name), name
+sys.modules["jax"] = None  # a package that is not installed is another matter
+try:
+    cnnjax.nn
+except AttributeError:
+    raise SystemExit("an AttributeError")
+except ImportError as error:
+    assert "jax" in str(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, cwd=Path(__file__).parents[1]
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

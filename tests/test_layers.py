@@ -12,12 +12,13 @@ PACKAGE = Path(cnnjax.__file__).parent
 # What each part may import besides itself. What those may import is allowed as well.
 MAY_IMPORT = {
     "errors": set(),
+    "memory": {"errors"},
     "files": {"errors"},
     "tensors": {"files"},
     "typing": set(),
     "ops": {"typing", "errors"},
     "nn": {"ops"},
-    "data": {"typing", "errors", "files"},
+    "data": {"typing", "files", "memory"},
     "models": {"nn"},
     "weights": {"models", "tensors"},
     "train": {"models", "data", "tensors"},

@@ -6,13 +6,16 @@ mapping of that name from subcommands to such functions. It is imported when it 
 
 import importlib
 import inspect
+import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
+from cnnjax.cli.failure import INTERRUPTED, printable_lines, worded
 from cnnjax.cli.huge_pages import use_huge_pages
-from cnnjax.errors import BadArgument, Failed, unknown
+from cnnjax.errors import unknown
 
 __all__ = ["COMMANDS", "main"]
 
@@ -32,7 +35,7 @@ COMMANDS: Mapping[str, str] = {
 _EXAMPLES = (
     "cnnjax models 'resnet*'",
     "cnnjax summary resnet50 --depth 1",
-    "cnnjax compare lenet5 resnet20_cifar --data digits --seeds 3 --epochs 5 --out runs/digits",
+    "cnnjax compare lenet5 resnet8_cifar --data mnist5k --seeds 3 --epochs 5 --out runs/mine",
 )
 
 
@@ -44,26 +47,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     happened.
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
-    if argv is None and arguments[:1] and arguments[0] in ("train", "compare", "bench"):
-        use_huge_pages()
+    _write_anything()
     try:
-        status = _run(arguments)
+        if argv is None and arguments[:1] and arguments[0] in ("train", "compare", "bench"):
+            use_huge_pages()
+        with warnings.catch_warnings():
+            warnings.showwarning = _warner()
+            status = _run(arguments)
         sys.stdout.flush()
         return status
-    except SystemExit as stop:  # tyro's way to end after --help or a usage error
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except BrokenPipeError:
-        # Python flushes standard output once more at exit: give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         return 141
     except KeyboardInterrupt:
-        _complain("interrupted; the same command again goes on from what is saved")
+        _complain(INTERRUPTED)
         return 130
-    except (BadArgument, Failed, OSError) as error:
+    except Exception as error:
         if os.environ.get("CNNJAX_TRACEBACK", "") not in ("", "0"):
             raise
-        _complain(_worded(error))
-        return 2 if isinstance(error, BadArgument) else 1
+        status, line = worded(error)
+        _complain(line)
+        return status
 
 
 def _run(arguments: list[str]) -> int:
@@ -81,6 +85,7 @@ def _run(arguments: list[str]) -> int:
 
     import tyro
 
+    from cnnjax.cli.arguments import REGISTRY
     from cnnjax.cli.cache import enable_cache
 
     command = getattr(importlib.import_module(f"cnnjax.cli.{first}"), first)
@@ -90,13 +95,17 @@ def _run(arguments: list[str]) -> int:
         "prog": f"cnnjax {first}",
         "args": arguments[1:],
         "config": (tyro.conf.FlagCreatePairsOff,),
+        "registry": REGISTRY,
     }
-    if isinstance(command, Mapping):
-        status = tyro.extras.subcommand_cli_from_dict(dict(command), **settings)
-    else:
-        # Left to itself tyro drops an `Example:` that stands on lines of its own.
-        description = (inspect.getdoc(command) or "").partition("\n\nArgs:")[0]
-        status = tyro.cli(command, description=description, **settings)
+    try:
+        if isinstance(command, Mapping):
+            status = tyro.extras.subcommand_cli_from_dict(dict(command), **settings)
+        else:
+            # Left to itself tyro drops an `Example:` that stands on lines of its own.
+            description = (inspect.getdoc(command) or "").partition("\n\nArgs:")[0]
+            status = tyro.cli(command, description=description, **settings)
+    except SystemExit as stop:  # tyro's way to end after --help or a usage error
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return int(status or 0)
 
 
@@ -121,12 +130,38 @@ def _print_help(file: TextIO) -> None:
     )
 
 
-def _worded(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
+def _write_anything() -> None:
+    """Let output be written whatever its encoding: what that lacks is escaped, not an error."""
+    if sys.stdout is None:  # closed by who called; Python's own print then does nothing either
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for as long as the process lives)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _warner() -> Callable[..., None]:
+    """Return what shows a warning as one line, and no second one from the same place.
+
+    A full disk is told by JAX once for every program that it compiles, in four lines each.
+    """
+    places = set()
+
+    def show(message: Any, category: Any, filename: str, lineno: int, *_: Any) -> None:
+        if (filename, lineno) not in places:
+            places.add((filename, lineno))
+            _complain(f"warning: {str(message).strip().partition(chr(10))[0]}")
+
+    return show
+
+
+def _give_up_output() -> None:
+    """Python flushes standard output once more at exit: give it somewhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(line: str) -> None:
-    sys.stdout.flush()
-    print(f"cnnjax: {line}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _give_up_output()
+    print(f"cnnjax: {printable_lines(line)}", file=sys.stderr)

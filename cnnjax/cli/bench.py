@@ -19,9 +19,10 @@ from cnnjax.benchmark import (
     geometric_means,
     step_rows,
 )
-from cnnjax.cli.arguments import metavar, option
+from cnnjax.cli.arguments import MOST_SEEDS, metavar, option
 from cnnjax.cli.table import console, print_json, print_table
-from cnnjax.errors import Failed
+from cnnjax.data.resizing import MOST_PIXELS
+from cnnjax.errors import Failed, bounded
 from cnnjax.files import printable, replacing
 
 __all__ = ["bench", "draw", "print_results"]
@@ -34,7 +35,7 @@ def bench(
     image_size: Annotated[int | None, option("PIXELS")] = None,
     mode: Annotated[str, metavar("MODES")] = "train,forward",
     peers: Annotated[str, metavar("PEERS")] = ",".join(PEERS),
-    torch: Annotated[str | None, option("PYTHON")] = None,
+    torch: Annotated[Path | None, option("PYTHON")] = None,
     torch_prelude: Annotated[str | None, option("MODULE")] = None,
     repeats: Annotated[int, metavar("N")] = 5,
     patience: Annotated[float, metavar("SECONDS")] = 30.0,
@@ -66,6 +67,12 @@ def bench(
         out: directory for results.json, steps.csv, compile.csv and speed.svg.
         json: print results.json, and neither progress nor tables.
     """
+    bounded("batch", batch, 1, 2**16)
+    if image_size is not None:
+        bounded("image_size", image_size, 1, MOST_PIXELS)
+    bounded("repeats", repeats, 1, 10_000)
+    bounded("scan", scan, 0, 4096)
+    bounded("seeds", seeds, 0, MOST_SEEDS)
     results = benchmark(
         [Case(name, batch, image_size or 0) for name in networks],
         Settings(
@@ -75,7 +82,7 @@ def bench(
             patience=patience,
             scan=scan,
             seeds=seeds,
-            torch=Torch(torch, torch_prelude) if torch else None,
+            torch=Torch(str(torch), torch_prelude) if torch else None,
         ),
         out=out,
         command=command_line(),

@@ -6,11 +6,11 @@ from typing import Annotated
 import tyro
 
 from cnnjax import experiment
-from cnnjax.cli.arguments import metavar, option
+from cnnjax.cli.arguments import MOST_SEEDS, metavar, option
 from cnnjax.cli.settings import Settings, SharedSettings
-from cnnjax.cli.table import console, print_json
-from cnnjax.data import load, prepare
-from cnnjax.errors import BadArgument
+from cnnjax.cli.table import console, print_json, tell
+from cnnjax.data import load_splits
+from cnnjax.errors import bounded
 from cnnjax.train import show_progress
 
 __all__ = ["compare"]
@@ -23,6 +23,9 @@ def compare(
     out: Annotated[Path, metavar("DIR")],
     seeds: Annotated[int, metavar("N")] = 3,
     validation: Annotated[float, metavar("SHARE")] = 0.1,
+    train_split: Annotated[str | None, option("SPLIT")] = None,
+    test_split: Annotated[str | None, option("SPLIT")] = None,
+    resize: Annotated[int | None, option("PIXELS")] = None,
     data_dir: Annotated[Path | None, option("DIR")] = None,
     json: bool = False,
     settings: SharedSettings = Settings(),  # noqa: B008 (frozen)
@@ -43,30 +46,34 @@ def compare(
         out: the directory for the results: new, empty, or of this experiment.
         seeds: runs of each network, with seeds 0, 1, ...
         validation: share of the training set held out for the learning curves; 0 for none.
+        train_split: what to train on, as TFDS writes it, such as 'train[:1000]'; by default train.
+        test_split: what to test on; by default test, else validation, else a fifth of train.
+        resize: side of the images in pixels; by default they stay as they are.
         data_dir: where prepared datasets are, else TFDS_DATA_DIR.
         json: print results.json, and neither progress nor tables.
         settings: of each run.
     """
     recipe, hyper = settings.chosen()
-    if seeds < 1:
-        raise BadArgument(f"seeds: received {seeds}, allowed: integers from 1")
+    bounded("seeds", seeds, 1, MOST_SEEDS)
     contestants = experiment.parse_contestants(networks)
-    source = prepare(data, data_dir).info.full_name
-    train_set, test_set = load(data, "train", data_dir), load(data, "test", data_dir)
+    parts = load_splits(
+        data, data_dir, train_split=train_split, test_split=test_split, resize=resize
+    )
+    tell(parts.note)
     results = experiment.compare(
         contestants,
-        train_set,
-        test_set,
+        parts.train,
+        parts.test,
         recipe,
         hyper,
         seeds=range(seeds),
         out=out,
         validation=validation,
-        source=source,
+        source=parts.source,
         command=experiment.command_line(),
         show_run=None if json else show_progress,
     )
-    report = experiment.write_report(out, test_set)
+    report = experiment.write_report(out, parts.test)
     if json:
         print_json(results)
     else:

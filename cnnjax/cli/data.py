@@ -1,12 +1,15 @@
 """`cnnjax data`: the datasets, and what is in one."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.text import Text
 
 from cnnjax.cli.arguments import option
 from cnnjax.cli.table import console, print_json, print_table, whole
 from cnnjax.data import catalogue, describe
+from cnnjax.files import printable
 
 __all__ = ["data"]
 
@@ -15,7 +18,7 @@ _USUAL = ("train", "test")
 
 def data(
     name: Annotated[str, tyro.conf.Positional, option("NAME")] = "",
-    data_dir: Annotated[str | None, option("DIR")] = None,
+    data_dir: Annotated[Path | None, option("DIR")] = None,
     json: bool = False,
 ) -> None:
     """List the datasets that need no network, or show what is in one, prepared first if need be.
@@ -62,11 +65,12 @@ def _print_catalogue(rows: list[dict[str, Any]], json: bool) -> None:
 def _print_description(about: dict[str, Any]) -> None:
     screen = console()
     splits = about["splits"]
-    screen.print(f"[bold]{about['name']}[/] {about['version']}, {_shape(about['shape'])}")
+    title = f"{about['name']} {about['version']}, {_shape(about['shape'])}"
+    screen.print(Text(printable(title), "bold"))
     # Long lines wrap where the terminal ends, and brackets in them are not markup.
-    for line in (about["description"], about["homepage"], about["citation"], about["directory"]):
-        if line:
-            screen.print(line, markup=False)
+    for text in (about["description"], about["homepage"], about["citation"], about["directory"]):
+        if text:
+            screen.print("\n".join(map(printable, text.splitlines())), markup=False)
     counts = [
         [name, *(f"{split['per_class'][index]:,}" for split in splits.values())]
         for index, name in enumerate(about["class_names"])

@@ -18,7 +18,8 @@ def models(
 ) -> None:
     """List the networks: size, cost, published accuracy and whose definition they follow.
 
-    Multiply-adds are those of convolutions and matrix products for one image of the input size.
+    Multiply-adds, in units of 10^9 (G), are those of convolutions and matrix products for one image
+    of the input size.
 
     Example: cnnjax models 'resnet*'
 
@@ -38,7 +39,7 @@ def models(
             "network",
             "family",
             ">parameters",
-            ">10⁹ mult-adds",
+            ">G mult-adds",
             ">input",
             ">top-1 %",
             "on",
@@ -46,7 +47,7 @@ def models(
         ],
         [_cells(row) for row in rows],
         totals=[f"{len(rows)} network{'s' if len(rows) != 1 else ''}", *[""] * 7],
-        spare=("family", "on", "definition", ">input", ">10⁹ mult-adds"),
+        spare=("family", "definition", "on", ">input", ">G mult-adds", ">top-1 %", ">parameters"),
     )
 
 

@@ -1,5 +1,6 @@
 """`cnnjax summary`: a network layer by layer."""
 
+import re
 from typing import Annotated, Any
 
 import tyro
@@ -7,10 +8,14 @@ import tyro
 from cnnjax.analysis import Layer, Summary, summarise
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.table import console, print_json, print_table, whole
-from cnnjax.errors import BadArgument
+from cnnjax.data.resizing import MOST_PIXELS
+from cnnjax.errors import BadArgument, bounded
 from cnnjax.models import MODELS, build
 
-__all__ = ["image_shape", "summary"]
+__all__ = ["MOST_CHANNELS", "image_shape", "summary"]
+
+MOST_CHANNELS = 10_000
+"""More than any camera has, or any network between its layers."""
 
 
 def summary(
@@ -37,8 +42,8 @@ def summary(
         depth: join the layers of modules that lie deeper than this.
         json: print JSON.
     """
-    if depth is not None and depth < 1:
-        raise BadArgument(f"depth: got {depth}; it must be at least 1")
+    if depth is not None:
+        bounded("depth", depth, 1, 100)
     overrides = {"num_classes": num_classes, "spec": spec}
     model = build(network, **{key: value for key, value in overrides.items() if value is not None})
     shape = image_shape(network, input_size, channels)
@@ -74,11 +79,11 @@ def image_shape(
     text = str(row.input_size) if input_size is None else input_size
     sides = text.lower().split("x")
     channels = row.channels if channels is None else channels
-    if len(sides) > 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
-        raise BadArgument(f"input_size: got {text!r}; allowed: N or HxW, positive pixels")
-    if channels < 1:
-        raise BadArgument(f"channels: got {channels}; it must be at least 1")
-    return int(sides[0]), int(sides[-1]), channels
+    if len(sides) > 2 or not all(re.fullmatch("[0-9]{1,9}", side) for side in sides):
+        raise BadArgument(f"input_size: received {text!r}, allowed: N or HxW, in pixels")
+    for side in sides:
+        bounded("input_size", int(side), 1, MOST_PIXELS)
+    return int(sides[0]), int(sides[-1]), bounded("channels", channels, 1, MOST_CHANNELS)
 
 
 def _print(title: str, layers: Summary) -> None:

@@ -1,23 +1,20 @@
-"""Tables on the terminal: one style, every number whole, full width where nobody looks on."""
+"""Tables on the terminal: one style, numbers and names whole, full width where nobody looks on."""
 
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["console", "print_json", "print_table", "whole"]
+from cnnjax.files import printable
 
-LEAST_TEXT = 12
-"""Text is wrapped down to this width before another column is left out."""
-
-LEAST_NAME = 24
-"""The same for the first column, of names."""
+__all__ = ["console", "print_json", "print_table", "tell", "whole"]
 
 
 class _Console(Console):
@@ -40,7 +37,9 @@ def print_table(
     styles: Sequence[str] = (),
     spare: Sequence[str] = (),
 ) -> None:
-    """Print a table that fits the terminal and never cuts a number.
+    """Print a table that fits the terminal and never cuts a number or a name.
+
+    Text from files is escaped where a terminal would obey it.
 
     Args:
         columns: the headings; one that starts with ">" is of numbers, aligned right.
@@ -52,22 +51,15 @@ def print_table(
     """
     screen = console()
     number = [column.startswith(">") for column in columns]
-    heads = [column.removeprefix(">") for column in columns]
-    widths = [max(map(len, cells)) for cells in zip(heads, *rows, totals or heads, strict=True)]
-    kept = list(range(len(columns)))
-    fitted: Mapping[int, int] | None = None
-    for heading in (None, *spare):
-        if heading is not None:
-            kept.remove(columns.index(heading))
-        fitted = _fitted({index: widths[index] for index in kept}, number, screen.width)
-        if fitted is not None:
-            break
-    fitted = fitted or dict(enumerate(widths))  # too narrow for the numbers: rich cuts them
+    heads = [printable(column.removeprefix(">")) for column in columns]
+    cells = [[printable(cell) for cell in row] for row in rows]
+    foot = [printable(cell) for cell in totals]
+    kept, widths = _fitted(columns, [heads, *cells, *([foot] if foot else [])], spare, screen.width)
+    if title:
+        screen.print(Text(printable(title), "bold"))
     table = Table(
         box=SIMPLE_HEAD,
-        title=Text(title, "bold") if title else None,
-        title_justify="left",
-        show_footer=bool(totals),
+        show_footer=bool(foot),
         footer_style="bold",
         padding=(0, 1, 0, 0),
         show_edge=False,
@@ -75,34 +67,48 @@ def print_table(
     )
     for index in kept:
         table.add_column(
-            heads[index],
-            footer=totals[index] if totals else "",
+            Text(heads[index]),
+            footer=Text(foot[index]) if foot else "",
             justify="right" if number[index] else "left",
-            width=fitted[index],
+            width=widths[index],
             overflow="fold",
         )
-    for row, style in zip(rows, styles or [""] * len(rows), strict=True):
+    for row, style in zip(cells, styles or [""] * len(cells), strict=True):
         table.add_row(*(Text(row[index]) for index in kept), style=style)
     screen.print(table)
 
 
 def _fitted(
-    widths: Mapping[int, int], number: Sequence[bool], available: int
-) -> Mapping[int, int] | None:
-    """Narrow the columns of text, the widest first, until all fit; None if they cannot."""
-    fitted = dict(widths)
-    least = {0: LEAST_NAME}
-    while sum(fitted.values()) + 2 * len(fitted) - 1 > available:
-        room = {
-            index: width - least.get(index, LEAST_TEXT)
-            for index, width in fitted.items()
-            if not number[index]
-        }
-        index = max(room, key=room.__getitem__)
-        if room[index] <= 0:
-            return None
-        fitted[index] -= 1
-    return fitted
+    columns: Sequence[str], lines: Sequence[Sequence[str]], spare: Sequence[str], available: int
+) -> tuple[list[int], list[int]]:
+    """Return which columns are shown, and how wide each of all is.
+
+    Text wraps between its words; where that is not enough, spare columns go; and where that is not
+    enough either, rich folds what is left.
+    """
+    full = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    # Of numbers and names a line holds the whole, of other text at least its longest word.
+    least = [
+        width
+        if heading.startswith(">")
+        else max(cell_len(word) for cell in column for word in (*cell.split(), ""))
+        for heading, width, column in zip(columns, full, zip(*lines, strict=True), strict=True)
+    ]
+    kept = list(range(len(columns)))
+    leaving = [columns.index(heading) for heading in spare]
+    while leaving and _total(least, kept) > available:
+        kept.remove(leaving.pop(0))
+    widths = list(full)
+    while _total(widths, kept) > available:
+        index = max(kept, key=lambda index: widths[index] - least[index])
+        if widths[index] <= least[index]:
+            break
+        widths[index] -= 1
+    return kept, widths
+
+
+def _total(widths: Sequence[int], kept: Sequence[int]) -> int:
+    return sum(widths[index] for index in kept) + 2 * len(kept) - 1
 
 
 def whole(value: int | None) -> str:
@@ -117,3 +123,9 @@ def whole(value: int | None) -> str:
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
     print(json.dumps(value, indent=2))
+
+
+def tell(line: str) -> None:
+    """Say on standard error what the user should know; nothing for an empty line."""
+    if line:
+        print(f"cnnjax: {printable(line)}", file=sys.stderr)

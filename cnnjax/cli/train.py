@@ -12,9 +12,8 @@ import tyro
 from cnnjax.analysis.provenance import command_line, hardware, versions
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.settings import Settings, SharedSettings
-from cnnjax.cli.table import print_json
-from cnnjax.data import load, split_off
-from cnnjax.data import resize as resized
+from cnnjax.cli.table import print_json, tell
+from cnnjax.data import load_splits, split_off
 from cnnjax.files import replacing
 from cnnjax.models import build
 from cnnjax.train import data_parallel_mesh, fit, key_of, show_progress
@@ -39,6 +38,8 @@ def train(
     weights: Annotated[str | None, option("SOURCE")] = None,
     backbone_rate: Annotated[float | None, option("RATE")] = None,
     resize: Annotated[int | None, option("PIXELS")] = None,
+    train_split: Annotated[str | None, option("SPLIT")] = None,
+    test_split: Annotated[str | None, option("SPLIT")] = None,
     validation: Annotated[float, metavar("SHARE")] = 0.0,
     data_dir: Annotated[Path | None, option("DIR")] = None,
     spec: Annotated[str | None, option("SPEC")] = None,
@@ -63,6 +64,8 @@ def train(
             for another number of classes is new.
         backbone_rate: what the learning rate is multiplied by in all layers but the head.
         resize: side of the images in pixels; by default they stay as they are.
+        train_split: what to train on, as TFDS writes it, such as 'train[:1000]'; by default train.
+        test_split: what to test on; by default test, else validation, else a fifth of train.
         validation: share of the training set held out and evaluated after every epoch.
         data_dir: where prepared datasets are, else TFDS_DATA_DIR.
         spec: the layers of the network cnn, such as conv32-relu-pool-fc10.
@@ -73,9 +76,11 @@ def train(
     """
     recipe, hyper = settings.chosen()
     key = key_of(seed)
-    train_set, test_set = load(data, "train", data_dir), load(data, "test", data_dir)
-    if resize is not None:
-        train_set, test_set = resized(train_set, resize), resized(test_set, resize)
+    parts = load_splits(
+        data, data_dir, train_split=train_split, test_split=test_split, resize=resize
+    )
+    tell(parts.note)
+    train_set, test_set = parts.train, parts.test
     held_out = None
     if validation:
         # The same images for every seed, so that seeds can be compared.
@@ -129,6 +134,8 @@ def train(
         **fields,
         "weights": weights,
         "data": data,
+        "train_split": train_set.split,
+        "test_split": test_set.split,
         "pixels": pixels,
         "seed": seed,
         "validation": validation,

@@ -1,24 +1,30 @@
 """Datasets in memory, photographs from files, and augmentation as pure functions on batches."""
 
 from cnnjax.data.class_names import class_names
-from cnnjax.data.dataset import Dataset, resize, split_off, statistics
+from cnnjax.data.dataset import Dataset, split_off, statistics
 from cnnjax.data.describe import catalogue, describe
+from cnnjax.data.directory import list_datasets, list_prepared
 from cnnjax.data.load import load
 from cnnjax.data.photographs import prepare_photograph, read_photograph
-from cnnjax.data.prepare import list_datasets, list_prepared, prepare
+from cnnjax.data.prepare import prepare
+from cnnjax.data.resizing import resize, resize_images
+from cnnjax.data.splits import Splits, load_splits
 
 __all__ = [
     "Dataset",
+    "Splits",
     "catalogue",
     "class_names",
     "describe",
     "list_datasets",
     "list_prepared",
     "load",
+    "load_splits",
     "prepare",
     "prepare_photograph",
     "read_photograph",
     "resize",
+    "resize_images",
     "split_off",
     "statistics",
 ]

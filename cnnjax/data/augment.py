@@ -7,10 +7,10 @@ each image apart. Each folds a constant of its own into the key, so one key may 
 import jax
 import jax.numpy as jnp
 
-from cnnjax.errors import BadArgument
+from cnnjax.errors import BadArgument, bounded
 from cnnjax.typing import Array, Images, Key
 
-__all__ = ["cutout", "denormalise", "normalise", "random_crop", "random_flip"]
+__all__ = ["cutout", "normalise", "random_crop", "random_flip"]
 
 
 def random_crop(key: Key, images: Images, padding: int) -> Images:
@@ -19,16 +19,17 @@ def random_crop(key: Key, images: Images, padding: int) -> Images:
     Args:
         key: a PRNG key.
         images: `[B, H, W, C]`, uint8 or floating point.
-        padding: pixels of zeros on each side, from 0; each of the `(2 padding + 1)^2` shifts is
-            equally likely.
+        padding: pixels of zeros on each side, from 0 to the longer side of the images; each of the
+            `(2 padding + 1)^2` shifts is equally likely.
 
     Returns:
         `[B, H, W, C]`, the dtype of the images.
 
     Raises:
-        BadArgument: for images of another rank or a negative padding.
+        BadArgument: for images of another rank or another padding.
     """
-    _check(images, "padding", padding, 0)
+    _check(images)
+    bounded("padding", padding, 0, max(images.shape[1:3]))
     if padding == 0:
         return images
     batch = images.shape[0]
@@ -69,18 +70,19 @@ def cutout(key: Key, images: Images, size: int) -> Images:
     Args:
         key: a PRNG key.
         images: `[B, H, W, C]`, uint8 or floating point.
-        size: the side of the square in pixels, from 1.
+        size: the side of the square in pixels, from 1 to twice the longer side of the images.
 
     Returns:
         `[B, H, W, C]`, the dtype of the images.
 
     Raises:
-        BadArgument: for images of another rank or a size below 1.
+        BadArgument: for images of another rank or another size.
 
     Source: DeVries and Taylor 2017, Improved Regularization of Convolutional Neural Networks with
     Cutout, arXiv:1708.04552.
     """
-    _check(images, "size", size, 1)
+    _check(images)
+    bounded("size", size, 1, 2 * max(images.shape[1:3]))
     batch, height, width, _ = images.shape
     rows_key, columns_key = jax.random.split(jax.random.fold_in(key, 3))
 
@@ -112,30 +114,9 @@ def normalise(images: Images, mean: Array, std: Array) -> Images:
     return (images.astype(jnp.float32) - 255 * mean) * (1 / (255 * std))
 
 
-def denormalise(images: Images, mean: Array, std: Array) -> Images:
-    """Undo `normalise`: return `255 (images * std + mean)`, rounded and clipped.
-
-    Args:
-        images: `[B, H, W, C]` floating point.
-        mean: `[C]`, as for `normalise`.
-        std: `[C]`, as for `normalise`.
-
-    Returns:
-        `[B, H, W, C]` uint8.
-
-    Raises:
-        BadArgument: as `normalise`.
-    """
-    mean, std = _per_channel(images, "mean", mean), _per_channel(images, "std", std)
-    pixels = images.astype(jnp.float32) * (255 * std) + 255 * mean
-    return jnp.clip(jnp.round(pixels), 0, 255).astype(jnp.uint8)
-
-
-def _check(images: Images, argument: str = "", value: int = 0, least: int = 0) -> None:
+def _check(images: Images) -> None:
     if images.ndim != 4:
         raise BadArgument(f"images: expected [B, H, W, C], received {list(images.shape)}")
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise BadArgument(f"{argument}: received {value!r}, allowed are integers from {least}")
 
 
 def _per_channel(images: Images, argument: str, value: Array) -> Array:

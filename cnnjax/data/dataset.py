@@ -5,15 +5,12 @@ import hashlib
 import math
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 
-from cnnjax.errors import BadArgument, unknown
+from cnnjax.data.arrays import labels_of, names_of_classes, pixels_of
+from cnnjax.errors import BadArgument
 
-__all__ = ["Dataset", "allocate", "resize", "split_off", "statistics"]
-
-# Images resized at once: as floats they take four times the memory.
-_AT_ONCE = 1000
+__all__ = ["Dataset", "allocate", "split_off", "statistics"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,13 +22,13 @@ class Dataset:
     Attributes:
         name: the dataset's name, such as `"mnist5k"`.
         split: which part this is, such as `"train"`.
-        images: `[N, H, W, C]` uint8, in 0..255.
-        labels: `[N]` int32, in 0..len(class_names)-1.
+        images: `[N, H, W, C]` uint8, in 0..255; integers of another type become that.
+        labels: `[N]` int32, in 0..len(class_names)-1; integers of another type become that.
         class_names: one name per class, in the order of the labels.
 
     Raises:
-        BadArgument: if a shape or dtype is another, if there are no images, or if a label is
-            outside the classes.
+        BadArgument: if a shape or type is another, if there are no images, or if a value is
+            outside its range; says what would do.
     """
 
     name: str
@@ -42,31 +39,14 @@ class Dataset:
 
     def __post_init__(self) -> None:
         where = f"{self.name!r}, split {self.split!r}"
-        images, labels = np.asarray(self.images), np.asarray(self.labels)
-        if images.dtype != np.uint8 or images.ndim != 4:
-            raise BadArgument(
-                f"images of {where}: expected uint8 [N, H, W, C], "
-                f"received {images.dtype} {list(images.shape)}"
-            )
-        if labels.dtype != np.int32 or labels.shape != images.shape[:1]:
-            raise BadArgument(
-                f"labels of {where}: expected int32 [{len(images)}], "
-                f"received {labels.dtype} {list(labels.shape)}"
-            )
-        if images.size == 0:
-            raise BadArgument(f"images of {where}: empty, shape {list(images.shape)}")
-        outside = np.flatnonzero((labels < 0) | (labels >= len(self.class_names)))
-        if outside.size:
-            first = outside[0]
-            raise BadArgument(
-                f"labels of {where}: {outside.size} of {len(labels)} are outside the classes "
-                f"0..{len(self.class_names) - 1}; the first is {labels[first]} at index {first}"
-            )
+        names = names_of_classes(self.class_names, f"class_names of {where}")
+        images = pixels_of(self.images, f"images of {where}")
+        labels = labels_of(self.labels, len(images), len(names), f"labels of {where}")
         for field, array in (("images", images), ("labels", labels)):
             frozen = array.view()
             frozen.flags.writeable = False
             object.__setattr__(self, field, frozen)
-        object.__setattr__(self, "class_names", tuple(self.class_names))
+        object.__setattr__(self, "class_names", names)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -117,31 +97,6 @@ class Dataset:
         digest.update(np.ascontiguousarray(self.images).data)
         digest.update(self.labels.astype("<i4").tobytes())
         return digest.hexdigest()
-
-
-def resize(dataset: Dataset, pixels: int, interpolation: str = "bicubic") -> Dataset:
-    """Return a dataset with square images of `pixels` pixels a side, antialiased where smaller.
-
-    Args:
-        dataset: of images of any size.
-        pixels: from 1.
-        interpolation: "bilinear" or "bicubic".
-
-    Raises:
-        BadArgument: for values outside these ranges.
-    """
-    methods = {"bilinear": "linear", "bicubic": "cubic"}
-    if isinstance(pixels, bool) or not isinstance(pixels, int) or pixels < 1:
-        raise BadArgument(f"pixels: received {pixels!r}, allowed: integers from 1")
-    if interpolation not in methods:
-        raise unknown("interpolation", interpolation, methods)
-    shape = (pixels, pixels, dataset.images.shape[-1])
-    turn = jax.jit(jax.vmap(lambda image: jax.image.resize(image, shape, methods[interpolation])))
-    images = np.empty((len(dataset), *shape), np.uint8)
-    for start in range(0, len(dataset), _AT_ONCE):
-        part = turn(dataset.images[start : start + _AT_ONCE].astype(np.float32))
-        images[start : start + _AT_ONCE] = np.clip(np.round(part), 0, 255)
-    return dataclasses.replace(dataset, images=images)
 
 
 def allocate(counts: np.ndarray, total: int) -> np.ndarray:

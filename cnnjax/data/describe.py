@@ -5,17 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from cnnjax.data.builder import embedded_builder, open_builder
 from cnnjax.data.dataset import Dataset, statistics
-from cnnjax.data.load import find_features, load
-from cnnjax.data.prepare import (
-    data_directory,
-    import_tfds,
-    list_datasets,
-    list_prepared,
-    prepare,
-    silence,
-)
-from cnnjax.errors import BadArgument
+from cnnjax.data.directory import existing_directory, list_datasets, list_prepared
+from cnnjax.data.features import find_features
+from cnnjax.data.library import import_tfds, silence
+from cnnjax.data.load import read_split
+from cnnjax.data.prepare import prepare
+from cnnjax.errors import BadArgument, Failed
 
 __all__ = ["catalogue", "describe"]
 
@@ -31,29 +28,23 @@ def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[dict[str, 
         `shape` ([H, W, C], None where it varies), `classes` (a number) and `version`. Datasets
         that are not of classified images are left out.
     """
-    root = data_directory(data_dir)
+    root = existing_directory(data_dir)
     prepared = list_prepared(root)
-    tfds = import_tfds()
+    import_tfds()
     rows = []
     with silence():
-        from cnnjax.data.embedded import EMBEDDED
-
         for name in sorted({*list_datasets(), *prepared}):
-            own = EMBEDDED.get(name)
             try:
-                builder = (
-                    own(data_dir=root, file_format="array_record")
-                    if own
-                    else tfds.builder(name, data_dir=root)
-                )
+                own = embedded_builder(name, root)
+                builder = own or open_builder(name, root)
                 image, _, class_names = find_features(builder)
-            except Exception:  # not images, or a directory that TFDS cannot make sense of
+            except (BadArgument, Failed):  # not images, or nothing that TFDS can make sense of
                 continue
             splits = {key: int(split.num_examples) for key, split in builder.info.splits.items()}
             rows.append(
                 {
                     "name": name,
-                    "prepared": name in prepared,
+                    "prepared": builder.is_prepared(),
                     "splits": splits or dict(own.SIZES if own else {}),
                     "shape": list(builder.info.features[image].shape),
                     "classes": len(class_names),
@@ -84,7 +75,7 @@ def describe(name: str, data_dir: str | os.PathLike[str] | None = None) -> dict[
     with silence():
         info = builder.info
         sizes = {key: int(split.num_examples) for key, split in info.splits.items()}
-    datasets = {key: load(name, key, data_dir) for key, size in sizes.items() if size}
+    datasets = {key: read_split(builder, name, key) for key, size in sizes.items() if size}
     if not datasets:
         raise BadArgument(f"dataset: {name!r} has no images in any split")
     first = next(iter(datasets.values()))

@@ -5,7 +5,7 @@ import pytest
 
 from cnnjax.cli import compare as command
 from cnnjax.cli import main
-from cnnjax.data import Dataset
+from cnnjax.data import Dataset, Splits
 
 NETWORKS = ("conv=cnn:spec=conv2-relu-gap", "linear=cnn:spec=fc3")
 
@@ -14,17 +14,15 @@ NETWORKS = ("conv=cnn:spec=conv2-relu-gap", "linear=cnn:spec=fc3")
 def _toy_data(monkeypatch):
     monkeypatch.setenv("CNNJAX_CACHE_DIR", "off")
 
-    def load(name, split, data_dir):
+    def part(name, split):
         images = np.random.default_rng(len(split)).integers(0, 256, (30, 6, 6, 1))
         labels = (np.arange(30) % 3).astype(np.int32)
         return Dataset(name, split, images.astype(np.uint8), labels, ("a", "b", "c"))
 
-    class Prepared:
-        class info:
-            full_name = "toy/1.0.0"
+    def load_splits(name, *_, **__):
+        return Splits(part(name, "train"), part(name, "test"), "toy/1.0.0", "")
 
-    monkeypatch.setattr(command, "load", load)
-    monkeypatch.setattr(command, "prepare", lambda name, data_dir: Prepared)
+    monkeypatch.setattr(command, "load_splits", load_splits)
 
 
 def compare(out, *more, networks=NETWORKS):

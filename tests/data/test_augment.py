@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnjax.data.augment import cutout, denormalise, normalise, random_crop, random_flip
+from cnnjax.data.augment import cutout, normalise, random_crop, random_flip
 from cnnjax.errors import BadArgument
 
 EAGER = {
@@ -97,7 +97,7 @@ def test_half_of_the_images_are_mirrored():
     assert abs(mirrored.mean() - 0.5) < 4 * 0.5 / np.sqrt(2000)
 
 
-@pytest.mark.parametrize("size", [2, 3, 20])
+@pytest.mark.parametrize("size", [2, 3, 12])
 def test_cutout_is_a_square_clipped_at_the_border(size):
     images = repeated(2000)
     result = np.asarray(jax.jit(cutout, static_argnums=2)(jax.random.key(0), images, size))
@@ -127,7 +127,7 @@ def test_one_key_serves_all_without_correlation():
         assert abs(np.corrcoef(one, other)[0, 1]) < 4 / np.sqrt(4000)
 
 
-def test_normalise_is_the_formula_and_is_undone():
+def test_normalise_is_the_formula():
     images = noise((4, 6, 5, 3))
     mean, std = np.float32([0.4, 0.5, 0.6]), np.float32([0.2, 0.25, 0.3])
     result = jax.jit(normalise)(images, mean, std)
@@ -135,13 +135,6 @@ def test_normalise_is_the_formula_and_is_undone():
     expected = (np.asarray(images, np.float64) / 255 - mean) / std
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(result, normalise(images, mean, std), rtol=1e-6, atol=1e-7)
-    back = jax.jit(denormalise)(result, mean, std)
-    assert back.dtype == jnp.uint8
-    np.testing.assert_array_equal(back, images)
-    assert denormalise(jnp.array([9.0, -9]).reshape(1, 1, 2, 1), [0.5], [1]).ravel().tolist() == [
-        255,
-        0,
-    ]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +148,7 @@ def test_normalise_is_the_formula_and_is_undone():
         lambda key, images: cutout(key, images[0], 3),
         lambda key, images: normalise(images, jnp.zeros(2), jnp.ones(3)),
         lambda key, images: normalise(images, jnp.zeros(3), jnp.float32(1)),
-        lambda key, images: denormalise(images[0], jnp.zeros(3), jnp.ones(3)),
+        lambda key, images: normalise(images[0], jnp.zeros(3), jnp.ones(3)),
     ],
 )
 def test_bad_arguments_are_refused(call):

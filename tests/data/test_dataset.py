@@ -1,9 +1,12 @@
+import hashlib
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cnnjax.data import Dataset, resize, split_off, statistics
+from cnnjax.data import Dataset, split_off, statistics
 from cnnjax.data.dataset import allocate
 from cnnjax.errors import BadArgument
 
@@ -20,22 +23,69 @@ def make(number=100, classes=4, channels=3, seed=0, **changes):
     return Dataset(**{**fields, **changes})
 
 
+SOME = np.random.default_rng(1).integers(0, 256, (100, 6, 5, 3), np.uint8)
+LABELS = np.arange(100) % 4
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"images": np.zeros((100, 6, 5, 3), np.float32)}, "expected uint8"),
-        ({"images": np.zeros((100, 6, 5), np.uint8)}, r"received uint8 \[100, 6, 5\]"),
-        ({"images": np.zeros((99, 6, 5, 3), np.uint8)}, r"expected int32 \[99\]"),
-        ({"labels": np.zeros(100, np.int64)}, "received int64"),
-        ({"labels": np.full(100, 4, np.int32)}, r"100 of 100 are outside the classes 0..3.*is 4"),
-        ({"labels": np.full(100, -1, np.int32)}, "the first is -1 at index 0"),
-        ({"images": np.zeros((0, 6, 5, 3), np.uint8), "labels": np.zeros(0, np.int32)}, "empty"),
+        ({"images": SOME / np.float32(255)}, r"expected uint8.*received float32; floats in 0\.\.1"),
+        ({"images": SOME > 3}, "expected uint8.*received bool$"),
+        ({"images": SOME[..., 0]}, r"received uint8 \[100, 6, 5\]; grey.*\[\.\.\., None\]"),
+        ({"images": SOME.ravel()}, r"received uint8 \[9000\]$"),
+        ({"images": SOME[:0], "labels": LABELS[:0]}, r"\[0, 6, 5, 3\]: empty"),
+        ({"images": SOME.astype(int) + 1}, r"expected values in 0\.\.255, received 1\.\.256"),
+        ({"images": SOME.astype(int) - 1}, r"expected values in 0\.\.255, received -1\.\.254"),
+        (
+            {"images": [*SOME[:99], SOME[0, 1:]]},
+            r"\(6, 5, 3\) at index 0 and \(5, 5, 3\) at .* 99;",
+        ),
+        ({"images": [*SOME[:50], SOME[0, :, :, :1]]}, r"index 0 and \(6, 5, 1\) at index 50;"),
+        ({"images": np.array([None] * 100)}, "no arrays of numbers"),
+        ({"images": SOME[:99]}, r"expected int32 \[99\], received int64 \[100\]"),
+        ({"labels": LABELS[:, None]}, r"received \[100, 1\]; take labels\[:, 0\]"),
+        ({"labels": np.eye(4)[LABELS]}, r"received \[100, 4\].*labels\.argmax\(1\)"),
+        ({"labels": LABELS.astype(float)}, "received float64"),
+        ({"labels": LABELS > 1}, "received bool"),
+        ({"labels": ["a"] * 100}, "received <U1"),
+        ({"labels": [[0], [0, 1]]}, r"expected integers \[100\]"),
+        ({"labels": [2**70] * 100}, "received object"),
+        (
+            {"labels": np.full(100, 4)},
+            r"100 of 100 are outside the classes 0\.\.3;.*is 4 at index 0",
+        ),
+        ({"labels": np.where(LABELS == 3, -1, LABELS)}, "25 of 100 .*first is -1 at index 3"),
+        ({"labels": LABELS + 2**32}, "100 of 100 .*first is 4294967296 at index 0"),
+        ({"class_names": "abcd"}, "class_names of .*expected a sequence of names, received 'abcd'"),
+        ({"class_names": 4}, "class_names of .*received 4"),
+        ({"class_names": range(4)}, r"class_names of .*received range\(0, 4\)"),
     ],
 )
 def test_what_cannot_be_a_dataset_is_refused(changes, words):
     with pytest.raises(BadArgument, match=words) as error:
-        make(**changes)
+        make(**{"images": SOME, "labels": LABELS, **changes})
     assert "'made', split 'train'" in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["i1", "u1", "i2", "u2", ">i4", "i8", "u8", list])
+def test_labels_and_images_of_any_integers_become_what_is_kept(kind):
+    labels = LABELS.tolist() if kind is list else LABELS.astype(kind)
+    images = SOME.tolist() if kind is list else SOME.astype("u1" if kind == "i1" else kind)
+    dataset = make(images=images, labels=labels)
+    assert (dataset.images.dtype, dataset.labels.dtype) == (np.uint8, np.int32)
+    np.testing.assert_array_equal(dataset.images, SOME)
+    np.testing.assert_array_equal(dataset.labels, LABELS)
+    assert dataset.fingerprint() == make(images=SOME, labels=LABELS).fingerprint()
+
+
+def test_what_fits_is_not_copied():
+    labels = LABELS.astype(np.int32)
+    dataset = make(images=SOME, labels=labels, class_names=list("abcd"))
+    assert np.shares_memory(dataset.images, SOME)
+    assert np.shares_memory(dataset.labels, labels)
+    assert (dataset.class_names, dataset.num_classes, len(dataset)) == (tuple("abcd"), 4, 100)
+    assert repr(dataset) == "Dataset('made', 'train': 100 of 6x5x3, 4)"
 
 
 def test_the_arrays_cannot_be_changed():
@@ -74,6 +124,16 @@ def test_the_fingerprint_tells_data_apart():
     assert len({dataset.fingerprint(), *(other.fingerprint() for other in others)}) == 5
 
 
+def test_the_fingerprint_is_that_of_its_bytes():
+    """Results that were written carry it: another definition would call the same data another."""
+    dataset = make(number=2)
+    text = b"((2, 6, 5, 3), ('class 0', 'class 1', 'class 2', 'class 3'))"
+    content = dataset.images.tobytes() + struct.pack("<2i", *dataset.labels)
+    assert dataset.fingerprint() == hashlib.sha256(text + content).hexdigest()
+    strided = make(number=2, images=np.asfortranarray(dataset.images))
+    assert strided.fingerprint() == dataset.fingerprint()
+
+
 @given(st.lists(st.integers(0, 50), min_size=1).filter(any), st.data())
 def test_shares_are_proportional_to_less_than_one(counts, draw):
     total = draw.draw(st.integers(0, sum(counts)))
@@ -107,6 +167,29 @@ def test_the_seed_alone_chooses_the_validation_set():
     assert first.fingerprint() == again.fingerprint() != other.fingerprint()
 
 
+@pytest.mark.parametrize("seed", [0, 7, 2**40])
+def test_in_each_class_the_images_of_the_lowest_draws_are_held_out(seed):
+    dataset = make(number=60)
+    draws = np.random.PCG64(seed).random_raw(60)
+    expected = []
+    for label in range(4):
+        members = np.flatnonzero(dataset.labels == label)
+        share = allocate(np.bincount(dataset.labels, minlength=4), 18)[label]
+        expected += sorted(members, key=lambda index: draws[index])[:share]
+    rest, validation = split_off(dataset, 0.3, seed)
+    np.testing.assert_array_equal(validation.images, dataset.images[sorted(expected)])
+    others = sorted(set(range(60)) - set(expected))
+    np.testing.assert_array_equal(rest.images, dataset.images[others])
+
+
+def test_shares_are_of_largest_remainders_and_ties_go_down():
+    assert allocate(np.array([5, 5, 5, 5]), 6).tolist() == [2, 2, 1, 1]
+    assert allocate(np.array([1, 1, 8]), 5).tolist() == [1, 0, 4]
+    assert allocate(np.array([3, 0, 7]), 10).tolist() == [3, 0, 7]
+    assert allocate(np.array([3, 0, 7]), 0).tolist() == [0, 0, 0]
+    assert allocate(np.array([6, 3, 1]), 7).tolist() == [4, 2, 1]
+
+
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5, 0.001, 0.999, float("nan"), "half"])
 def test_a_fraction_that_leaves_a_part_empty_is_refused(fraction):
     with pytest.raises(BadArgument, match="fraction: "):
@@ -132,19 +215,3 @@ def test_a_constant_channel_has_a_harmless_deviation():
     mean, std = statistics(make(images=np.full((100, 6, 5, 1), 51, np.uint8)))
     np.testing.assert_allclose(mean, [0.2], rtol=1e-6)
     assert std.tolist() == [1]
-
-
-def test_resized_images_keep_what_is_on_them():
-    images = np.zeros((3, 4, 6, 3), np.uint8)
-    images[:, :2] = (200, 100, 0)
-    dataset = Dataset("x", "train", images, np.arange(3, dtype=np.int32), ("a", "b", "c"))
-    large = resize(dataset, 16)
-    assert large.images.shape == (3, 16, 16, 3)
-    assert large.images[:, 0].tolist() == [[[200, 100, 0]] * 16] * 3
-    assert not large.images[:, -1].any()
-    np.testing.assert_array_equal(large.labels, dataset.labels)
-    small = resize(large, 2, "bilinear").images
-    assert small[:, 0, :, 0].min() > 150 > 50 > small[:, 1, :, 0].max()
-    for pixels, interpolation in ((0, "bicubic"), (2.5, "bicubic"), (8, "nearest")):
-        with pytest.raises(BadArgument, match=r"pixels|interpolation"):
-            resize(dataset, pixels, interpolation)

@@ -1,9 +1,7 @@
 """The datasets themselves: exact sizes, one fixed split, clear errors."""
 
 import concurrent.futures
-import errno
 import multiprocessing
-import os
 import pathlib
 import shutil
 import subprocess
@@ -14,8 +12,8 @@ import numpy as np
 import pytest
 
 from cnnjax.data import list_datasets, list_prepared, load, prepare
-from cnnjax.data.load import find_features
-from cnnjax.data.prepare import import_tfds
+from cnnjax.data.features import find_features
+from cnnjax.data.library import import_tfds
 from cnnjax.errors import BadArgument, Failed
 
 SIZES = {"mnist5k": (4000, 1000, 28), "digits": (1437, 360, 8)}
@@ -160,8 +158,22 @@ def test_nothing_slow_is_imported_and_nothing_printed(tmp_path):
         ("digits", "train[a:b]", r"split: 'train\[a:b\]' is not a slice of the 1437 images"),
         ("digits", "train[5:5]", r"split: 'train\[5:5\]' of 'digits' is empty"),
         ("imdb_reviews", "train", "has no image; .*text: Text"),
-        ("", "train", "dataset: "),
-        ("../digits", "train", "dataset: "),
+        (
+            "digits:2.0.0",
+            "train",
+            r"dataset: there is no 'digits:2.0.0'; allowed: digits, digits:1",
+        ),
+        ("digits/x", "train", "dataset: there is no 'digits/x'"),
+        ("mnist:1.0.0", "train", r"'mnist:1\.0\.0' cannot be opened: .* only: 3\.0\.1"),
+        ("imagenette/160", "train", "config of 'imagenette': unknown name '160'; .*160px"),
+        (
+            "",
+            "train",
+            r"dataset: '' is no name of a dataset; allowed: digits, mnist5k, and of TFDS",
+        ),
+        ("../digits", "train", r"dataset: '\.\./digits' is no name of .*\[:VERSION\]$"),
+        ("a\0b", "train", "is no name of a dataset"),
+        ("/", "train", "dataset: '/' is no name of .*; a directory .* goes to data_dir"),
     ],
 )
 def test_bad_names_and_splits(name, split, words, embedded_dir):
@@ -191,24 +203,6 @@ def test_without_a_network_the_error_has_the_command(tmp_path, monkeypatch):
         load("cifar10", "train", tmp_path)
     assert f"tfds.builder('cifar10', data_dir='{tmp_path}')" in str(error.value)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_directory_that_cannot_be_one(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(Failed, match=r"cannot prepare 'digits' in .*file: .*--data-dir"):
-        load("digits", "train", tmp_path / "file")
-    with pytest.raises(Failed, match=r"cannot prepare 'cifar10' in .*file: .*--data-dir"):
-        load("cifar10", "train", tmp_path / "file")
-
-
-def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
-    def full(*args, **kwargs):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "rename", full)
-    with pytest.raises(Failed, match="No space left on device"):
-        load("digits", "train", tmp_path)
-    assert not list(tmp_path.rglob("*.json"))
 
 
 @pytest.mark.parametrize("harm", ["truncated", "overwritten", "missing"])

@@ -1,0 +1,102 @@
+"""Images of another size: `[H, W, C]` to `[pixels, pixels, C]`, the same for one and for many."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from cnnjax.data.dataset import Dataset
+from cnnjax.errors import BadArgument, bounded, unknown
+from cnnjax.memory import need_bytes
+
+__all__ = ["INTERPOLATIONS", "MOST_PIXELS", "resize", "resize_images"]
+
+MOST_PIXELS = 8192
+"""The longest side: no network takes images of that size."""
+
+_AT_ONCE = 2**25
+"""Values of images resized at once: as floats they take four times the memory."""
+
+
+def resize(dataset: Dataset, pixels: int, interpolation: str = "bicubic") -> Dataset:
+    """Return a dataset with square images of `pixels` pixels a side, antialiased where smaller.
+
+    Args:
+        dataset: of images of any size.
+        pixels: in 1..MOST_PIXELS.
+        interpolation: "bilinear" or "bicubic".
+
+    Raises:
+        BadArgument: for values outside these ranges.
+        Failed: if they do not fit into memory.
+    """
+    return dataclasses.replace(dataset, images=resize_images(dataset.images, pixels, interpolation))
+
+
+def resize_images(images: np.ndarray, pixels: int, interpolation: str = "bicubic") -> np.ndarray:
+    """Return images resized to squares, as Pillow and `jax.image.resize` do it.
+
+    A pixel of the result is the mean of those around its place, weighted by a kernel that is as
+    wide as in the smaller of the two images: antialiased where that is the result.
+
+    Args:
+        images: `[N, H, W, C]` uint8.
+        pixels: in 1..MOST_PIXELS.
+        interpolation: "bilinear" or "bicubic".
+
+    Returns:
+        `[N, pixels, pixels, C]` uint8, rounded and clipped.
+
+    Raises:
+        BadArgument: for values outside these ranges.
+        Failed: if they do not fit into memory.
+    """
+    bounded("pixels", pixels, 1, MOST_PIXELS)
+    if interpolation not in INTERPOLATIONS:
+        raise unknown("interpolation", interpolation, INTERPOLATIONS)
+    if images.ndim != 4 or images.dtype != np.uint8:
+        raise BadArgument(
+            f"images: expected uint8 [N, H, W, C], received {images.dtype} {list(images.shape)}"
+        )
+    number, height, width, channels = images.shape
+    shape = (number, pixels, pixels, channels)
+    need_bytes(
+        int(np.prod(shape, dtype=object)),
+        f"{number:,} images of {pixels}x{pixels}x{channels}",
+        "take fewer, or smaller ones",
+    )
+    kernel = INTERPOLATIONS[interpolation]
+    rows, columns = _weights(height, pixels, kernel), _weights(width, pixels, kernel)
+    result = np.empty(shape, np.uint8)
+    block = max(1, _AT_ONCE // (max(height, pixels) * max(width, pixels) * channels))
+    for start in range(0, number, block):
+        part = images[start : start + block].astype(np.float32)
+        turned = np.einsum("nhwc,ph,qw->npqc", part, rows, columns, optimize=True)
+        result[start : start + block] = np.clip(np.round(turned), 0, 255)
+    return result
+
+
+def _weights(length: int, pixels: int, kernel: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """How much of each of `length` pixels each of the new ones takes: `[pixels, length]`."""
+    scale = length / pixels
+    centres = (np.arange(pixels) + 0.5) * scale
+    distances = np.abs(np.arange(length) + 0.5 - centres[:, None]) / max(scale, 1.0)
+    weights = kernel(distances)
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _triangle(x: np.ndarray) -> np.ndarray:
+    return np.maximum(0, 1 - x)
+
+
+def _cubic(x: np.ndarray) -> np.ndarray:
+    """Keys 1981, Cubic Convolution Interpolation for Digital Image Processing, with a = -1/2."""
+    near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return np.where(x < 1, near, np.where(x < 2, far, 0))
+
+
+INTERPOLATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "bilinear": _triangle,
+    "bicubic": _cubic,
+}
+"""Kernels by name, of the distance in pixels."""
