@@ -44,16 +44,25 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     mutants = draw(files, ROOT, arguments.n, arguments.seed)
     tests = Tests(arguments.out)
-    print(f"{len(mutants)} mutants, seed {arguments.seed}", flush=True)
-    with open(arguments.out / "mutants.jsonl", "w", encoding="utf-8") as record:
-        results = []
-        for mutant, result in tried(mutants, tests, arguments):
-            results.append((mutant, result["noticed"]))
-            record.write(json.dumps(dataclasses.asdict(mutant) | result) + "\n")
-            record.flush()
-            if not result["noticed"]:
-                print(f"NOT NOTICED {described(mutant)}", flush=True)
-    print(table(results))
+    record = arguments.out / f"{digest()}.jsonl"
+    results = judged_before(record)
+    waiting = [mutant for mutant in mutants if mutant not in results]
+    print(f"{len(mutants)} mutants, seed {arguments.seed}, {len(waiting)} to be tried", flush=True)
+    for mutant, result in tried(waiting, tests, arguments):
+        results[mutant] = bool(result["noticed"])
+        with open(record, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"mutant": dataclasses.asdict(mutant), **result}) + "\n")
+    for mutant in mutants:
+        if not results[mutant]:
+            print(f"not noticed: {described(mutant)}")
+    print(table([(mutant, results[mutant]) for mutant in mutants]))
+
+
+def judged_before(record: Path) -> dict[Mutant, bool]:
+    """Return what an earlier call found out about the same code."""
+    lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
+    entries = map(json.loads, lines)
+    return {Mutant(**entry["mutant"]): entry["noticed"] for entry in entries}
 
 
 class Tests:
