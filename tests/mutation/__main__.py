@@ -16,10 +16,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -44,16 +44,25 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     mutants = draw(files, ROOT, arguments.n, arguments.seed)
     tests = Tests(arguments.out)
-    print(f"{len(mutants)} mutants, seed {arguments.seed}", flush=True)
-    with open(arguments.out / "mutants.jsonl", "w", encoding="utf-8") as record:
-        results = []
-        for mutant, result in tried(mutants, tests, arguments):
-            results.append((mutant, result["noticed"]))
-            record.write(json.dumps(dataclasses.asdict(mutant) | result) + "\n")
-            record.flush()
-            if not result["noticed"]:
-                print(f"NOT NOTICED {described(mutant)}", flush=True)
-    print(table(results))
+    record = arguments.out / f"{digest()}.jsonl"
+    results = judged_before(record)
+    waiting = [mutant for mutant in mutants if mutant not in results]
+    print(f"{len(mutants)} mutants, seed {arguments.seed}, {len(waiting)} to be tried", flush=True)
+    for mutant, result in tried(waiting, tests, arguments):
+        results[mutant] = bool(result["noticed"])
+        with open(record, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"mutant": dataclasses.asdict(mutant), **result}) + "\n")
+    for mutant in mutants:
+        if not results[mutant]:
+            print(f"not noticed: {described(mutant)}")
+    print(table([(mutant, results[mutant]) for mutant in mutants]))
+
+
+def judged_before(record: Path) -> dict[Mutant, bool]:
+    """Return what an earlier call found out about the same code."""
+    lines = record.read_text(encoding="utf-8").splitlines() if record.exists() else []
+    entries = map(json.loads, lines)
+    return {Mutant(**entry["mutant"]): entry["noticed"] for entry in entries}
 
 
 class Tests:
@@ -79,6 +88,7 @@ class Tests:
         self.measured = {
             name.rpartition("cnnjax/")[2]: name for name in self.coverage.measured_files()
         }
+        self.names = {each.partition("|")[0] for each in self.coverage.measured_contexts() if each}
         self.seconds = {
             f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}": float(
                 case.get("time", 0)
@@ -98,7 +108,7 @@ class Tests:
         rank = lambda test: (
             test not in running, not test.startswith(near), self.seconds.get(test, 0.0)
         )  # fmt: skip
-        beside = {test for test in self.seconds if test.startswith(near[-1:])}
+        beside = {test for test in self.names if test.startswith(near[-1:])}
         order, total = [], 0.0
         for test in sorted(running | everything & beside | beside, key=rank):
             total += self.seconds.get(test, 0.0)
@@ -145,24 +155,20 @@ def tried(
     mutants: list[Mutant], tests: Tests, arguments: argparse.Namespace
 ) -> Iterator[tuple[Mutant, dict[str, object]]]:
     """Yield every mutant with what became of it, some at a time, each in a copy of the tree."""
-    waiting: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[Mutant, dict[str, object]]] = queue.SimpleQueue()
-    for mutant in mutants:
-        waiting.put(mutant)
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(arguments.jobs) as pool:
+        copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for _ in range(arguments.jobs):
+            copies.put(stack.enter_context(copied()))
 
-    def work() -> None:
-        with copied() as copy:
-            while True:
-                try:
-                    mutant = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                done.put((mutant, judged(mutant, tests, copy, arguments)))
+        def judge(mutant: Mutant) -> tuple[Mutant, dict[str, object]]:
+            copy = copies.get()
+            try:
+                return mutant, judged(mutant, tests, copy, arguments)
+            finally:
+                copies.put(copy)
 
-    for _ in range(arguments.jobs):
-        threading.Thread(target=work, daemon=True).start()
-    for _ in mutants:
-        yield done.get()
+        for done in as_completed([pool.submit(judge, mutant) for mutant in mutants]):
+            yield done.result()
 
 
 def judged(
@@ -174,22 +180,28 @@ def judged(
         return {"noticed": False, "by": "no test runs it", "tests": 0, "seconds": 0.0}
     path = copy / mutant.file
     source = path.read_text(encoding="utf-8")
-    (copy / "chosen").write_text("\n".join(chosen), encoding="utf-8")
     start = time.monotonic()
     try:
         path.write_text(mutant.applied(source), encoding="utf-8")
-        run = subprocess.run(
-            pytest("-x", "@chosen"), cwd=copy, env=settings(copy, arguments.out),
-            capture_output=True, text=True, timeout=3 * arguments.seconds + 60,
-        )  # fmt: skip
-        failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        by = "" if run.returncode == 0 else " ".join(failed[:1]) or run.stdout[-300:]
-    except subprocess.TimeoutExpired:
-        by = "did not end"
+        by = first_failure(chosen, copy, arguments)
     finally:
         path.write_text(source, encoding="utf-8")
     seconds = round(time.monotonic() - start, 1)
     return {"noticed": bool(by), "by": by, "tests": len(chosen), "seconds": seconds}
+
+
+def first_failure(chosen: list[str], copy: Path, arguments: argparse.Namespace) -> str:
+    """Return the first of the chosen tests that fails, "" if none does."""
+    (copy / "chosen").write_text("\n".join(chosen), encoding="utf-8")
+    try:
+        run = subprocess.run(
+            pytest("-x", "@chosen"), cwd=copy, env=settings(copy, arguments.out),
+            capture_output=True, text=True, timeout=3 * arguments.seconds + 60,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return "did not end"
+    failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return "" if run.returncode == 0 else " ".join(failed[:1]) or run.stdout[-300:]
 
 
 def described(mutant: Mutant) -> str:
