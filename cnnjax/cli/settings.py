@@ -8,7 +8,6 @@ import tyro
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.errors import unknown
 from cnnjax.train import RECIPES, Hyper, Recipe
-from cnnjax.train.losses import SMOOTHED
 
 __all__ = ["Settings", "SharedSettings"]
 
@@ -63,11 +62,10 @@ class Settings:
         if self.recipe not in RECIPES:
             raise unknown("recipe", self.recipe, RECIPES)
         named = RECIPES[self.recipe]
-        recipe = dataclasses.replace(named.recipe, **self._given(Recipe))
-        # The recipe's own smoothing is nobody's wish where the loss has none.
-        usual = {} if recipe.loss in SMOOTHED else {"label_smoothing": 0.0}
-        hyper = dataclasses.replace(named.hyper, **usual)
-        return recipe, dataclasses.replace(hyper, **self._given(Hyper))
+        return (
+            dataclasses.replace(named.recipe, **self._given(Recipe)),
+            dataclasses.replace(named.hyper, **self._given(Hyper)),
+        )
 
     def _given(self, cls: type) -> dict[str, Any]:
         names = {field.name for field in dataclasses.fields(cls)}

@@ -5,6 +5,7 @@ import json as json_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
@@ -15,9 +16,10 @@ from cnnjax.cli.settings import Settings, SharedSettings
 from cnnjax.cli.table import print_json
 from cnnjax.data import load, split_off
 from cnnjax.data import resize as resized
+from cnnjax.errors import BadArgument
 from cnnjax.files import replacing
 from cnnjax.models import build
-from cnnjax.train import data_parallel_mesh, fit, key_of, show_progress
+from cnnjax.train import data_parallel_mesh, fit, show_progress
 from cnnjax.weights import (
     About,
     Preprocessing,
@@ -72,7 +74,8 @@ def train(
         settings: of the run.
     """
     recipe, hyper = settings.chosen()
-    key = key_of(seed)
+    if seed < 0:
+        raise BadArgument(f"seed: received {seed}, allowed: integers from 0")
     train_set, test_set = load(data, "train", data_dir), load(data, "test", data_dir)
     if resize is not None:
         train_set, test_set = resized(train_set, resize), resized(test_set, resize)
@@ -81,6 +84,7 @@ def train(
         # The same images for every seed, so that seeds can be compared.
         train_set, held_out = split_off(train_set, validation, 0)
     _, pixels, _, channels = train_set.images.shape
+    key = jax.random.key(seed)
     built: dict[str, Any] = {"num_classes": train_set.num_classes, "dtype": jnp.dtype(dtype).type}
     built |= {} if spec is None else {"spec": spec}
     variables, normalisation = None, None
