@@ -38,6 +38,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -53,7 +54,7 @@ from cnnjax.data import Dataset, load, resize, split_off
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import replacing
 from cnnjax.plot import accuracy_by_size
-from cnnjax.train import Hyper, Recipe, evaluate, fit, key_of, predict
+from cnnjax.train import Hyper, Recipe, evaluate, fit, predict
 from cnnjax.weights import load_model, preprocessing_of
 
 NETWORK = "efficientnet_lite0"
@@ -167,7 +168,7 @@ def train(
         None,
         dataclasses.replace(RECIPE, epochs=task.scale.epochs_of(method, size)),
         setting,
-        key_of(seed),
+        jax.random.key(seed),
         variables=None if method == SCRATCH else variables,
         normalisation=task.normalisation,
     )

@@ -194,6 +194,9 @@ def check_keys(keys: Sequence[Any] | Any, argument: str = "key") -> None:
             raise BadArgument(
                 f"{argument}: received {shown}; allowed: a key, as jax.random.key(0) makes it"
             )
+    kinds = sorted({str(key.dtype) for key in keys})
+    if len(kinds) > 1:
+        raise BadArgument(f"{argument}: received keys of {kinds}; allowed: of one generator")
 
 
 def check_surroundings(progress: Any, checkpoint_dir: Any = None, mesh: Any = None) -> None:

@@ -173,6 +173,7 @@ SWEEP_SLIPS = {
     "no key in an array": ({"keys": jax.random.split(KEY, 3)[:0]}, "keys: received none"),
     "a seed": ({"keys": 0}, "keys: received 0.*a list"),
     "seeds": ({"keys": [0, 1]}, "keys: received 0.*jax.random.key"),
+    "two generators": ({"keys": [KEY, jax.random.key(0, impl="rbg")]}, r"keys: .*one generator"),
     "text": ({"keys": "01"}, "keys: received '01'.*a list"),
     "a network's name": ({"model": "lenet5"}, "model: "),
     "a named recipe": ({"recipe": NamedRecipe(RECIPE, Hyper())}, "recipe: "),

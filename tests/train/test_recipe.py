@@ -1,6 +1,7 @@
 import json
 import math
 import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -101,3 +102,35 @@ def test_hyper_is_a_pytree_that_may_hold_anything():
 
 def test_digits_are_not_flipped_and_objects_are():
     assert [RECIPES[name].recipe.flip for name in ("default", "mnist", "cifar10")] == [0, 0, 1]
+
+
+def test_a_name_and_a_default_mean_what_they_meant():
+    """Recorded commands name a recipe, and users leave fields out: changing one changes runs."""
+    assert Recipe().to_dict() == {
+        "epochs": 10,
+        "batch_size": 128,
+        "loss": "softmax",
+        "optimiser": "sgd",
+        "schedule": "onecycle",
+        "warmup": 0.2,
+        "decay_all": False,
+        "clip_norm": None,
+        "crop_padding": 0,
+        "flip": False,
+        "cutout": 0,
+        "ema_decay": 0.0,
+        "head": [],
+    }
+    assert tuple(Hyper().to_dict().values()) == (0.1, 0.9, 5e-4, 0.0, 1.0)
+    assert {
+        "default": (Recipe(8, 64, crop_padding=2), Hyper(0.05, label_smoothing=0.1)),
+        "mnist": (Recipe(15, crop_padding=2), Hyper()),
+        "cifar10": (Recipe(30, crop_padding=4, flip=True, cutout=8), Hyper()),
+    } == RECIPES
+
+
+def test_the_published_run_on_mnist_used_the_recipe_of_its_name():
+    file = Path(__file__).parents[2] / "experiments" / "results" / "mnist_lenet5" / "seed0.json"
+    published, (recipe, hyper) = json.loads(file.read_text()), RECIPES["mnist"]
+    assert published["recipe"] == {k: recipe.to_dict()[k] for k in published["recipe"]}
+    assert published["hyper"] == {k: hyper.to_dict()[k] for k in published["hyper"]}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cnnjax.train import Hyper, NonFiniteLoss, Recipe, fit, session, show_progress, sweep
-from tests.train.toy import Fragile, Normed, Toy, toy_set
+from tests.train.toy import Fragile, Normed, toy_set
 
 TRAIN, TEST, VALIDATION = toy_set(40, "train"), toy_set(13, "test"), toy_set(10, "validation")
 RECIPE = Recipe(epochs=3, batch_size=16, crop_padding=1, cutout=2, ema_decay=0.9)
@@ -30,12 +30,12 @@ def assert_same(swept, alone):
 
 def test_all_keys_of_the_first_hyper_come_first_and_equal_fit():
     hypers = [Hyper(learning_rate=0.1), Hyper(learning_rate=0.02, momentum=0.5)]
-    runs = sweep(Toy(), TRAIN, TEST, RECIPE, hypers, KEYS, validation=VALIDATION)
+    runs = sweep(Normed(), TRAIN, TEST, RECIPE, hypers, KEYS, validation=VALIDATION)
     assert len(runs) == 4
     pairs = [(hyper, key) for hyper in hypers for key in KEYS]
     for swept, (hyper, key) in zip(runs, pairs, strict=True):
         assert swept.failure is None
-        assert_same(swept, fit(Toy(), TRAIN, TEST, RECIPE, hyper, key, validation=VALIDATION))
+        assert_same(swept, fit(Normed(), TRAIN, TEST, RECIPE, hyper, key, validation=VALIDATION))
     rate = runs[0].history[0]["images_per_second"] * runs[0].history[0]["seconds"]
     assert rate == pytest.approx(2 * 16 * 4)
     assert runs[0].train_seconds == pytest.approx(sum(e["seconds"] for e in runs[0].history))
