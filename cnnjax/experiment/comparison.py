@@ -34,7 +34,7 @@ ShowRun = Callable[[str], AbstractContextManager[Progress]]
 
 
 def compare(
-    contestants: Iterable[Contestant | str],
+    contestants: Iterable[Contestant | str] | Mapping[str, Contestant | str],
     train_set: Dataset,
     test_set: Dataset,
     recipe: Recipe,
@@ -55,7 +55,8 @@ def compare(
     same experiment. The test set is evaluated once a run, after its last step.
 
     Args:
-        contestants: with different labels; text is read by `parse_contestant`.
+        contestants: with different labels, or a mapping from these; text is read by
+            `parse_contestant`.
         train_set: to learn from.
         test_set: to be judged by.
         recipe: of every run.
