@@ -84,8 +84,8 @@ def compare(
     models, definitions = {}, {}
     for each in entered:
         models[each.label] = model = each.build(train_set.num_classes)
-        check(model, recipe, [hyper], fit_set, test_set, held_out)
         definitions[each.label] = _define(each, model, tuple(train_set.images.shape[1:]))
+        check(model, recipe, [hyper], fit_set, test_set, held_out)
     shared = {
         "data": _describe_data(terms, validation, source),
         "recipe": recipe.to_dict(),

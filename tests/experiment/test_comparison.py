@@ -334,7 +334,7 @@ def test_more_networks_and_seeds_extend(tmp_path, whole, trained):
         ({"validation": 0.0}, "its data.validation_fraction is 0.2, not 0.0"),
         (
             {"networks": ["conv=cnn:spec=fc5"]},
-            "'conv': SpecNetwork.spec is 'conv2-relu-gap', not 'fc5'",
+            "'conv': .*SpecNetwork.spec is 'conv2-relu-gap', not 'fc5'",
         ),
     ],
 )
