@@ -68,6 +68,8 @@ def command_line(arguments: Sequence[str] | None = None) -> str:
     """Return the command of this process as a shell takes it, without the path to the program."""
     program, *rest = sys.argv if arguments is None else arguments
     name = Path(program).name
+    if name == "__main__.py":
+        return shlex.join(["python", "-m", Path(program).parent.name, *rest])
     if name.endswith(".py"):
         return shlex.join(["python", os.path.relpath(program), *rest])
     return shlex.join([name, *rest])

@@ -28,13 +28,16 @@ from cnnjax.train.checkpoint import describe
 from cnnjax.train.programs import compiled, create_program
 from cnnjax.train.state import images_to_start_from
 
-__all__ = ["compare", "first_filters"]
+__all__ = ["MOST_SEEDS", "compare", "first_filters"]
+
+MOST_SEEDS = 10_000
+"""Of a comparison: more is a slip of the finger."""
 
 ShowRun = Callable[[str], AbstractContextManager[Progress]]
 
 
 def compare(
-    contestants: Iterable[Contestant | str],
+    contestants: Iterable[Contestant | str] | Mapping[str, Contestant | str],
     train_set: Dataset,
     test_set: Dataset,
     recipe: Recipe,
@@ -55,12 +58,13 @@ def compare(
     same experiment. The test set is evaluated once a run, after its last step.
 
     Args:
-        contestants: with different labels; text is read by `parse_contestant`.
+        contestants: with different labels, or a mapping from these; text is read by
+            `parse_contestant`.
         train_set: to learn from.
         test_set: to be judged by.
         recipe: of every run.
         hyper: of every run.
-        seeds: different integers in 0..4294967295; beyond, keys would repeat.
+        seeds: different integers in 0..4294967295, where keys begin to repeat; 1 to 10,000 of them.
         out: directory of the results; see `cnnjax.experiment.results`.
         validation: share of the training set that is held out (with seed 0, whatever the run's)
             and evaluated after each epoch; 0 holds out none.
@@ -80,8 +84,8 @@ def compare(
     models, definitions = {}, {}
     for each in entered:
         models[each.label] = model = each.build(train_set.num_classes)
-        check(model, recipe, [hyper], fit_set, test_set, held_out)
         definitions[each.label] = _define(each, model, tuple(train_set.images.shape[1:]))
+        check(model, recipe, [hyper], fit_set, test_set, held_out)
     shared = {
         "data": _describe_data(terms, validation, source),
         "recipe": recipe.to_dict(),
@@ -119,16 +123,19 @@ class _Terms:
 
 
 def _checked_seeds(seeds: Sequence[int]) -> list[int]:
-    given = list(seeds) if isinstance(seeds, Sequence | np.ndarray) else []
+    # Looked at before it is gone through: a range may be of any length.
+    countable = isinstance(seeds, Sequence | np.ndarray) and not isinstance(seeds, str)
+    given = list(seeds[: MOST_SEEDS + 1]) if countable else []
+    whole = all(isinstance(seed, int | np.integer) and not isinstance(seed, bool) for seed in given)
     if (
-        not given
+        not (given and whole)
+        or len(given) > MOST_SEEDS
         or len(set(given)) < len(given)
-        or any(isinstance(seed, bool) or not isinstance(seed, int | np.integer) for seed in given)
         or not 0 <= min(given) <= max(given) < SEEDS
     ):
-        shown = given or seeds
         raise BadArgument(
-            f"seeds: {shown}; allowed: different integers in 0..{SEEDS - 1}, at least one"
+            f"seeds: {repr(seeds)[:60]}; allowed: different integers in 0..{SEEDS - 1}, "
+            f"1 to {MOST_SEEDS:,} of them"
         )
     return [int(seed) for seed in given]
 

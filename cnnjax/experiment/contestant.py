@@ -74,20 +74,28 @@ def parse_contestants(texts: Sequence[str]) -> list[Contestant]:
     return contestants_of([parse_contestant(text) for text in texts])
 
 
-def contestants_of(given: Iterable[Contestant | str]) -> list[Contestant]:
+def contestants_of(
+    given: Iterable[Contestant | str] | Mapping[str, Contestant | str],
+) -> list[Contestant]:
     """Return contestants, those given as text read by `parse_contestant`.
+
+    Args:
+        given: several, or a mapping from their labels.
 
     Raises:
         BadArgument: for none, for anything else, for a label that stands twice or cannot be shown.
     """
     allowed = "allowed: several of Contestant or [LABEL=]NAME[:field=value,...]"
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise BadArgument(f"network: {given!r} alone; {allowed}")
+        raise BadArgument(f"network: {repr(given)[:60]} alone; {allowed}")
     contestants = []
-    for each in given:
+    for each in given.values() if isinstance(given, Mapping) else given:
         if not isinstance(each, Contestant | str):
-            raise BadArgument(f"network: {type(each).__name__} {each!r:.60}; {allowed}")
+            raise BadArgument(f"network: {type(each).__name__} {repr(each)[:60]}; {allowed}")
         contestants.append(parse_contestant(each) if isinstance(each, str) else each)
+    if isinstance(given, Mapping):
+        pairs = zip(given, contestants, strict=True)
+        contestants = [dataclasses.replace(each, label=str(label)) for label, each in pairs]
     labels = [contestant.label for contestant in contestants]
     if not labels:
         raise BadArgument("network: none given; at least one is needed")

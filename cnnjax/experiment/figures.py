@@ -96,9 +96,8 @@ def forest(differences: Sequence[Difference], order: Sequence[str]) -> str:
     ends = {name: 100 * np.array([getattr(d, name) for d in differences]) for name in _ENDS}
     names = [d.network for d in differences]
     best = differences[0].best
-    figure = plot.differences(
-        names, *ends.values(), xlabel=f"difference with {best}, points", colours=colours
-    )
+    words = f"difference with {plot.shorten([best])[0]}, points"
+    figure = plot.differences(names, *ends.values(), xlabel=words, colours=colours)
     alt = f"Mean differences in test accuracy with {best} and their 95 % intervals; see the table."
     return plot.to_svg(figure, alt, "forest")
 

@@ -5,7 +5,7 @@ from cnnjax.plot.curves import learning_curves
 from cnnjax.plot.grids import filter_grid, filter_tiles, image_grid, image_tiles, mosaic
 from cnnjax.plot.matrices import confusion_matrix
 from cnnjax.plot.samples import accuracy_by_size
-from cnnjax.plot.style import SERIES, compact
+from cnnjax.plot.style import SERIES, compact, shorten
 from cnnjax.plot.svg import COLOUR_VARIABLES, to_svg
 from cnnjax.plot.tradeoff import accuracy_against, differences
 
@@ -24,5 +24,6 @@ __all__ = [
     "image_tiles",
     "learning_curves",
     "mosaic",
+    "shorten",
     "to_svg",
 ]

@@ -88,6 +88,7 @@ def test_command_line_is_quoted_and_without_the_path():
     assert command_line(["/usr/bin/cnnjax", "compare", "a:b=(1, 2)"]) == (
         "cnnjax compare 'a:b=(1, 2)'"
     )
+    assert command_line(["/a/cnnjax/__main__.py", "bench"]) == "python -m cnnjax bench"
     assert command_line(["experiments/x.py", "--out", "o"]) == "python experiments/x.py --out o"
 
 

@@ -334,7 +334,7 @@ def test_more_networks_and_seeds_extend(tmp_path, whole, trained):
         ({"validation": 0.0}, "its data.validation_fraction is 0.2, not 0.0"),
         (
             {"networks": ["conv=cnn:spec=fc5"]},
-            "'conv': SpecNetwork.spec is 'conv2-relu-gap', not 'fc5'",
+            "'conv': .*SpecNetwork.spec is 'conv2-relu-gap', not 'fc5'",
         ),
     ],
 )
@@ -385,7 +385,25 @@ def test_a_test_loss_that_is_not_finite_is_a_failure(tmp_path, remembered, monke
 
 
 @pytest.mark.parametrize(
-    "seeds", [[], [0, 0], [-1], 3, None, [0.0], [True], ["0"], [2**32], range(0), {0, 1}]
+    "seeds",
+    [
+        [],
+        [0, 0],
+        [-1],
+        3,
+        None,
+        [0.0],
+        [True],
+        ["0"],
+        [2**32],
+        range(0),
+        {0, 1},
+        range(10_001),
+        range(10**12),
+        "0",
+        [False, 1],
+        np.array([0.5]),
+    ],
 )
 def test_wrong_seeds(tmp_path, seeds):
     with pytest.raises(BadArgument, match=r"seeds: .* allowed: different integers in 0\.\."):

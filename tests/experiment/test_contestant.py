@@ -2,6 +2,7 @@ import pytest
 
 from cnnjax.errors import BadArgument
 from cnnjax.experiment import Contestant, parse_contestant, parse_contestants
+from cnnjax.experiment.contestant import contestants_of
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,21 @@ def test_forms(text, contestant):
 def test_other_forms_are_refused(text):
     with pytest.raises(BadArgument, match="network: "):
         parse_contestant(text)
+
+
+def test_a_mapping_gives_the_labels():
+    given = {"mine": "cnn:spec=fc3", "other": Contestant("x", "lenet5")}
+    assert contestants_of(given) == [
+        Contestant("mine", "cnn", {"spec": "fc3"}), Contestant("other", "lenet5"),
+    ]  # fmt: skip
+    assert contestants_of(("lenet5",)) == [Contestant("lenet5", "lenet5")]
+    with pytest.raises(BadArgument, match="network: object <object"):
+        contestants_of({"mine": object()})
+
+
+def test_a_literal_that_python_cannot_read_is_text():
+    deep = "(" * 5000
+    assert parse_contestant(f"a:x={deep}").fields == {"x": deep}
 
 
 def test_a_label_stands_once():

@@ -127,6 +127,9 @@ def test_the_forest_has_the_differences_in_points_and_the_colours_of_the_network
     assert options["colours"] == [plot.SERIES[2], plot.SERIES[1]]
     assert options["xlabel"] == "difference with best, points"
     assert (name, "best" in alt) == ("forest", True)
+    long = "network_" * 8
+    figures.forest([Difference("a", long, 1, 0, 0, 0, 1)], [long, "a"])
+    assert len(drawn["differences"].pop()[1]["xlabel"]) == len("difference with , points") + 26
     many = [str(index) for index in range(10)]
     figures.forest([Difference("9", "0", 1, 0, 0, 0, 1)], many)
     assert drawn["differences"][1][1]["colours"] == [plot.SERIES[1]]  # they begin again

@@ -92,6 +92,7 @@ def test_every_field_wrong_in_every_way(directory):
     [
         (("runs", 0, "seed"), "0", r"runs\[0\].seed"),
         (("runs", 0, "seed"), 2**32, r"runs\[0\].seed"),
+        (("networks", "a", "parameters"), 2**63, "parameters"),
         (("runs", 0, "test_accuracy"), 1.01, "test_accuracy"),
         (("runs", 0, "test_accuracy"), None, "test_accuracy"),
         (("runs", 0, "network"), "b", r"runs\[0\] is of 'b'"),
@@ -229,9 +230,10 @@ def test_results_of_version_0_1_0_are_read(directory, tmp_path):
 def test_a_field_that_a_later_version_adds_is_kept(directory, tmp_path):
     tree = json.loads((directory / "results.json").read_text())
     tree["notes"], tree["failures"][0]["notes"] = "mine", [1]
+    tree["networks"]["a"]["parameters"] = 2**63 - 1
     (tmp_path / "runs").mkdir()
     (tmp_path / "results.json").write_text(json.dumps(tree))
     (tmp_path / "runs" / "a-0.npz").write_bytes((directory / "runs" / "a-0.npz").read_bytes())
-    with ResultsDirectory.opened(tmp_path, TERMS, NETWORKS, "again"):
+    with ResultsDirectory.opened(tmp_path, TERMS, tree["networks"], "again"):
         pass
     assert read_results(tmp_path) == tree

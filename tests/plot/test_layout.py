@@ -28,6 +28,24 @@ def test_axes_have_the_margins_that_were_asked_for():
     assert [side for side, spine in axes.spines.items() if spine.get_visible()] == ["bottom"]
 
 
+def test_figures_have_room_for_their_names():
+    """A column of names takes 0.073 inches a letter, beside margins of its own."""
+    values = np.array([[0.5, 0.6], [0.7, 0.8]])
+    name = "a" * 10
+    ends = np.ones((3, 1))
+    found = {
+        (0.62, 0.52, 0.35 + 0.73, 0.38): plot.learning_curves({name: values}, ylabel=""),
+        (0.62, 0.52, 0.25, 0.38): plot.accuracy_against({name: 1}, {name: values[0]}, xlabel=""),
+        (0.3 + 0.73, 0.55, 0.2, 0.15): plot.differences([name], *ends, xlabel=""),
+        (0.55, 0.52, 0.3 + 0.73, 0.38): plot.accuracy_by_size([1, 2], {name: values}),
+        (0.3 + 0.73, 0.55, 0.2, 0.45): relative_speed({"b": {name: (1, 1, 1)}}, xlabel=""),
+    }
+    for (left, bottom, right, top), figure in found.items():
+        width, height = figure.get_size_inches()
+        expected = [left, bottom, width - right, height - top]
+        np.testing.assert_allclose(inches(figure.axes[0]), expected)
+
+
 def luminance(colour):
     """Of the WCAG 2 contrast ratio."""
     parts = np.array(rgb(colour)) / 255
