@@ -48,6 +48,14 @@ class Recorder:
 
     def __init__(self):
         self.lines = Counter()
+        self.initial = {}
+
+    def parameter(self, function):
+        def spy(module, leaf, init, *rest, **keywords):
+            self.initial["params", *module.path, leaf] = init, tuple(rest[0]) if rest else ()
+            return function(module, leaf, init, *rest, **keywords)
+
+        return spy
 
     def activation(self, name, function):
         def spy(x, *arguments, **keywords):
@@ -105,9 +113,10 @@ class Recorder:
 
 @functools.cache
 def record(name, **fields):
-    """Trace a network. Returns its lines, and the types and shapes of (logits, stages), variables.
+    """Trace a network.
 
-    `variables` are those of `init`, float32 parameters among them.
+    Returns its lines, the types and shapes of (logits, stages) and of the variables that `init`
+    gives, and for the path of every parameter its initialiser and shape.
     """
     network, recorder = MODELS[name], Recorder()
     model = build(name, dtype=jnp.float64, **fields)
@@ -122,6 +131,7 @@ def record(name, **fields):
         patch = lambda place, what, spy: stack.enter_context(mock.patch.object(place, what, spy))
         for (place, what), spelled in ACTIVATIONS.items():
             patch(place, what, recorder.activation(spelled, getattr(place, what)))
+        patch(nn.Module, "param", recorder.parameter(nn.Module.param))
         patch(lax, "conv_general_dilated", recorder.conv(lax.conv_general_dilated))
         patch(lax, "reduce_window", recorder.pool(lax.reduce_window))
         stack.enter_context(nn.intercept_methods(recorder.module))
@@ -129,4 +139,4 @@ def record(name, **fields):
         stack.enter_context(jax.enable_x64(True))
         images = jax.ShapeDtypeStruct((2, size, size, network.channels), jnp.float64)
         outputs, variables = jax.eval_shape(init, images)
-    return dict(recorder.lines), outputs, variables
+    return dict(recorder.lines), outputs, variables, recorder.initial

@@ -4,6 +4,7 @@
 its widths, stride, dilation, groups and padding, every norm with epsilon and momentum, every
 activation, dropout and stochastic depth that a training step of the reference runs, with how often.
 Nothing is computed, so that whole networks can be compared, with their rates of dropout on.
+`reference_initial.csv.gz`, of `make_initial.py`, has how the parameters of some of them start.
 """
 
 import csv
@@ -15,9 +16,12 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from flax.traverse_util import unflatten_dict
 
 from cnnjax.models import MODELS
+from cnnjax.weights.torch_names import torch_names
 from tests.models.record import RATES, record
 from tests.models.test_networks import CHEAPEST, count
 
@@ -25,6 +29,12 @@ with gzip.open(Path(__file__).parent / "reference_settings.csv.gz", "rt") as lin
     SETTINGS: dict[str, Counter] = {}
     for line in csv.DictReader(lines):
         SETTINGS.setdefault(line["network"], Counter())[line["what"]] = int(line["times"])
+
+with gzip.open(Path(__file__).parent / "reference_initial.csv.gz", "rt") as lines:
+    INITIAL = {
+        (line.pop("network"), line.pop("parameter")): tuple(map(float, line.values()))
+        for line in csv.DictReader(lines)
+    }
 
 # Beside the cheapest of each class: rows whose blocks, norms or stems no other row has.
 SPECIAL = """
@@ -53,6 +63,13 @@ IN_OTHER_WORDS = {
     "hgnetv2": "conv 2x2.*",
     "(tf_)?efficientnet_cc": "conv .*",
     "airbench": "max_pool.*",
+    # timm drops the only path of a block without a shortcut, and its pooling has no linear layer.
+    "regnetz_(?!0)": "drop_path .*",
+    "resnet.*_clip_gap": "linear .*",
+    # The rate of torchvision's is that of every layer, of timm's that of the classifier.
+    "densenet": "dropout .*",
+    # With published weights alone timm gives it the epsilon that ours has always.
+    "fbnetc_100": "batch_norm .*",
     ".*blur|tresnet": r"conv 3x3 (\d+)>\1 stride 2x2 .* groups \1 .*",
 }
 
@@ -62,8 +79,13 @@ def compared(name, lines):
     words = ["usual .*", *(w for n, w in IN_OTHER_WORDS.items() if re.match(n, name))]
     if "drop_path_rate" not in {f.name for f in dataclasses.fields(MODELS[name].family)}:
         words.append("drop_path.*")
-    leave = re.compile("|".join(f"(?:{each})" for each in words))
-    return {what: times for what, times in lines.items() if not leave.fullmatch(what)}
+    leave, kept = re.compile("|".join(f"(?:{each})" for each in words)), Counter()
+    for what, times in lines.items():
+        if what.startswith("drop_path"):  # PyTorch's are rounded to float32
+            what = f"drop_path {float(what.split()[1]):.4f}"
+        if not leave.fullmatch(what):
+            kept[what] += times
+    return kept
 
 
 @pytest.mark.parametrize(
@@ -75,7 +97,7 @@ def test_network_is_made_of_what_its_reference_is_made_of(name):
     # timm's rates are 0 unless they are given, torchvision's are part of a network.
     rates = {f: rate for f, rate in RATES.items() if f in fields}
     rates = rates if network.reference == "timm" else {}
-    lines, (logits, stages), variables = record(name, **rates)
+    lines, (logits, stages), variables, initial = record(name, **rates)
     if name in SETTINGS:
         wanted = SETTINGS[name] | Counter(PAPERS.get(name, {}))
         assert compared(name, lines) == compared(name, wanted)
@@ -86,6 +108,36 @@ def test_network_is_made_of_what_its_reference_is_made_of(name):
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
     assert {leaf.dtype for leaf in jax.tree.leaves(stages)} == {jnp.dtype("float64")}
     assert logits.dtype == "float64"
+    check_initial(name, initial)
+
+
+def check_initial(name, initial):
+    """Compare how parameters start, by name, with how the reference's started once.
+
+    Constants are compared all, of drawn ones the last layer's and one of every kind of the others.
+    """
+    names = torch_names(unflatten_dict(dict.fromkeys(initial, 0)))
+    key, last, kinds = jax.random.key(0, impl="rbg"), list(initial)[-2:], set()
+    for path, (init, shape) in initial.items():
+        if (there := INITIAL.get((name, names[path]))) is None:
+            continue
+        size, mean, deviation, largest = there
+        assert np.prod(shape) == size, path
+        few = np.asarray(init(key, (2,) * len(shape), jnp.float32))
+        if deviation == 0 or (few == few.flat[0]).all():
+            np.testing.assert_allclose([few.std(), few.mean()], [deviation, mean], rtol=1e-4)
+            continue
+        kind = (path[-1], len(shape), shape[:-2] == (1, 1), shape[-2:-1] == (1,))
+        if path not in last and (size < 500 or size > 2e5 or kind in kinds):
+            continue
+        kinds.add(kind)
+        drawn = np.asarray(init(key, shape, jnp.float32), np.float64)
+        # Both are samples: of a normal distribution the deviation of n is off by 1 / sqrt(2 n).
+        assert abs(drawn.std() / deviation - 1) < 6 / np.sqrt(size), path
+        assert abs(drawn.mean() - mean) < 7 * deviation / np.sqrt(size), path
+        # 1.7 deviations if it is uniform, more than 2.5 of many that are normal.
+        if size > 500:
+            assert (np.abs(drawn).max() < 2 * drawn.std()) == (largest < 2 * deviation), path
 
 
 def test_rates_are_those_of_the_reference_where_it_is_not_told_any():
