@@ -56,7 +56,6 @@ class DenseMixer(nn.Module):
 
     growth: int
     attention: bool = False
-    dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
 
@@ -76,7 +75,6 @@ class DenseMixer(nn.Module):
         gamma = self.param("gamma", nn.initializers.constant(1e-6), (self.growth,), jnp.float32)
         y = y * gamma.reshape(1, 1, 1, -1).astype(y.dtype)
         y = DropPath(self.drop_path_rate)(y, train=train)
-        y = nn.Dropout(self.dropout_rate, deterministic=not train)(y)
         return jnp.concatenate([x, y], axis=-1)
 
 
@@ -85,7 +83,7 @@ class RDNet(nn.Module):
 
     `growths` has, for every dense stage, what each of its `depth` blocks adds; a transition before
     it halves the channels, and at an index in `strided` the image. All but the first two have
-    attention. `dropout_rate` is that of new features, `drop_path_rate` grows linearly
+    attention. `drop_path_rate` grows linearly
     from 0 at the first block to itself at the last.
     """
 
@@ -123,7 +121,6 @@ class RDNet(nn.Module):
                 block = DenseMixer(
                     growth,
                     attention=dense_stage > 1,
-                    dropout_rate=self.dropout_rate,
                     drop_path_rate=rates[dense_stage][index],
                     dtype=self.dtype,
                     name=f"{name}.{2 if dense_stage else 0}.dense_block{index}",
@@ -131,6 +128,7 @@ class RDNet(nn.Module):
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage}"] = x
         x = norm(name="head.norm")(ops.global_avg_pool(x))
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="head.fc")(
             x
         )

@@ -10,6 +10,13 @@ _HEADS: dict[str, Any] = {"arguments": {"init_weights": False}, "overrides": {"a
 
 CASES = (
     Case("resnet18"),
+    Case(
+        "resnet50_shallow",
+        source="small",
+        network="resnet50",
+        overrides={"depths": (1, 2, 1, 1)},
+        float64=True,
+    ),
     Case("resnet50", slow=True),
     Case("resnext50_32x4d", slow=True),
     *named("resnet34 resnet101 resnet152 wide_resnet50_2 wide_resnet101_2", **_WIDE),

@@ -20,6 +20,13 @@ def vgg_narrow(num_classes: int) -> nn.Module:
     return network
 
 
+def resnet50_shallow(num_classes: int) -> nn.Module:
+    """Five bottlenecks."""
+    from torchvision.models.resnet import Bottleneck, ResNet
+
+    return ResNet(Bottleneck, [1, 2, 1, 1], num_classes)
+
+
 def alexnet_narrow(num_classes: int) -> nn.Module:
     """64 hidden units instead of 4096."""
     from torchvision.models import alexnet

@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -83,11 +83,30 @@ def forget() -> Iterator[None]:
     jax.clear_caches()
 
 
-@pytest.mark.parametrize(
-    "case",
-    [pytest.param(c, id=c.name, marks=[pytest.mark.slow] if c.slow else []) for c in CASES],
-)
-def test_network_equals_its_reference(case: Case) -> None:
+# A training step of these takes from 4 to 12 s of compiling, and evaluation a fifth of that. What
+# it is made of is compared whole in `test_record.py`; the step's values are in the slow run.
+LONG = """
+convnext_tiny_shallow convnextv2_atto cs3darknet_focus_s cspnext_shallow dla34 dpn68 ecaresnet50d
+efficientnet_b0_shallow efficientnet_cc_b0_4e ese_vovnet39b gernet_s_shallow ghostnetv3_100_block
+googlenet hgnetv2_b0_shallow hrnet_shallow inception_next_atto inception_v3_shallow
+lcnetv2_shallow legacy_seresnet18_shallow mambaout_femto mnasnet0_5 mobilenet_v2
+mobilenet_v3_shallow mobilenetv1_100 mobilenetv4_conv_small mobileone_s0_shallow nfnet_f0
+pnasnet_shallow pyramidnet_shallow_cifar rdnet_shallow regnet_y_shallow regnety_shallow
+repvit_m0_9 res2net50_26w_4s resnest50d rexnet_100 shufflenet_v2_x0_5 skresnet50d starnet_s1
+tf_efficientnet_lite0_shallow tresnet_shallow
+"""
+
+
+def _cases(slow: Collection[str]) -> Any:
+    """Give a test every case, the slow ones and those named in `slow` in the slow run."""
+    slow_too = {case.name for case in CASES if case.slow} | set(slow)
+    marks = lambda case: [pytest.mark.slow] if case.name in slow_too else []
+    cases = [pytest.param(case, id=case.name, marks=marks(case)) for case in CASES]
+    return pytest.mark.parametrize("case", cases)
+
+
+def _prepare(case: Case) -> tuple[Any, np.ndarray, Any, dict[str, tuple[int, ...]]]:
+    """Return what the reference found, the pixels, and shapes of the variables here and there."""
     golden = np.load(GOLDEN / f"{case.name}.npz")
     pixels = draw.images(case.name, int(golden["seed"]), case.shape).transpose(0, 2, 3, 1)
     model, key, images = _build(case, jnp.float32), jax.random.key(0), jnp.asarray(pixels)
@@ -95,13 +114,29 @@ def test_network_equals_its_reference(case: Case) -> None:
     shapes = torch_shapes(expected)
     lines = [f"{name} {','.join(map(str, shapes[name]))}" for name in sorted(shapes)]
     assert lines == golden["names"].tobytes().decode().split("\n")
-    training, evaluation = draw.state(shapes, "training"), draw.state(shapes, "evaluation")
+    return golden, pixels, expected, shapes
 
-    steady = not case.float64 or golden["rounding"] < STEADY
-    if steady:
-        logits = _run(_evaluate, model, from_state_dict(evaluation, expected), images)
+
+@_cases(slow=())
+def test_evaluation_equals_its_reference(case: Case) -> None:
+    golden, pixels, expected, shapes = _prepare(case)
+    variables = from_state_dict(draw.state(shapes, "evaluation"), expected)
+    if not case.float64 or golden["rounding"] < STEADY:
+        logits = _run(_evaluate, _build(case, jnp.float32), variables, jnp.asarray(pixels))
         _check("evaluation logits", logits, golden["logits"], TOLERANCE)
+        return
+    with jax.enable_x64(True):
+        variables = jax.tree.map(jnp.float64, variables)
+        images = jnp.asarray(pixels, jnp.float64)
+        exact = _run(_evaluate, _build(case, jnp.float64), variables, images)
+    allowed = max(TOLERANCE64, LOST * golden["rounding"])
+    _check("evaluation logits in float64", exact, golden["logits"], allowed)
 
+
+@_cases(slow=LONG.split())
+def test_training_step_equals_its_reference(case: Case) -> None:
+    golden, pixels, expected, shapes = _prepare(case)
+    training = draw.state(shapes, "training")
     with jax.enable_x64(True) if case.float64 else nullcontext():
         dtype, tolerance = (jnp.float64, TOLERANCE64) if case.float64 else (jnp.float32, TOLERANCE)
         model, images = _build(case, dtype), jnp.asarray(pixels, dtype)
@@ -109,11 +144,6 @@ def test_network_equals_its_reference(case: Case) -> None:
         # What is drawn are float32 numbers: nothing is lost on the way.
         variables = jax.tree.map(dtype, from_state_dict(training, expected))
         logits, statistics, gradient = _run(_step, model, variables, images, labels)
-        if not steady:
-            variables = jax.tree.map(dtype, from_state_dict(evaluation, expected))
-            exact = _run(_evaluate, model, variables, images)
-            allowed = max(tolerance, LOST * golden["rounding"])
-            _check("evaluation logits in float64", exact, golden["logits"], allowed)
 
     _check("training logits", logits, golden["train_logits"], tolerance)
     after = to_state_dict({"batch_stats": statistics})

@@ -186,16 +186,6 @@ def draw(path, leaf):
     return 1 + 0.1 * noise.clip(-3, 3)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in CHEAPEST else pytest.mark.slow) for n in MODELS]
-)
-def test_parameters_and_batch_statistics_are_as_the_table_says(name):
-    variables = shapes(name)
-    assert count(variables["params"]) == MODELS[name].parameters
-    assert count(variables.get("batch_stats", {})) == MODELS[name].batch_statistics
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
-
-
 def test_every_family_has_a_representative():
     families = {network.family for network in MODELS.values()}
     assert families == {MODELS[name].family for name in SMALL}

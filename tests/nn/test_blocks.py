@@ -3,10 +3,8 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from cnnjax import nn
-from cnnjax.errors import BadArgument
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 8, 8, 4)).astype(np.float32)
 
@@ -86,34 +84,3 @@ def test_remat_changes_neither_names_nor_values():
         strict=True,
     ):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", sorted(nn.ACTIVATIONS))
-def test_activations_are_elementwise_and_differentiable(name):
-    act = nn.activation(name)
-    x = np.linspace(-4, 4, 33, dtype=np.float32)
-    y = act(jnp.asarray(x))
-    assert y.shape == x.shape
-    assert y.dtype == x.dtype
-    np.testing.assert_allclose(act(jnp.asarray(x[::-1].copy()))[::-1], y, rtol=1e-6, atol=1e-7)
-    slope = jax.vmap(jax.grad(act))(jnp.asarray(x + 0.01))
-    secant = (
-        np.asarray(act(jnp.asarray(x + 0.011))) - np.asarray(act(jnp.asarray(x + 0.009)))
-    ) / 2e-3
-    np.testing.assert_allclose(slope, secant, atol=5e-3)
-
-
-def test_activations_match_their_formulas():
-    x = np.linspace(-4, 4, 33)
-    for name, formula in {
-        "relu6": np.clip(x, 0, 6),
-        "hard_sigmoid": np.clip(x + 3, 0, 6) / 6,
-        "hard_swish": x * np.clip(x + 3, 0, 6) / 6,
-        "silu": x / (1 + np.exp(-x)),
-        "leaky_relu": np.where(x > 0, x, 0.01 * x),
-    }.items():
-        np.testing.assert_allclose(
-            nn.activation(name)(jnp.asarray(x, jnp.float32)), formula, atol=1e-6
-        )
-    with pytest.raises(BadArgument, match="did you mean 'relu'"):
-        nn.activation("rellu")

@@ -1,0 +1,265 @@
+"""Convolutions against loops of numpy: values, and gradients by the identities of a bilinear map.
+
+`<conv(x, w), g> = <x, input gradient(g, w)> = <w, kernel gradient(x, g)>` for all three, so that
+loops over the forward formula alone say what each element of a gradient is.
+"""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cnnjax import ops
+from cnnjax.ops import choose
+from cnnjax.ops.forms import depthwise, direct, patches, pointwise, winograd
+from cnnjax.ops.forms.blocks import merge_groups, split_groups
+from cnnjax.ops.geometry import Geometry, resolve_padding
+from tests.ops import loops
+
+# Each program is compiled to be run once.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+UNIT, NONE = (1, 1), ((0, 0), (0, 0))
+UNEVEN = ((2, 0), (1, 2))
+
+
+def draw(*shapes, seed=0):
+    random = np.random.default_rng(seed)
+    return [random.integers(-4, 5, shape).astype(np.float64) for shape in shapes]
+
+
+def wanted_gradients(x, w, g, geometry):
+    """Both gradients by the identities, one basis kernel or image at a time: small shapes only."""
+    conv = lambda x, w: loops.conv2d(x, w, *geometry)
+    to_kernel, to_images = np.zeros(w.shape), np.zeros(x.shape)
+    for tap in np.ndindex(*w.shape[:3]):
+        for output in range(w.shape[3]):
+            basis = np.zeros(w.shape)
+            basis[(*tap, output)] = 1
+            to_kernel[(*tap, output)] = np.vdot(conv(x, basis), g)
+    # An image is everywhere 0 but at one pixel of one channel; images of a batch are independent.
+    for row, column, channel in np.ndindex(*x.shape[1:]):
+        basis = np.zeros((1, *x.shape[1:]))
+        basis[0, row, column, channel] = 1
+        to_images[:, row, column, channel] = (conv(basis, w) * g).sum((1, 2, 3))
+    return to_images, to_kernel
+
+
+def check(forward, input_gradient, kernel_gradient, shape, kernel, geometry):
+    """Compare the three programs with the loops, in float64: integers small enough are exact."""
+    x, w = draw(shape, kernel)
+    value = loops.conv2d(x, w, *geometry)
+    (g,) = draw(value.shape, seed=1)
+    to_images, to_kernel = wanted_gradients(x, w, g, geometry)
+    with jax.enable_x64(True):
+        x, w, g = map(jnp.asarray, (x, w, g))
+        programs = lambda x, w, g: (
+            forward(x, w),
+            input_gradient(g, w, x.shape),
+            kernel_gradient(x, g, w.shape),
+        )
+        found = jax.jit(programs, compiler_options=QUICK)(x, w, g)
+        for got, wanted in zip(found, (value, to_images, to_kernel), strict=True):
+            assert got.dtype == "float64"
+            np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-9)
+
+
+# (height, width), (kernel height, width), strides, padding, dilation
+DENSE = [
+    ((5, 6), (3, 3), UNIT, ((1, 1), (1, 1)), UNIT),
+    ((5, 4), (3, 2), (2, 1), UNEVEN, UNIT),
+    ((7, 6), (2, 3), (1, 2), ((0, 1), (2, 0)), (2, 1)),
+    ((6, 6), (3, 1), (3, 2), ((2, 1), (0, 0)), (1, 2)),
+]
+
+
+@pytest.mark.parametrize("case", DENSE)
+def test_patches(case):
+    # The kernel gradient has a program for either order of these.
+    channels, outputs = (2, 3) if case is DENSE[-1] else (3, 2)
+    size, taps, strides, padding, dilation = case
+    geometry = Geometry(strides, padding, dilation, 1)
+    check(
+        lambda x, w: patches.forward(x, w[None], geometry, images=1),
+        lambda g, w, shape: patches.input_gradient(g, w[None], geometry, shape[1:3], images=1),
+        lambda x, g, shape: patches.kernel_gradient(x, g, geometry, shape[:2], slices=1, images=1)[
+            0
+        ],
+        (2, *size, channels),
+        (*taps, channels, outputs),
+        geometry,
+    )
+
+
+@pytest.mark.parametrize("case", DENSE)
+def test_direct(case):
+    size, taps, strides, padding, dilation = case
+    geometry = Geometry(strides, padding, dilation, 1)
+    check(
+        lambda x, w: direct.forward(x, w, geometry),
+        lambda g, w, shape: direct.input_gradient(g, w, geometry, shape[1:3]),
+        lambda x, g, shape: choose.kernel_gradient(x, g, geometry, shape),
+        (2, *size, 3),
+        (*taps, 3, 2),
+        geometry,
+    )
+
+
+@pytest.mark.parametrize("case", DENSE)
+def test_depthwise(case):
+    size, taps, strides, padding, dilation = case
+    multiplier = 1 if case in DENSE[:2] else 2
+    geometry = Geometry(strides, padding, dilation, 3)
+    for kernel_gradient in (depthwise.kernel_gradient, depthwise.kernel_gradient_by_tap):
+        check(
+            lambda x, w: depthwise.forward(x, w, geometry),
+            lambda g, w, shape: depthwise.input_gradient(g, w, geometry, shape),
+            lambda x, g, shape, by=kernel_gradient: by(x, g, geometry, shape[:2]),
+            (2, *size, 3),
+            (*taps, 1, 3 * multiplier),
+            geometry,
+        )
+
+
+@pytest.mark.parametrize("strides", [UNIT, (2, 3)])
+@pytest.mark.parametrize(("channels", "outputs"), [(2, 3), (3, 2)])
+def test_pointwise(strides, channels, outputs):
+    geometry = Geometry(strides, NONE, UNIT, 1)
+    check(
+        lambda x, w: pointwise.forward(x, w, geometry),
+        lambda g, w, shape: pointwise.input_gradient(g, w, geometry, shape),
+        lambda x, g, shape: pointwise.kernel_gradient(x, g, geometry),
+        (2, 5, 6, channels),
+        (1, 1, channels, outputs),
+        geometry,
+    )
+
+
+@pytest.mark.parametrize("m", [2, 4])
+@pytest.mark.parametrize(("padding", "groups"), [(UNEVEN, 1), (((0, 1), (2, 0)), 2)])
+def test_winograd(m, padding, groups):
+    geometry = Geometry(UNIT, padding, UNIT, groups)
+    (top, bottom), (left, right) = padding
+    turned = ((2 - top, 2 - bottom), (2 - left, 2 - right))
+    kernels = lambda w: merge_groups(w, groups, groups)
+    check(
+        lambda x, w: winograd.forward(x, kernels(w), padding, m=m, images=1),
+        lambda g, w, shape: winograd.forward(g, kernels(w), turned, m=m, images=1, rotate=True),
+        lambda x, g, shape: split_groups(
+            winograd.kernel_gradient(x, g, padding, slices=groups, m=m, images=1), groups
+        ),
+        (2, 5, 6, 4),
+        (3, 3, 4 // groups, 2),
+        geometry,
+    )
+
+
+@pytest.mark.parametrize(
+    ("padding", "strides", "groups"),
+    [
+        (((2, 0), (0, 1)), UNIT, 1),
+        (((0, 1), (2, 1)), UNIT, 2),
+        (((2, 0), (0, 2)), (2, 2), 2),
+        (((0, 1), (2, 1)), UNIT, 4),
+    ],
+)
+def test_what_choose_makes_of_a_layer(padding, strides, groups, monkeypatch):
+    """With the thresholds so low that Winograd's forms are chosen wherever they can be."""
+    monkeypatch.setattr(choose, "_LEAST", 1)
+    monkeypatch.setattr(choose, "_WIDTH", 2)
+    geometry = Geometry(strides, padding, UNIT, groups)
+    check(
+        lambda x, w: choose.forward(x, w, geometry),
+        lambda g, w, shape: choose.input_gradient(g, w, geometry, shape),
+        lambda x, g, shape: choose.kernel_gradient(x, g, geometry, shape),
+        (2, 6, 5, 4),
+        (3, 3, 4 // groups, 4),
+        geometry,
+    )
+
+
+def chosen(size, kernel, strides=UNIT, padding=((1, 1), (1, 1)), dilation=UNIT, groups=1):
+    """The form of the forward pass, the input gradient and the kernel gradient of a layer."""
+    geometry, seen = Geometry(strides, padding, dilation, groups), []
+    x = jax.ShapeDtypeStruct((2, *size, kernel[2] * groups), jnp.float32)
+    w = jax.ShapeDtypeStruct(kernel, jnp.float32)
+    g = jax.ShapeDtypeStruct((2, *geometry.output_size(size, kernel[:2]), kernel[3]), jnp.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        for form in (depthwise, direct, patches, pointwise, winograd):
+            for name in ("forward", "input_gradient", "kernel_gradient"):
+                if function := getattr(form, name, None):
+
+                    def spy(*arguments, form=form, function=function, **options):
+                        m = f" {options['m']}" if "m" in options else ""
+                        seen.append(form.__name__.rpartition(".")[2] + m)
+                        return function(*arguments, **options)
+
+                    patch.setattr(form, name, spy)
+        jax.eval_shape(lambda x, w: choose.forward(x, w, geometry), x, w)
+        jax.eval_shape(lambda g, w: choose.input_gradient(g, w, geometry, x.shape), g, w)
+        jax.eval_shape(lambda x, g: choose.kernel_gradient(x, g, geometry, kernel), x, g)
+    return tuple(seen)
+
+
+def test_which_form_is_chosen_on_both_sides_of_every_threshold(monkeypatch):
+    monkeypatch.setattr(choose, "_LEAST", 32)
+    large, three = (16, 16), (3, 3)
+    assert chosen(large, (*three, 32, 32)) == ("winograd 4",) * 3
+    assert chosen(large, (*three, 31, 32)) == ("direct", "direct", "winograd 4")
+    assert chosen(large, (*three, 32, 31)) == ("direct", "direct", "winograd 4")
+    assert chosen(large, (*three, 16, 16)) == ("direct", "direct", "winograd 4")
+    assert chosen(large, (*three, 15, 16)) == ("direct", "direct", "patches")
+    # 2x2 outputs are one tile of m = 2, and one of 1 needs 9 products without tiles.
+    assert chosen((2, 2), (*three, 32, 32)) == ("winograd 2",) * 3
+    assert chosen((1, 1), (*three, 32, 32)) == ("direct", "direct", "patches")
+    for other in (
+        {"strides": (2, 1)},
+        {"dilation": (1, 2), "padding": ((1, 1), (2, 2))},
+    ):
+        assert chosen(large, (*three, 32, 32), **other) == ("direct", "direct", "patches")
+    assert chosen(large, (5, 3, 32, 32)) == ("direct", "direct", "patches")
+    assert chosen(large, (1, 1, 8, 8), padding=NONE) == ("pointwise",) * 3
+    assert chosen(large, (1, 1, 8, 8), strides=(2, 2), padding=NONE) == ("pointwise",) * 3
+    assert chosen(large, (1, 1, 8, 8)) == ("direct", "direct", "patches")
+    assert chosen(large, (1, 1, 4, 8), padding=NONE, groups=2) == ("patches",) * 3
+    assert chosen(large, (*three, 1, 8), groups=8) == ("depthwise",) * 3
+    assert chosen(large, (*three, 1, 16), groups=8) == ("depthwise",) * 3
+    assert chosen(large, (*three, 1, 8)) == ("direct", "direct", "patches")
+    assert chosen(large, (*three, 2, 16), groups=8) == ("patches", "patches", "winograd 4")
+    assert chosen(large, (*three, 8, 32), groups=4) == ("winograd 4",) * 3
+
+
+SIZES = list(itertools.product((1, 4, 7, 8), (1, 2, 3, 5), (1, 2, 3), (1, 2)))
+
+
+def test_same_and_valid_are_tensorflows():
+    for size, taps, stride, dilation in SIZES:
+        got = resolve_padding("SAME", (size, 9), (taps, 3), (stride, 2), (dilation, 1))
+        assert got[0] == loops.same_padding(size, taps, stride, dilation)
+        assert got[1] == (1, 1)
+        low, high = got[0]
+        outputs = (size + low + high - (taps - 1) * dilation - 1) // stride + 1
+        assert outputs == -(-size // stride)
+    assert resolve_padding("VALID", (8, 8), (3, 3), UNIT) == NONE
+    assert resolve_padding(2, (8, 8), (3, 3), UNIT) == ((2, 2), (2, 2))
+    assert resolve_padding((2, 1), (8, 8), (3, 3), UNIT) == ((2, 2), (1, 1))
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID", 1, (2, 1), ((2, 0), (1, 2))])
+@pytest.mark.parametrize(("strides", "dilation"), [(1, 1), (2, (2, 1)), ((1, 3), 1)])
+def test_public_convolution_pads_as_it_says(padding, strides, dilation):
+    pair = lambda value: (value, value) if isinstance(value, int) else value
+    x, w = draw((1, 7, 8, 2), (3, 2, 1, 4))
+    geometry = (pair(strides), pair(dilation))
+    sides = loops.sides(padding, (7, 8), (3, 2), *geometry)
+    wanted = loops.conv2d(x, w, geometry[0], sides, geometry[1], 2)
+    options = {"strides": strides, "padding": padding, "dilation": dilation, "groups": 2}
+    for stock in (False, True):
+        run = lambda: ops.conv2d(jnp.asarray(x, "f"), jnp.asarray(w, "f"), **options)
+        if stock:
+            with ops.stock():
+                got = run()
+        else:
+            got = run()
+        np.testing.assert_allclose(got, wanted, atol=1e-4)
