@@ -1,10 +1,12 @@
 """The checksum of named tensors, against its definition."""
 
 import hashlib
+import json
 
 import ml_dtypes
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from cnnjax.weights.digest import SAFETENSORS_DTYPES, content_digest
 
@@ -24,9 +26,24 @@ def test_it_is_what_its_definition_says():
     assert content_digest(tensors) == hashlib.sha256(content).hexdigest()
 
 
-@pytest.mark.parametrize("name", SAFETENSORS_DTYPES)
-def test_every_dtype_is_spelled_as_safetensors_does(name):
-    array = np.array([0, 1], SAFETENSORS_DTYPES[name])
+@pytest.mark.parametrize(
+    "dtype", ["f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1"]
+)
+def test_every_dtype_is_spelled_as_the_package_does(dtype):
+    check_spelling(np.dtype(dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, ml_dtypes.bfloat16])
+def test_those_that_numpy_spells_otherwise_too(dtype):
+    check_spelling(np.dtype(dtype))
+    assert len(SAFETENSORS_DTYPES) == 13
+
+
+def check_spelling(dtype):
+    array = np.array([0, 1], dtype)
+    written = save({"x": array})
+    name = json.loads(written[8 : 8 + int.from_bytes(written[:8], "little")])["x"]["dtype"]
+    assert SAFETENSORS_DTYPES[name] == dtype
     content = f"x {name} [2]\n".encode() + array.tobytes()
     assert content_digest({"x": array}) == hashlib.sha256(content).hexdigest()
 

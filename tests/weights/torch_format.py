@@ -1,6 +1,7 @@
-"""Writes files as torch.save does, without torch: from the description of the format alone."""
+"""Writes files as torch.save and safetensors do, without either: from the formats alone."""
 
 import collections
+import json
 import pickle
 import struct
 import zipfile
@@ -118,3 +119,19 @@ def state_dict(arrays, prefix=""):
         strides = strides[: array.ndim]
         value[name] = tensor(kinds[array.dtype], key, array.size, 0, array.shape, strides)
     return value, storages
+
+
+def module(path, **attributes):
+    """A pickled torch.nn.Module."""
+    parts = {"_parameters": {}, "_buffers": {}, "_modules": {}, "training": False, **attributes}
+    return Call(path, state=parts)
+
+
+def write_safetensors(path, header, data, length=None):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text) if length is None else length) + text + data)
+    return path
+
+
+def entry(shape, start, stop, dtype="F32"):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, stop]}

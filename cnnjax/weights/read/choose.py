@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from cnnjax.errors import unknown
@@ -15,6 +15,8 @@ __all__ = ["Choice", "choose"]
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 # Left in state dicts by averaging and by counting operations; no network's own.
 _LEFTOVERS = {"n_averaged", "total_ops", "total_params"}
+# Of a part of the network that is parallel or compiled, as in features.module.0.weight.
+_INNER_WRAPPERS = re.compile(r"(?<=\.)(module|_orig_mod)\.")
 _AVERAGED = re.compile(
     r"(?<![a-z])(ema|swa|avg|averaged?|teacher|target|momentum|shadow)(?![a-z])", re.IGNORECASE
 )
@@ -62,6 +64,7 @@ def choose(
     if wanted is not None:
         entries = _inside(entries, f"{wanted}.")
     known = set(expected)
+    entries = [_without_inner_wrappers(entry, known) for entry in entries]
     fitting = _fitting(entries, known) if known else []
     if not fitting:
         prefix = _likeliest(entries)
@@ -98,6 +101,22 @@ def _inside(entries: Sequence[Entry], prefix: str) -> list[Entry]:
     ]
 
 
+def _without_inner_wrappers(entry: Entry, expected: set[str]) -> Entry:
+    """Return a tensor under the name that the network has for it, where only wrappers differ."""
+    name = _INNER_WRAPPERS.sub("", entry.name)
+    if name == entry.name or any(known in expected for _, known in _splits(entry.name)):
+        return entry
+    fits = any(known in expected for _, known in _splits(name))
+    return Entry(entry.mapping, name, entry.read) if fits else entry
+
+
+def _splits(name: str) -> Iterator[tuple[str, str]]:
+    """Yield the ways to part a name into a prefix that ends in a dot, or is empty, and the rest."""
+    parts = name.split(".")
+    for count in range(min(len(parts), _MOST_PARTS)):
+        yield "".join(f"{part}." for part in parts[:count]), ".".join(parts[count:])
+
+
 def _paths(entries: Sequence[Entry], prefix: str) -> set[str]:
     return {entry.path for entry in entries if entry.path.startswith(prefix)}
 
@@ -106,10 +125,9 @@ def _fitting(entries: Sequence[Entry], expected: set[str]) -> list[str]:
     """Return the prefixes behind which half of the expected names are, best first."""
     counts: Counter[str] = Counter()
     for entry in entries:
-        parts = entry.name.split(".")
-        for count in range(min(len(parts), _MOST_PARTS)):
-            if ".".join(parts[count:]) in expected:
-                counts[entry.mapping + "".join(f"{part}." for part in parts[:count])] += 1
+        for prefix, name in _splits(entry.name):
+            if name in expected:
+                counts[entry.mapping + prefix] += 1
     fitting = [prefix for prefix, count in counts.items() if 2 * count >= len(expected)]
 
     def order(prefix: str) -> tuple[int, bool, int]:
