@@ -20,14 +20,15 @@ MAY_IMPORT = {
     "data": {"typing", "errors"},
     "models": {"nn"},
     "weights": {"models", "files", "tensors"},
+    "classifier": {"weights", "data"},
     "train": {"models", "data", "files", "tensors"},
     "analysis": {"models", "data"},
     "plot": {"typing", "errors"},
     "experiment": {"train", "analysis", "plot", "__init__"},
     "benchmark": {"train", "analysis", "__init__"},
-    "cli": {"experiment", "benchmark", "plot", "weights"},
+    "cli": {"experiment", "benchmark", "plot", "classifier"},
     "__main__": {"cli"},
-    "__init__": {"models", "weights"},
+    "__init__": {"models", "classifier"},
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

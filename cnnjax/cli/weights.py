@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import tyro
 
+from cnnjax.classifier import check_weights, load
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.table import print_json, print_table
-from cnnjax.weights import check_weights
 
 __all__ = ["check", "weights"]
 
@@ -29,7 +29,7 @@ def check(
         reference: a file with `images` and activations by stage, to show the largest difference.
         json: print JSON.
     """
-    rows = check_weights(name, file, reference=reference)
+    rows = check_weights(load(name, file), reference=reference)
     if json:
         print_json(rows)
         return
