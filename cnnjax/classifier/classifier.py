@@ -71,9 +71,15 @@ class Classifier:
         where the network takes them.
         """
         images = self._checked(images, any_size=True)
-        apply = functools.partial(self.model.apply, train=False, features=True)
+        order: list[str] = []
+
+        def apply(variables: Variables, images: Images) -> dict[str, jax.Array]:
+            logits, stages = self.model.apply(variables, images, train=False, features=True)
+            order[:] = [*stages, "logits"]  # jit sorts a dictionary
+            return {**stages, "logits": logits}
+
         try:
-            order: Any = jax.eval_shape(apply, self.variables, images)
+            jax.eval_shape(apply, self.variables, images)
         except BadArgument:
             raise
         except Exception as error:  # flax, numpy and jax: whatever a layer of another size raises
@@ -81,8 +87,8 @@ class Classifier:
             raise BadArgument(
                 f"images: {size} pixels, which these weights cannot take; they are for {own}"
             ) from error
-        logits, stages = jax.jit(apply)(self.variables, images)
-        return {**{name: stages[name] for name in order[1]}, "logits": logits}
+        computed = jax.jit(apply)(self.variables, images)
+        return {name: computed[name] for name in order}
 
     def _checked(self, images: Any, any_size: bool = False) -> jax.Array:
         """Return images as the network's input, if they have the shape and a dtype that fits."""

@@ -89,9 +89,10 @@ def _check_images(model: Any, variables: Variables, shape: tuple[int, ...]) -> N
     except Exception as error:  # flax, numpy and jax: whatever a layer of another size raises
         size = "x".join(map(str, shape))
         raise BadArgument(
-            f"image_shape: {size} does not fit these weights ({_reason(error)})"
+            f"image_shape, input_size: images of {size} do not fit these weights: {_reason(error)}"
         ) from error
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return first.partition(" (http")[0]
