@@ -92,7 +92,8 @@ class Classifier:
 
     def _checked(self, images: Any, any_size: bool = False) -> jax.Array:
         """Return images as the network's input, if they have the shape and a dtype that fits."""
-        shape, dtype = jnp.shape(images), np.dtype(getattr(images, "dtype", object))
+        shape: tuple[int, ...] = getattr(images, "shape", ())
+        dtype = np.dtype(getattr(images, "dtype", object))
         own = self.image_shape
         fits = shape[3:] == own[2:] if any_size else shape[1:] == own
         if len(shape) != 4 or not fits or 0 in shape:

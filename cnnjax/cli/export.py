@@ -17,6 +17,7 @@ from cnnjax.errors import BadArgument
 from cnnjax.files import printable, replacing
 from cnnjax.models import build
 from cnnjax.weights.export import export_network
+from cnnjax.weights.published import LARGEST_SIDE
 
 __all__ = ["export"]
 
@@ -63,13 +64,13 @@ def export(
     names = list(dict.fromkeys(name.strip() for name in platforms.split(",") if name.strip()))
     facts: dict[str, Any] = {"network": network, "weights": weights}
     if weights is None:
-        shape = image_shape(network, input_size)
+        shape = _shape(network, input_size, None)
         model, variables = _without_weights(network, shape, num_classes)
         facts["call"] = "variables, images"
     else:
         classifier = load(network, weights)
         _check_classes(classifier, num_classes)
-        shape = _shape(network, classifier, input_size)
+        shape = _shape(network, input_size, classifier)
         model, variables = classifier.model, classifier.variables
         how = classifier.preprocessing.for_images(*shape)
         facts |= {"call": "images", "class_names": classifier.class_names}
@@ -131,8 +132,16 @@ def _without_weights(
     return model, jax.eval_shape(lambda k, x: model.init(k, x, train=False), key, images)
 
 
-def _shape(network: str, classifier: Classifier, input_size: str | None) -> tuple[int, int, int]:
-    """Return `(H, W, C)`: the weights' own, or with another height and width."""
-    if input_size is None:
-        return classifier.image_shape
-    return image_shape(network, input_size, classifier.image_shape[2])
+def _shape(
+    network: str, input_size: str | None, classifier: Classifier | None
+) -> tuple[int, int, int]:
+    """Return `(H, W, C)`: as asked for, else the weights' own, else what the network is made for."""
+    if classifier is None:
+        shape = image_shape(network, input_size)
+    elif input_size is None:
+        shape = classifier.image_shape
+    else:
+        shape = image_shape(network, input_size, classifier.image_shape[2])
+    if max(shape[:2]) > LARGEST_SIDE:
+        raise BadArgument(f"input_size: received {input_size}, allowed: 1..{LARGEST_SIDE} pixels")
+    return shape
