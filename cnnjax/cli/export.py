@@ -135,7 +135,7 @@ def _without_weights(
 def _shape(
     network: str, input_size: str | None, classifier: Classifier | None
 ) -> tuple[int, int, int]:
-    """Return `(H, W, C)`: as asked for, else the weights' own, else what the network is made for."""
+    """Return `(H, W, C)`: as asked for, else the weights' own, else the network's usual one."""
     if classifier is None:
         shape = image_shape(network, input_size)
     elif input_size is None:

@@ -180,8 +180,8 @@ def check_fit(what: str, found: Shapes, expected: Shapes, network: str = "") -> 
     problems = [f"{len(names)} {kind}: {_shorten(names)}" for kind, names in kinds.items() if names]
     if problems:
         whose = [network] if network else _with_counts_of(found)
-        hint = f"; these are weights of {' or '.join(whose)}" if whose else ""
-        raise BadArgument(f"{what}{hint}; " + "; ".join(problems))
+        hint = [f"these are weights of {' or '.join(whose)}"] if whose else []
+        raise BadArgument("; ".join([what, *problems, *hint]))
 
 
 def _with_counts_of(found: Shapes) -> list[str]:

@@ -7,7 +7,7 @@ from cnnjax.cli import main, train
 from cnnjax.data import load, resize
 from cnnjax.models import build
 from cnnjax.train import evaluate
-from cnnjax.weights import head_of, load_model, preprocessing_of
+from cnnjax.weights import head_of, load_model, preprocessing_of, read_about
 
 COMMAND = [
     "train",
@@ -51,7 +51,7 @@ def test_weights_that_train_leaves_are_a_networks_own(tmp_path, capsys):
     out = tmp_path / "first"
     assert main([*COMMAND, "--resize", "12", "--out", str(out)]) == 0
     run = json.loads((out / "run.json").read_text())
-    assert run["pixels"] == 12
+    assert run["image_shape"] == [12, 12, 1]
     weights = str(out / "weights.safetensors")
     train_set = load("digits")
     image = tmp_path / "image.png"
@@ -65,7 +65,9 @@ def test_weights_that_train_leaves_are_a_networks_own(tmp_path, capsys):
     model, variables = load_model("cnn", weights)
     assert model.spec == "conv4-relu-pool-fc10"
     prepared = preprocessing_of("cnn", weights)
-    assert (prepared.size, prepared.crop, len(prepared.mean)) == (12, 1.0, 1)
+    assert (prepared.image_shape, prepared.crop) == ((12, 12, 1), 1.0)
+    assert (prepared.interpolation, prepared.crop_mode) == ("bicubic", "squash")
+    assert read_about(weights).network == "cnn"
     again = evaluate(
         model,
         variables,
