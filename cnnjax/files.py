@@ -17,6 +17,7 @@ __all__ = [
     "checked",
     "decoded",
     "locked",
+    "mistaken",
     "printable",
     "read_bytes",
     "reading",
@@ -205,7 +206,23 @@ def printable(text: str) -> str:
     >>> print(printable("a\x1b[2Jb"))
     a\x1b[2Jb
     """
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+def mistaken(beginning: bytes) -> str | None:
+    """Return what a file really is that was downloaded in the place of another, or None.
+
+    >>> mistaken(b"<!DOCTYPE html><html>")
+    'a web page, not the file: download it again, by the link to the file itself'
+    """
+    if beginning.startswith(b"version https://git-lfs.github.com/spec/"):
+        return "a Git LFS pointer, not the file: `git lfs pull` fetches what it points to"
+    text = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
+        return "a web page, not the file: download it again, by the link to the file itself"
+    return None

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "typing": set(),
     "ops": {"typing", "errors"},
     "nn": {"ops"},
-    "data": {"typing", "errors"},
+    "data": {"typing", "errors", "files"},
     "models": {"nn"},
     "weights": {"models", "files", "tensors"},
     "classifier": {"weights", "data"},

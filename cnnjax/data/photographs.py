@@ -3,12 +3,21 @@
 import os
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from cnnjax.errors import BadArgument, Failed, missing_extra
+from cnnjax.files import mistaken, printable, reading
 
-__all__ = ["INTERPOLATIONS", "prepare_photograph", "read_photograph"]
+__all__ = ["FORMATS", "INTERPOLATIONS", "prepare_photograph", "read_photograph"]
+
+FORMATS = (
+    *("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM"),
+    *("AVIF", "JPEG2000", "ICO", "PCX", "PSD", "SGI", "QOI"),
+)
+"""What `read_photograph` reads, by Pillow's names; formats that run other programs are left out."""
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 """What `prepare_photograph` knows; both with antialiasing."""
@@ -17,38 +26,84 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 def read_photograph(path: str | os.PathLike[str], channels: int = 3) -> np.ndarray:
     """Read an image file as `[H, W, channels]` uint8, upright.
 
-    The camera's orientation is applied, transparent parts become white, and a colour image becomes
-    grey where `channels` is 1.
+    The camera's orientation is applied, transparent parts become white, 16 bits become 8, and a
+    colour image becomes grey where `channels` is 1.
 
     Raises:
-        Failed: for a file that is not there, is damaged or is not an image; and without Pillow.
+        Failed: for a file that is not there, is damaged or is not an image of a format in
+            `FORMATS`, or whose numbers have no scale (signed, floating, 32 bits); without Pillow.
         BadArgument: for channels other than 1 or 3.
     """
     if channels not in (1, 3):
         raise BadArgument(f"channels: received {channels}, allowed: 1, 3")
     try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
+        from PIL import UnidentifiedImageError
     except ImportError as error:
         raise missing_extra("pillow", "pretrained") from error
+    shown = printable(os.fspath(path))
+    if os.path.isdir(path):
+        raise Failed(f"{shown}: a directory; give the images that are in it")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                image = ImageOps.exif_transpose(file)
-        if image.mode.startswith("I;16"):  # Pillow would cut off the high byte
-            image = Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            white = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(white, image)
-        pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+        with reading(Path(path), "image") as stream:
+            beginning = stream.read(512)
+            stream.seek(0)
+            pixels = _decode(stream, channels)
     except UnidentifiedImageError:
-        raise Failed(f"{path}: not an image in a known format") from None
+        raise Failed(
+            f"{shown}: {mistaken(beginning) or 'not an image in a known format'}"
+        ) from None
+    except BadArgument as error:  # one of many images: the others may be there
+        raise Failed(str(error)) from None
+    except Failed as error:
+        raise Failed(f"{shown}: {error}") from None
     except OSError as error:
-        raise Failed(f"{path}: {error.strerror or error}") from error
+        raise Failed(f"{shown}: {printable(str(error.strerror or error))}") from error
     except Exception as error:  # a damaged file can fail in any way inside its decoder
-        raise Failed(f"{path}: damaged, or not an image ({error})") from error
+        reason = printable(str(error))
+        raise Failed(f"{shown}: damaged, or not an image ({reason})") from error
     return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _decode(stream: BinaryIO, channels: int) -> np.ndarray:
+    """Return the pixels `[H, W]` or `[H, W, 3]` of an image."""
+    from PIL import Image, ImageOps
+
+    Image.init()
+    known = [kind for kind in FORMATS if kind in Image.OPEN]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about metadata that nobody reads
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(stream, formats=known) as file:
+            bits, inverted = _scale(file)
+            image = ImageOps.exif_transpose(file)
+    if image.mode.startswith("I"):  # Pillow would cut off the high byte, or clip at 255
+        deep = np.asarray(image).astype(np.uint32)
+        deep = np.where(deep == image.info.get("transparency", -1), 2**bits - 1, deep)
+        grey = (deep >> (bits - 8)).astype(np.uint8)
+        image = Image.fromarray(255 - grey if inverted else grey)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("L" if channels == 1 else "RGB"))
+
+
+def _scale(file: Any) -> tuple[int, bool]:
+    """Return how many bits a number of more than 8 has, and whether the largest one is black.
+
+    Raises:
+        Failed: where nothing says which number is black and which is white.
+    """
+    tags = getattr(file, "tag_v2", {})  # TIFF's
+    kinds = tags.get(339, (1,))
+    sixteen = file.mode == "I" and file.format in ("PNG", "PPM")  # which have no deeper ones
+    if (file.mode in ("I", "F") and not sixteen) or not {1, 4}.issuperset(kinds):
+        raise Failed(
+            f"an image of mode {file.mode}, whose numbers are signed, floating or of 32 bits; "
+            "allowed: unsigned, of up to 16 bits"
+        )
+    bits = tags.get(258, (16,))[0] if file.mode.startswith("I;16") else 16
+    return bits, tags.get(262) == 0
 
 
 def prepare_photograph(

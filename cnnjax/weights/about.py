@@ -13,6 +13,7 @@ import msgspec
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import checked, decoded, printable, reading
 from cnnjax.weights.published import Preprocessing
+from cnnjax.weights.read import split_choice
 
 __all__ = ["ENTRY", "About", "about_in", "checked_fields", "read_about"]
 
@@ -72,9 +73,12 @@ def read_about(source: Any) -> About | None:
 
     `source` is whatever `load_weights` takes. Raises `Failed` for an entry that cannot be read.
     """
-    if not isinstance(source, str | Path) or not os.path.isfile(source):
+    if not isinstance(source, str | Path):
         return None
-    with reading(source, "weights") as stream:
+    file, _ = split_choice(source)
+    if not os.path.isfile(file):
+        return None
+    with reading(file, "weights") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if not 2 <= length <= _LONGEST_HEADER or (start := stream.read(1)) != b"{":
             return None  # no safetensors file, whatever its name

