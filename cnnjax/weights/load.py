@@ -175,31 +175,27 @@ def load_with_facts(
         if set(TENSORFLOW_BORN) <= {field.name for field in dataclasses.fields(usual)}:
             model = build(name, **{**TENSORFLOW_BORN, **overrides, **asked})
     state = without_auxiliary_heads(state, torch_shapes(expected))
-    has_new_head = False
+    new: dict[str, np.ndarray] = {}
     if _shapes(state) != torch_shapes(expected):
         if channels is None and about is None:
             shape = (*shape[:2], own_channels(model, shape, _shapes(state)) or shape[2])
         model, new = _with_head(model, _shapes(state), shape, bool(asked), key)
-        state, has_new_head = state | new, bool(new)
         expected = _expected(model, shape, about, label)
-        for kernel, wanted in torch_shapes(expected).items():
-            if kernel in state:
-                state[kernel] = adapted_kernel(state[kernel], wanted, shape[2])
+        state = _with_channels(state | new, torch_shapes(expected), shape[2])
     network = "" if about is None or about.network == name else about.network
     what = f"{label} does not fit {name}"
     check_fit(what, _shapes(state), torch_shapes(expected), printable(network))
     _check_numbers(label, state)
-    if has_new_head:
-        head = ", ".join(sorted(new))
+    if new:
         words = "%s: %s has no head for %d classes; initialised: %s"
-        _log.warning(words, name, label, model.num_classes, head)
+        _log.warning(words, name, label, model.num_classes, ", ".join(sorted(new)))
     elif about is not None and len(about.class_names) != model.num_classes:
         raise Failed(
             f"{label}: damaged: it names {len(about.class_names)} classes, its network tells "
             f"{model.num_classes} apart"
         )
     variables = from_state_dict(state, expected)
-    return Loaded(model, variables, shape, about, has_new_head, born)
+    return Loaded(model, variables, shape, about, bool(new), born)
 
 
 def _read(name: str, source: Source, expected: Collection[str]) -> dict[str, np.ndarray]:
@@ -211,11 +207,16 @@ def _read(name: str, source: Source, expected: Collection[str]) -> dict[str, np.
     if Path(file).suffix.lower() in SUFFIXES or os.path.lexists(file):
         return read_state_dict(source, expected=expected)
     if is_hub_id(file):
-        found = download(file)
+        try:
+            found = download(file)
+        except Failed as error:
+            where = "there is no such file or directory here, so it is taken for a hub id"
+            raise Failed(f"{error} ({where})") from error
         return read_state_dict(found if prefix is None else f"{found}#{prefix}", expected=expected)
     raise BadArgument(
-        f"source is {str(source)!r}; it must be a file ending in {', '.join(SUFFIXES)}, a hub "
-        f"id like timm/resnet50.a1_in1k, or {PACKAGE!r}"
+        f"weights: there is no file {printable(str(source))!r}; allowed: a file of weights, such "
+        "as weights.safetensors or resnet50.pth, a directory that `cnnjax train` left, a hub id "
+        f"like timm/resnet50.a1_in1k, or {PACKAGE!r}"
     )
 
 
@@ -299,6 +300,16 @@ def _with_head(
     if set(held) == head and len(counts) == 1 and (count := counts.pop()) > 0:
         model = model.clone(num_classes=count)
     return model, {}
+
+
+def _with_channels(
+    state: Mapping[str, np.ndarray], expected: Shapes, channels: int
+) -> dict[str, np.ndarray]:
+    """Return the tensors with a first kernel for so many channels."""
+    return {
+        name: adapted_kernel(array, expected[name], channels) if name in expected else array
+        for name, array in state.items()
+    }
 
 
 def _shapes(state: Mapping[str, np.ndarray]) -> Shapes:
