@@ -20,7 +20,7 @@ __all__ = ["ENTRY", "About", "about_in", "checked_fields", "read_about"]
 ENTRY = "cnnjax"
 """The entry of a safetensors file's metadata that holds an `About` as JSON."""
 
-_MOST_CLASSES = 1_000_000
+_MOST_CLASSES, _LONGEST_NAME = 1_000_000, 1000
 _LONGEST_HEADER = 100_000_000  # the format's own bound, in bytes
 # What is traced before it is compared with the weights must end: layers, against the usual ones.
 _TIMES_USUAL, _LONGEST_TEXT = 64, 10_000
@@ -37,7 +37,7 @@ class About:
         network: the name that `cnnjax.build` was given; "" where it is not known.
 
     Raises:
-        BadArgument: for no class names, or more than a million.
+        BadArgument: for no class names or more than a million, or a name of over 1,000 letters.
     """
 
     class_names: tuple[str, ...]
@@ -50,6 +50,8 @@ class About:
             raise BadArgument(
                 f"class_names: received {len(self.class_names)}, allowed: 1..{_MOST_CLASSES}"
             )
+        if max(map(len, (*self.class_names, self.network))) > _LONGEST_NAME:
+            raise BadArgument(f"class_names, network: allowed: {_LONGEST_NAME} letters each")
 
     def to_json(self) -> str:
         """Return what `read_about` reads; `BadArgument` where JSON cannot hold a field."""

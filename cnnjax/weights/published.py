@@ -74,7 +74,7 @@ class Preprocessing:
         for name, allowed in (("interpolation", INTERPOLATIONS), ("crop_mode", CROP_MODES)):
             if getattr(self, name) not in allowed:
                 raise BadArgument(
-                    f"{name}: received {getattr(self, name)!r}, allowed: {', '.join(allowed)}"
+                    f"{name}: received {getattr(self, name)!r:.40}, allowed: {', '.join(allowed)}"
                 )
         if len(self.mean) != len(self.std) or not 1 <= len(self.mean) <= _MOST_CHANNELS:
             raise BadArgument(

@@ -84,6 +84,7 @@ HOSTILE = [
     ("class_names", []),
     ("class_names", ["a", 5]),
     ("class_names", None),
+    ("class_names", ["a", "b" * 1001]),
     ("preprocessing", []),
     ("preprocessing", None),
     ("preprocessing.height", "12"),
@@ -112,6 +113,8 @@ HOSTILE = [
     ("preprocessing.std", [[0.5]]),
     ("fields", []),
     ("network", 5),
+    ("network", "b" * 1001),
+    ("preprocessing.crop_mode", "b" * 5000),
 ]
 
 
@@ -121,8 +124,9 @@ HOSTILE = [
 def test_what_cannot_be_read_is_told_with_the_file(tmp_path, text):
     path = write(tmp_path / "a.safetensors", text)
     for read in (read_about, lambda path: load_model("cnn", path)):
-        with pytest.raises(Failed, match=r"a\.safetensors: damaged"):
+        with pytest.raises(Failed, match=r"a\.safetensors: damaged") as caught:
             read(path)
+        assert len(str(caught.value)) < 500 + len(str(path))
 
 
 @pytest.mark.parametrize(
