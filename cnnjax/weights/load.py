@@ -263,7 +263,8 @@ def _checked_key(key: Key | None) -> Key:
 
 def _fields(name: str, usual: Any, about: About, label: str) -> dict[str, Any]:
     """Return the fields that a file names, if they are the network's."""
-    strange = about.fields.keys() - {field.name for field in dataclasses.fields(usual)}
+    own = {field.name for field in dataclasses.fields(usual)} - {"name", "parent"}  # of Linen
+    strange = about.fields.keys() - own
     if strange:
         fields = printable(", ".join(sorted(strange)))
         whose = printable(about.network) or "another network"

@@ -68,6 +68,8 @@ def test_files_of_the_first_version_are_read(tmp_path):
     assert found.preprocessing == Preprocessing(12, 12, 1.0, "bicubic", (0.25,), (0.5,), "center")
     assert (found.class_names, found.network) == (("no", "yes"), "")
     assert found.fields == {"spec": "conv4-relu-gap"}
+    model, _ = load_model("cnn", tmp_path / "a.safetensors")
+    assert (model.spec, model.num_classes) == ("conv4-relu-gap", 2)
 
 
 def test_other_sources_say_nothing(tmp_path):

@@ -277,6 +277,11 @@ def test_a_file_of_another_network_says_whose_it_is(tmp_path, state):
     with pytest.raises(BadArgument, match=words):
         load_model("lenet5", path)
     how = Preprocessing(32, 32, 1.0, "bicubic", (0.5,) * 3, (0.5,) * 3)
+    for field in ("name", "parent"):  # Linen's, of every module
+        about = About(("x",) * 10, how, {field: "x"})
+        save_weights(load_weights(NAME, state), path, about=about)
+        with pytest.raises(BadArgument, match=f"weights of another network, built with {field}"):
+            load_model(NAME, path)
     save_weights(
         load_weights(NAME, state), path, about=About(("x",) * 10, how, network="vgg\x1b[0m")
     )
