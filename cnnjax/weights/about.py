@@ -15,7 +15,7 @@ from cnnjax.files import checked, decoded, printable, reading
 from cnnjax.weights.published import Preprocessing
 from cnnjax.weights.read import split_choice
 
-__all__ = ["ENTRY", "About", "about_in", "checked_fields", "read_about"]
+__all__ = ["ENTRY", "About", "about_in", "checked_fields", "located", "read_about"]
 
 ENTRY = "cnnjax"
 """The entry of a safetensors file's metadata that holds an `About` as JSON."""
@@ -70,11 +70,19 @@ class _Written(typing.TypedDict):
     network: typing.NotRequired[str]
 
 
+def located(source: Any) -> Any:
+    """Return the file of weights in a directory that a training left; another source as it is."""
+    if isinstance(source, str | Path) and (file := Path(source) / "weights.safetensors").is_file():
+        return file
+    return source
+
+
 def read_about(source: Any) -> About | None:
     """Return what `save_weights` was told of the weights in a file; None where there is nothing.
 
     `source` is whatever `load_weights` takes. Raises `Failed` for an entry that cannot be read.
     """
+    source = located(source)
     if not isinstance(source, str | Path):
         return None
     file, _ = split_choice(source)

@@ -24,6 +24,8 @@ __all__ = [
     "head_of",
     "new_head",
     "own_channels",
+    "with_channels",
+    "with_head",
     "without_auxiliary_heads",
 ]
 
@@ -105,6 +107,48 @@ def new_head(shapes: Shapes, key: Key) -> dict[str, np.ndarray]:
             own = jax.random.fold_in(key, zlib.crc32(name.encode()))
             head[name] = np.asarray(jax.random.uniform(own, shape, minval=-bound, maxval=bound))
     return head
+
+
+def with_head(
+    model: Any, found: Shapes, shape: Sequence[int], asked: bool, key: Key
+) -> tuple[Any, dict[str, np.ndarray]]:
+    """Return the model with the weights' number of classes, or a new head where another was asked.
+
+    Args:
+        model: the network; where a number of classes was asked for, with that.
+        found: the shapes of the weights.
+        shape: `(H, W, C)` of the images.
+        asked: whether the number of classes was asked for, and is not to be the weights'.
+        key: for what is drawn of a new head.
+
+    Returns:
+        The model, and the tensors of a new head; none where the weights' own is kept.
+    """
+    shapes, head = torch_shapes(expected_variables(model, shape)), class_dependent(model, shape)
+    held = {n: s for n, s in found.items() if n in head}
+    if asked:
+        fits = any(held.get(n) == shapes[n] for n in head)
+        return model, {} if fits else new_head({n: shapes[n] for n in head}, key)
+    counts = {s[0] for n, s in held.items() if s and s != shapes[n]}
+    if set(held) == head and len(counts) == 1 and (count := counts.pop()) > 0:
+        model = model.clone(num_classes=count)
+    return model, {}
+
+
+def with_channels(
+    state: Mapping[str, np.ndarray], expected: Shapes, channels: int
+) -> dict[str, np.ndarray]:
+    """Return tensors with a first kernel for so many channels; see `adapted_kernel`.
+
+    Args:
+        state: tensors by name.
+        expected: the network's shapes.
+        channels: of the images.
+    """
+    return {
+        name: adapted_kernel(array, expected[name], channels) if name in expected else array
+        for name, array in state.items()
+    }
 
 
 def own_channels(model: Any, image_shape: Sequence[int], found: Shapes) -> int | None:

@@ -15,15 +15,14 @@ from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import printable
 from cnnjax.models import MODELS, build
 from cnnjax.typing import Key
-from cnnjax.weights.about import About, checked_fields, read_about
+from cnnjax.weights.about import About, checked_fields, located, read_about
 from cnnjax.weights.adapt import (
     Shapes,
-    adapted_kernel,
     check_fit,
-    class_dependent,
     expected_variables,
-    new_head,
     own_channels,
+    with_channels,
+    with_head,
     without_auxiliary_heads,
 )
 from cnnjax.weights.efficientnet_names import (
@@ -158,7 +157,7 @@ def load_with_facts(
     **overrides: Any,
 ) -> Loaded:
     """Return what `load_model` does, and what the source says; arguments and errors as there."""
-    usual, key, source = build(name), _checked_key(key), _file_in(source)
+    usual, key, source = build(name), _checked_key(key), located(source)
     label = "the state dict" if isinstance(source, Mapping) else printable(str(source))
     about = read_about(source)
     shape = _image_shape(name, channels, pixels, about)
@@ -179,9 +178,9 @@ def load_with_facts(
     if _shapes(state) != torch_shapes(expected):
         if channels is None and about is None:
             shape = (*shape[:2], own_channels(model, shape, _shapes(state)) or shape[2])
-        model, new = _with_head(model, _shapes(state), shape, bool(asked), key)
+        model, new = with_head(model, _shapes(state), shape, bool(asked), key)
         expected = _expected(model, shape, about, label)
-        state = _with_channels(state | new, torch_shapes(expected), shape[2])
+        state = with_channels(state | new, torch_shapes(expected), shape[2])
     network = "" if about is None or about.network == name else about.network
     what = f"{label} does not fit {name}"
     check_fit(what, _shapes(state), torch_shapes(expected), printable(network))
@@ -218,15 +217,6 @@ def _read(name: str, source: Source, expected: Collection[str]) -> dict[str, np.
         "as weights.safetensors or resnet50.pth, a directory that `cnnjax train` left, a hub id "
         f"like timm/resnet50.a1_in1k, or {PACKAGE!r}"
     )
-
-
-def _file_in(source: Source) -> Source:
-    """Return the file of weights in a directory that a training left; another source as it is."""
-    if isinstance(source, str | Path) and source != PACKAGE:
-        file = Path(source) / "weights.safetensors"
-        if file.is_file():
-            return file
-    return source
 
 
 def _image_shape(
@@ -286,31 +276,6 @@ def _expected(model: Any, shape: tuple[int, int, int], about: About | None, labe
             raise
         reason = printable(str(error).partition("\n")[0] or type(error).__name__)
         raise Failed(f"{label}: the fields that it names build no network: {reason}") from error
-
-
-def _with_head(
-    model: Any, found: Shapes, shape: tuple[int, int, int], asked: bool, key: Key
-) -> tuple[Any, dict[str, np.ndarray]]:
-    """Return the model with the file's number of classes, or a new head where another was asked."""
-    shapes, head = torch_shapes(expected_variables(model, shape)), class_dependent(model, shape)
-    held = {n: s for n, s in found.items() if n in head}
-    if asked:
-        fits = any(held.get(n) == shapes[n] for n in head)
-        return model, {} if fits else new_head({n: shapes[n] for n in head}, key)
-    counts = {s[0] for n, s in held.items() if s and s != shapes[n]}
-    if set(held) == head and len(counts) == 1 and (count := counts.pop()) > 0:
-        model = model.clone(num_classes=count)
-    return model, {}
-
-
-def _with_channels(
-    state: Mapping[str, np.ndarray], expected: Shapes, channels: int
-) -> dict[str, np.ndarray]:
-    """Return the tensors with a first kernel for so many channels."""
-    return {
-        name: adapted_kernel(array, expected[name], channels) if name in expected else array
-        for name, array in state.items()
-    }
 
 
 def _shapes(state: Mapping[str, np.ndarray]) -> Shapes:

@@ -54,6 +54,9 @@ def test_what_is_written_is_read(tmp_path):
     path = write(tmp_path / "a.safetensors", ABOUT.to_json())
     assert read_about(path) == read_about(str(path)) == ABOUT
     assert preprocessing_of("cnn", path) == HOW
+    path.rename(tmp_path / "weights.safetensors")  # as a training leaves it
+    assert preprocessing_of("cnn", tmp_path) == preprocessing_of("cnn", str(tmp_path)) == HOW
+    path = tmp_path / "weights.safetensors"
     model, variables = load_model("cnn", path)
     assert (model.spec, model.num_classes) == ("conv4-relu-gap", 2)
     assert variables["params"]["0.conv4"]["kernel"].shape == (3, 3, 1, 4)
