@@ -54,8 +54,8 @@ def train(
         data: mnist5k, digits, or any name that TFDS knows.
         out: the directory for run.json, weights.safetensors and checkpoint.safetensors.
         seed: the run's only source of randomness.
-        weights: what to start from: package, a .safetensors, .pth or .pt file, or a hub id; a head
-            for another number of classes is new.
+        weights: what to start from: package, a file of weights, a directory that this command left,
+            or a hub id; a head for another number of classes is new and starts at zero.
         backbone_rate: what the learning rate is multiplied by in all layers but the head.
         resize: side of the images in pixels; by default they stay as they are.
         validation: share of the training set held out and evaluated after every epoch.

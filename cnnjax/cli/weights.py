@@ -25,7 +25,8 @@ def check(
 
     Args:
         name: a name from `cnnjax models`.
-        file: a .safetensors, .pth or .pt file, or a hub id such as timm/resnet50.a1_in1k.
+        file: a file of weights, a directory that `cnnjax train` left, package, or a hub id such as
+            timm/resnet50.a1_in1k.
         reference: a file with `images` and activations by stage, to show the largest difference.
         json: print JSON.
     """
