@@ -46,8 +46,8 @@ def explain(
         image: an image file.
         out: the picture to write.
         target: name or number of the class to explain; by default the likeliest.
-        weights: package (what `cnnjax[pretrained]` installs), a file, a directory that `train` left,
-            or a hub id such as timm/resnet50.a1_in1k.
+        weights: package (what `cnnjax[pretrained]` installs), a file, the directory of a
+            training, or a hub id such as timm/resnet50.a1_in1k.
         stage: the network's stage for Grad-CAM; by default the last.
         steps: points on the line that integrated gradients follow.
         filters: also draw the first layer's filters into this file.

@@ -47,8 +47,8 @@ def export(
     Args:
         network: a name from `cnnjax models`.
         out: the file to write.
-        weights: package (what `cnnjax[pretrained]` installs), a file, a directory that `train` left,
-            or a hub id; by default they stay arguments of the program.
+        weights: package (what `cnnjax[pretrained]` installs), a file, the directory of a
+            training, or a hub id; by default they stay arguments of the program.
         batch: images a call; any: not fixed.
         platforms: cpu, cuda, rocm, tpu, with commas between.
         input_size: pixels, N or HxW; by default what the weights, or the network, are made for.

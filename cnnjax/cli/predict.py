@@ -41,8 +41,8 @@ def predict(
     Args:
         network: a name from `cnnjax models`.
         images: image files, or directories, of which all images are taken.
-        weights: package (what `cnnjax[pretrained]` installs), a file, a directory that `train` left,
-            or a hub id such as timm/resnet50.a1_in1k.
+        weights: package (what `cnnjax[pretrained]` installs), a file, the directory of a
+            training, or a hub id such as timm/resnet50.a1_in1k.
         top: how many classes to show.
         json: print JSON.
     """
