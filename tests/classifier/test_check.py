@@ -118,6 +118,17 @@ def test_a_damaged_reference_is_refused_in_one_line(tmp_path, classifier, arrays
         check_weights(classifier, reference=path)
 
 
+def test_a_reference_that_unpacks_to_more_than_memory_is_refused(
+    tmp_path, classifier, arrays, monkeypatch
+):
+    path = tmp_path / "reference.npz"
+    np.savez_compressed(path, images=np.zeros((100, 8, 6, 1), np.float32))
+    assert check_weights(classifier, reference=path)
+    monkeypatch.setattr("cnnjax.classifier.check._LARGEST", 100 * 8 * 6 * 4)
+    with pytest.raises(Failed, match=r"reference\.npz unpacks to more than 19,200 bytes"):
+        check_weights(classifier, reference=path)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
