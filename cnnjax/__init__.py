@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cnnjax import ops
+    from cnnjax.classifier import Classifier, load
     from cnnjax.models import build, list_models
     from cnnjax.weights import load_model, load_weights, save_weights
 
 __version__ = "0.1.0"
 __all__ = [
+    "Classifier",
     "__version__",
     "build",
     "list_models",
+    "load",
     "load_model",
     "load_weights",
     "ops",
@@ -24,8 +27,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Classifier": "classifier",
     "build": "models",
     "list_models": "models",
+    "load": "classifier",
     "load_model": "weights",
     "load_weights": "weights",
     "save_weights": "weights",

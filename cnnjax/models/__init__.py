@@ -84,7 +84,7 @@ from cnnjax.models import (
 from cnnjax.models.fields import check_fields, plain
 from cnnjax.models.network import Network
 
-__all__ = ["FAMILIES", "MODELS", "Network", "build", "list_models", "name_of"]
+__all__ = ["FAMILIES", "MODELS", "Network", "build", "list_models"]
 
 _FILES = (
     lenet,
@@ -207,25 +207,3 @@ def build(network: str, /, **overrides: Any) -> nn.Module:
     given = {field: plain(value) for field, value in overrides.items()}
     check_fields(network, family, row.fields, {f: given[f] for f in given if f in fields})
     return family(**{**row.fields, **given})
-
-
-def name_of(model: nn.Module) -> str:
-    """Return the name of the network in the table that `model` is, by its class and fields.
-
-    Of several it is the one with most of its fields: a number of classes of one's own, say, leaves
-    the name. Raises `BadArgument` for a module of another class.
-
-    >>> name_of(build("resnet18", num_classes=10))
-    'resnet18'
-    """
-    names = [name for name, row in MODELS.items() if row.family is type(model)]
-    if not names:
-        raise BadArgument(f"model: {type(model).__name__} is no class of a network in the table")
-
-    defaults = {f.name: f.default for f in dataclasses.fields(model)}
-
-    def same(name: str) -> int:
-        usual = {**defaults, **MODELS[name].fields}
-        return sum(getattr(model, field) == value for field, value in usual.items())
-
-    return max(names, key=same)

@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.errors import BadArgument
-from cnnjax.models import MODELS, build, name_of
+from cnnjax.models import MODELS, build
 from cnnjax.models.fields import check_fields
 from tests.models.test_networks import CHEAPEST, SMALL
 
@@ -95,26 +94,6 @@ def test_what_the_rows_say_and_what_json_or_numpy_give_is_taken():
     assert build("convnext_tiny", depths=list(np.array(depths)), drop_path_rate=0) == usual
     assert hash(build("convnext_tiny", depths=depths)) is not None
     assert type(build("lenet5", num_classes=np.int64(7)).num_classes) is int
-
-
-def test_the_name_of_a_network_is_found_by_class_and_fields():
-    for name in MODELS:
-        assert name_of(build(name, num_classes=3, dtype=jnp.bfloat16)) == name
-    with pytest.raises(BadArgument, match="model: Dense"):
-        name_of(nn.Dense(3))
-
-
-class Two(nn.Module):
-    """The same network twice, and a third time under a name."""
-
-    network: str
-    settings: dict
-
-    @nn.compact
-    def __call__(self, images, *, train):
-        logits = [build(self.network, **self.settings)(images, train=train) for _ in range(2)]
-        left = build(self.network, name="left", **self.settings)
-        return sum(logits) + left(images, train=train)
 
 
 @pytest.mark.parametrize("name", ["resnet8_cifar", "cnn", "lenet5"])
