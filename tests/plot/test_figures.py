@@ -39,6 +39,10 @@ def test_a_logarithmic_axis_has_numbers_that_differ(low, high):
             if least <= place <= most and label.get_text():
                 written[label.get_text()] = place
     assert len(written) >= 2
+    if most >= 10 * least:  # 1, 2 and 5 of every decade
+        marks = [digit * 10.0**power for power in range(-6, 6) for digit in (1, 2, 5)]
+        inside = [mark for mark in marks if least <= mark <= most]
+        np.testing.assert_allclose(sorted(written.values()), inside)
     for text, place in written.items():
         unit = {"k": 1e3, "M": 1e6}.get(text[-1], 1)
         assert float(text.rstrip("kM")) * unit == pytest.approx(place, rel=1e-5)

@@ -204,6 +204,8 @@ def test_cells_are_as_dark_as_their_counts():
         wanted = SERIES[0 if true == predicted else 1]
         assert [round(255 * part) for part in colour] == rgb(wanted)
     assert {(patch.get_width(), patch.get_height()) for patch in axes.patches} == {(1, 1)}
+    shown = axes.xaxis.get_tick_params()
+    assert (shown["labeltop"], shown["labelbottom"]) == (True, False)
     assert axes.get_xlim() == (-0.5, 2.5)
     assert axes.get_ylim() == (2.5, -0.5)  # true classes downwards
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
