@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cnnjax.cli.table import print_json, print_table, tell, whole
+from cnnjax.cli.table import console, print_json, print_table, tell, whole
 
 COLUMNS = ["name", "kind", ">count", "words", ">rest"]
 ROWS = [
@@ -97,8 +97,14 @@ def test_json_and_what_is_told(capsys):
     print_json({"a": [1, "é\x1b"]})
     out = capsys.readouterr().out
     assert json.loads(out) == {"a": [1, "é\x1b"]}
-    assert out.isascii()
+    assert out == '{\n  "a": [\n    1,\n    "\\u00e9\\u001b"\n  ]\n}\n'
     tell("")
     tell("a\x1b b")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "cnnjax: a\\x1b b\n")
+
+
+def test_numbers_have_no_colours_of_their_own(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    console().print("12 True 'text'")
+    assert capsys.readouterr().out == "12 True 'text'\n"
