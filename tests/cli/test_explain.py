@@ -30,6 +30,8 @@ def weights(tmp_path):
     variables = model.init(jax.random.key(0), jnp.zeros((1, 10, 14, 1)), train=False)
     random = np.random.default_rng(1)
     variables = jax.tree.map(lambda leaf: jnp.float32(random.normal(size=leaf.shape)), variables)
+    head = variables["params"]["classifier"]
+    head["bias"] = head["bias"].at[1].add(4)  # the likeliest class is not the first
     about = About(NAMES, HOW, {"spec": SPEC}, "cnn")
     save_weights(variables, tmp_path / "w.safetensors", about=about)
     return variables
@@ -81,6 +83,7 @@ def test_the_pictures_are_those_of_the_class(tmp_path, weights, pixels, drawn, c
     command += ["--out", str(tmp_path / "new" / "out.png")]
     command += ["--filters", str(tmp_path / "new" / "filters.png")]
     assert main(command + ([] if target is None else ["--target", target])) == 0
+    assert likely.argmax() != 0
     shown = f"{NAMES[index]}, {likely[index]:.1%}"
     assert capsys.readouterr().out.startswith(f"{shown}; see {tmp_path}")
     (panels,), (kernel,) = drawn["attribution_panels"], drawn["filter_grid"]
