@@ -3,6 +3,7 @@
 import contextlib
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from cnnjax.errors import BadArgument, Failed
 __all__ = [
     "checked",
     "decoded",
+    "locked",
     "mistaken",
     "printable",
     "read_bytes",
@@ -68,6 +70,51 @@ def replacing(path: str | Path, argument: str = "out") -> Iterator[BinaryIO]:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+@contextlib.contextmanager
+def locked(directory: str | Path, argument: str = "out") -> Iterator[None]:
+    """Hold a directory while the block runs; whoever else wants it meanwhile is refused.
+
+    The system lets go of it when the process dies, however it dies. The directory is made, and an
+    empty file `.lock` stays in it: to remove it would take it from under the next holder.
+
+    Args:
+        directory: what nobody else is to write to.
+        argument: the name of the argument that it came from, for the error.
+
+    Raises:
+        Failed: where somebody holds it, in this process or another, or it cannot be written to.
+    """
+    path = Path(directory) / ".lock"
+    with writing(directory, argument):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NONBLOCK", 0), 0o644)
+    try:
+        with writing(directory, argument):
+            taken = _take(descriptor)
+        if not taken:
+            shown = printable(str(directory))
+            raise Failed(f"{argument}: another run is writing to {shown}; choose another directory")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    """Return whether the file was free; it is ours until its descriptor is closed."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
 
 
 @contextlib.contextmanager

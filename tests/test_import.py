@@ -26,9 +26,19 @@ def roots(modules: set[str]) -> set[str]:
 def test_import_adds_nothing_but_this_package_to_jax_and_flax():
     bare, ours = loaded("import jax, flax.linen"), loaded("import cnnjax")
     added = roots(ours) - roots(bare) - set(sys.stdlib_module_names)
-    assert added <= {"cnnjax"}
+    assert added <= {"cnnjax", "msgspec"}
     parts = {name.split(".")[1] for name in ours if name.startswith("cnnjax.")}
-    assert parts <= {"errors", "files", "typing", "ops", "nn", "models", "weights"}
+    assert parts <= {
+        "errors",
+        "files",
+        "typing",
+        "ops",
+        "nn",
+        "models",
+        "tensors",
+        "weights",
+        "classifier",
+    }
 
 
 def test_help_and_a_table_need_no_extra():

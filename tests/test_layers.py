@@ -13,20 +13,22 @@ PACKAGE = Path(cnnjax.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
+    "tensors": set(),
     "typing": set(),
     "ops": {"typing", "errors"},
     "nn": {"ops"},
     "data": {"typing", "errors", "files"},
     "models": {"nn"},
-    "weights": {"models", "files"},
-    "train": {"models", "data", "files"},
+    "weights": {"models", "files", "tensors"},
+    "classifier": {"weights", "data"},
+    "train": {"models", "data", "files", "tensors"},
     "analysis": {"models", "data"},
     "plot": {"typing", "errors"},
     "experiment": {"train", "analysis", "plot", "__init__"},
     "benchmark": {"train", "analysis", "__init__"},
-    "cli": {"experiment", "benchmark", "plot", "weights"},
+    "cli": {"experiment", "benchmark", "plot", "classifier"},
     "__main__": {"cli"},
-    "__init__": {"models", "weights"},
+    "__init__": {"models", "classifier"},
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

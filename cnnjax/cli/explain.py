@@ -11,13 +11,14 @@ import numpy as np
 import tyro
 
 from cnnjax.analysis.attribution import class_scores, grad_cam, integrated_gradients
+from cnnjax.analysis.filters import first_filters
+from cnnjax.classifier import Classifier, load
 from cnnjax.cli.arguments import metavar, option
-from cnnjax.cli.predict import names_of, read_prepared
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.files import replacing
+from cnnjax.files import printable, replacing
 from cnnjax.plot import attribution_panels, filter_grid
 from cnnjax.plot.attribution import overlay, signed
-from cnnjax.weights import PACKAGE, load_model, preprocessing_of
+from cnnjax.weights import PACKAGE
 
 __all__ = ["explain"]
 
@@ -45,8 +46,8 @@ def explain(
         image: an image file.
         out: the picture to write.
         target: name or number of the class to explain; by default the likeliest.
-        weights: package (what `cnnjax[pretrained]` installs), a .safetensors, .pth or .pt file,
-            or a hub id such as timm/resnet50.a1_in1k.
+        weights: package (what `cnnjax[pretrained]` installs), a file, the directory of a
+            training, or a hub id such as timm/resnet50.a1_in1k.
         stage: the network's stage for Grad-CAM; by default the last.
         steps: points on the line that integrated gradients follow.
         filters: also draw the first layer's filters into this file.
@@ -56,30 +57,41 @@ def explain(
             raise BadArgument(
                 f"out, filters: received {str(path)!r}, allowed: names ending in .png"
             )
-    model, variables = load_model(network, weights)
-    preprocessing = preprocessing_of(network, weights)
-    names = names_of(network, weights, model.num_classes)
-    pixels = jnp.asarray(read_prepared(image, preprocessing))[None]
-    logits = jax.jit(lambda x: model.apply(variables, x, train=False))(pixels)
-    likely = np.asarray(jax.nn.softmax(logits[0]), np.float64)
+    if steps < 1:
+        raise BadArgument(f"steps: received {steps}, allowed: integers from 1")
+    classifier = load(network, weights)
+    pixels = classifier.read(image)
+    likely, names = classifier.probabilities(pixels), classifier.class_names
     index = int(np.argmax(likely)) if target is None else _find(target, names)
-    classes = jnp.array([index])
-    places = jax.jit(lambda x: grad_cam(model, variables, x, classes, stage=stage))(pixels)
-    scores = class_scores(model, variables, classes)
-    parts = jax.jit(lambda x: integrated_gradients(scores, x, steps=steps))(pixels)
-    seen = np.asarray(pixels[0]) * np.array(preprocessing.std) + np.array(preprocessing.mean)
-    figure = attribution_panels(
-        {
-            f"{image.name}\n{names[index]}, {likely[index]:.1%}": np.clip(seen, 0, 1),
-            "Grad-CAM\nlight: evidence for the class": overlay(seen, np.asarray(places[0])),
-            "integrated gradients\nred: for the class, blue: against": signed(np.asarray(parts[0])),
-        }
+    found = f"{printable(names[index])}, {likely[index]:.1%}"
+    panels = _panels(classifier, pixels, index, stage, steps)
+    titles = (
+        f"{printable(image.name)}\n{found}",
+        "Grad-CAM\nlight: evidence for the class",
+        "integrated gradients\nred: for the class, blue: against",
     )
-    _save(figure, out)
-    print(f"{names[index]}, {likely[index]:.1%}; see {out}")
-    if filters is not None:
-        _save(filter_grid(_first_kernel(network, variables, len(preprocessing.mean))), filters)
+    kernel = None if filters is None else _first_kernel(network, classifier)
+    _save(attribution_panels(dict(zip(titles, panels, strict=True))), out)
+    print(f"{found}; see {out}")
+    if filters is not None and kernel is not None:
+        _save(filter_grid(kernel), filters)
         print(f"the first layer's filters are in {filters}")
+
+
+def _panels(
+    classifier: Classifier, pixels: np.ndarray, index: int, stage: str | None, steps: int
+) -> list[np.ndarray]:
+    """Return the image as the network sees it, and where and what in it speaks for a class.
+
+    Three pictures `[H, W, 1 or 3]`, uint8 or floats in 0..1, of an input `[H, W, C]`.
+    """
+    model, variables, how = classifier.model, classifier.variables, classifier.preprocessing
+    images, classes = jnp.asarray(pixels)[None], jnp.array([index])
+    places = jax.jit(lambda x: grad_cam(model, variables, x, classes, stage=stage))(images)
+    scores = class_scores(model, variables, classes)
+    parts = jax.jit(lambda x: integrated_gradients(scores, x, steps=steps))(images)
+    seen = np.clip(pixels * np.array(how.std) + np.array(how.mean), 0, 1)
+    return [seen, overlay(seen, np.asarray(places[0])), signed(np.asarray(parts[0]))]
 
 
 def _find(target: str, names: Sequence[str]) -> int:
@@ -97,13 +109,13 @@ def _find(target: str, names: Sequence[str]) -> int:
     )
 
 
-def _first_kernel(network: str, variables: Any, channels: int) -> np.ndarray:
+def _first_kernel(network: str, classifier: Classifier) -> np.ndarray:
     """Return the kernel `[kh, kw, C, O]` that the images go into."""
-    for path, leaf in jax.tree.leaves_with_path(variables["params"]):
-        at_images = leaf.ndim == 4 and leaf.shape[2] == channels and min(leaf.shape[:2]) > 1
-        if at_images and "kernel" in jax.tree_util.keystr(path):
-            return np.asarray(leaf)
-    raise Failed(f"{network}: has no kernel on images of {channels} channels")
+    params = classifier.variables["params"]
+    kernel = first_filters(classifier.model, classifier.image_shape, params)
+    if kernel is None:
+        raise Failed(f"filters: {network} begins with no convolution whose filters could be drawn")
+    return kernel
 
 
 def _save(figure: Any, path: Path) -> None:

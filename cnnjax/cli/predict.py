@@ -1,23 +1,27 @@
 """`cnnjax predict`: what is on a photograph."""
 
-import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import jax
 import numpy as np
 import tyro
 
+from cnnjax.classifier import load
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.table import console, print_json, print_table
-from cnnjax.data import class_names, prepare_photograph, read_photograph
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.models import MODELS
-from cnnjax.weights import PACKAGE, Preprocessing, load_model, preprocessing_of, read_about
+from cnnjax.files import printable
+from cnnjax.weights import PACKAGE
 
-__all__ = ["names_of", "predict", "read_prepared"]
+__all__ = ["predict"]
+
+IMAGES = frozenset(
+    {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff"}
+    | {".webp"}
+)
+"""The suffixes of the files that are taken out of a directory."""
 
 
 def predict(
@@ -36,9 +40,9 @@ def predict(
 
     Args:
         network: a name from `cnnjax models`.
-        images: image files.
-        weights: package (what `cnnjax[pretrained]` installs), a .safetensors, .pth or .pt file
-            (what `cnnjax train` leaves, too), or a hub id such as timm/resnet50.a1_in1k.
+        images: image files, or directories, of which all images are taken.
+        weights: package (what `cnnjax[pretrained]` installs), a file, the directory of a
+            training, or a hub id such as timm/resnet50.a1_in1k.
         top: how many classes to show.
         json: print JSON.
     """
@@ -46,22 +50,18 @@ def predict(
         raise BadArgument("images: received none, allowed: one or more image files")
     if top < 1:
         raise BadArgument(f"top: received {top}, allowed: integers from 1")
-    model, variables = load_model(network, weights)
-    preprocessing = preprocessing_of(network, weights)
-    names = names_of(network, weights, model.num_classes)
-    run = jax.jit(
-        lambda variables, images: jax.nn.softmax(model.apply(variables, images, train=False))
-    )
+    files = [file for path in images for file in _files(path)]
+    classifier = load(network, weights)
     failed, rows = 0, []
-    for path in images:
+    for path in files:
         try:
-            image = read_prepared(path, preprocessing)
+            image = classifier.read(path)
         except Failed as error:
             print(f"cnnjax: {error}", file=sys.stderr)
             failed += 1
             continue
-        likely = np.asarray(run(variables, image[None])[0], np.float64)
-        rows.append(_row(path, likely, names, top))
+        likely = classifier.probabilities(image)
+        rows.append(_row(path, likely, classifier.class_names, top))
         if not json:
             _print(rows[-1])
     if json:
@@ -69,16 +69,18 @@ def predict(
     return 1 if failed else 0
 
 
-def names_of(network: str, weights: str, number: int) -> Sequence[str]:
-    """Return the names of the classes that weights tell apart, as far as they are known."""
-    about = read_about(weights)
-    return class_names(MODELS[network].dataset, number) if about is None else about.class_names
-
-
-def read_prepared(path: Path, preprocessing: Preprocessing) -> np.ndarray:
-    """Return the image in a file as the input `[H, W, C]` of a network with certain weights."""
-    image = read_photograph(path, len(preprocessing.mean))
-    return prepare_photograph(image, **dataclasses.asdict(preprocessing))
+def _files(path: Path) -> Iterator[Path]:
+    """Yield a file, or the images in a directory and in those inside it, sorted."""
+    if not path.is_dir():
+        yield path
+        return
+    found = [file for file in path.rglob("*") if file.suffix.lower() in IMAGES and file.is_file()]
+    if not found:
+        raise BadArgument(
+            f"images: the directory {printable(str(path))!r} has no image in it, no name ending in "
+            f"{', '.join(sorted(IMAGES))}"
+        )
+    yield from sorted(found)
 
 
 def _row(path: Path, likely: np.ndarray, names: Sequence[str], top: int) -> dict[str, Any]:
@@ -93,8 +95,8 @@ def _row(path: Path, likely: np.ndarray, names: Sequence[str], top: int) -> dict
 
 
 def _print(row: dict[str, Any]) -> None:
-    cells = [[entry["name"], f"{entry['probability']:.1%}"] for entry in row["classes"]]
+    cells = [[printable(entry["name"]), f"{entry['probability']:.1%}"] for entry in row["classes"]]
     screen = console()
-    screen.print(row["image"], style="bold", markup=False, soft_wrap=True)
+    screen.print(printable(row["image"]), style="bold", markup=False, soft_wrap=True)
     print_table(["class", ">probability"], cells)
     screen.print()

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import tyro
 
 from cnnjax.analysis.provenance import command_line, hardware, versions
+from cnnjax.classifier import load as load_classifier
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.settings import Settings, SharedSettings
 from cnnjax.cli.table import print_json
@@ -20,14 +20,7 @@ from cnnjax.errors import BadArgument
 from cnnjax.files import replacing
 from cnnjax.models import build
 from cnnjax.train import data_parallel_mesh, fit, show_progress
-from cnnjax.weights import (
-    About,
-    Preprocessing,
-    head_of,
-    load_model,
-    preprocessing_of,
-    save_weights,
-)
+from cnnjax.weights import About, Preprocessing, head_of, save_weights
 
 __all__ = ["train"]
 
@@ -61,8 +54,8 @@ def train(
         data: mnist5k, digits, or any name that TFDS knows.
         out: the directory for run.json, weights.safetensors and checkpoint.safetensors.
         seed: the run's only source of randomness.
-        weights: what to start from: package, a .safetensors, .pth or .pt file, or a hub id; a head
-            for another number of classes is new.
+        weights: what to start from: package, a file of weights, a directory that this command left,
+            or a hub id; a head for another number of classes is new and starts at zero.
         backbone_rate: what the learning rate is multiplied by in all layers but the head.
         resize: side of the images in pixels; by default they stay as they are.
         validation: share of the training set held out and evaluated after every epoch.
@@ -83,21 +76,18 @@ def train(
     if validation:
         # The same images for every seed, so that seeds can be compared.
         train_set, held_out = split_off(train_set, validation, 0)
-    _, pixels, _, channels = train_set.images.shape
+    _, height, width, channels = train_set.images.shape
     key = jax.random.key(seed)
     built: dict[str, Any] = {"num_classes": train_set.num_classes, "dtype": jnp.dtype(dtype).type}
     built |= {} if spec is None else {"spec": spec}
-    variables, normalisation = None, None
-    model: Any
-    if weights is None:
-        model = build(network, **built)
-    else:
-        model, variables = load_model(
-            network, weights, channels=channels, pixels=pixels, key=key, **built
+    start = None
+    if weights is not None:
+        start = load_classifier(
+            network, weights, channels=channels, pixels=(height, width), key=key, **built
         )
-        normalisation = _normalisation(preprocessing_of(network, weights), channels)
+    model: Any = build(network, **built) if start is None else start.model
     if backbone_rate is not None:
-        recipe = dataclasses.replace(recipe, head=head_of(model, channels))
+        recipe = dataclasses.replace(recipe, head=head_of(model, (height, width, channels)))
         hyper = dataclasses.replace(hyper, backbone_rate=backbone_rate)
 
     def run(progress: Any) -> Any:
@@ -109,8 +99,8 @@ def train(
             hyper,
             key,
             validation=held_out,
-            variables=variables,
-            normalisation=normalisation,
+            variables=None if start is None else start.variables,
+            normalisation=None if start is None else start.normalisation,
             progress=progress,
             checkpoint_dir=out,
             mesh=data_parallel_mesh() if data_parallel else None,
@@ -122,18 +112,24 @@ def train(
         with show_progress(f"{network} on {data}") as progress:
             done = run(progress)
     fields = _fields(model, build(network))
-    about = About(
-        train_set.class_names,
-        Preprocessing(pixels, 1.0, "bicubic", tuple(done.mean.tolist()), tuple(done.std.tolist())),
-        fields,
+    how = Preprocessing(
+        height,
+        width,
+        1.0,
+        "bicubic",
+        tuple(done.mean.tolist()),
+        tuple(done.std.tolist()),
+        # What `resize` did to the images of the set.
+        "center" if resize is None else "squash",
     )
+    about = About(train_set.class_names, how, fields, network)
     save_weights(done.variables, out / "weights.safetensors", about=about)
     result = {
         "network": network,
         **fields,
         "weights": weights,
         "data": data,
-        "pixels": pixels,
+        "image_shape": [height, width, channels],
         "seed": seed,
         "validation": validation,
         "dtype": dtype,
@@ -167,11 +163,3 @@ def _fields(model: Any, usual: Any) -> dict[str, Any]:
         for name, value in values.items()
         if name not in ("name", "parent", "num_classes", "dtype") and value != getattr(usual, name)
     }
-
-
-def _normalisation(of_weights: Preprocessing, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and deviation for so many channels: those of the weights, or their means."""
-    mean, std = (np.array(values, np.float32) for values in (of_weights.mean, of_weights.std))
-    if len(mean) == channels:
-        return mean, std
-    return np.full(channels, mean.mean()), np.full(channels, std.mean())

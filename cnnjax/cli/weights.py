@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import tyro
 
+from cnnjax.classifier import check_weights, load
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.table import print_json, print_table
-from cnnjax.weights import check_weights
 
 __all__ = ["check", "weights"]
 
@@ -25,11 +25,12 @@ def check(
 
     Args:
         name: a name from `cnnjax models`.
-        file: a .safetensors, .pth or .pt file, or a hub id such as timm/resnet50.a1_in1k.
+        file: a file of weights, a directory that `cnnjax train` left, package, or a hub id such as
+            timm/resnet50.a1_in1k.
         reference: a file with `images` and activations by stage, to show the largest difference.
         json: print JSON.
     """
-    rows = check_weights(name, file, reference=reference)
+    rows = check_weights(load(name, file), reference=reference)
     if json:
         print_json(rows)
         return

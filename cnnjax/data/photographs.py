@@ -109,24 +109,27 @@ def _scale(file: Any) -> tuple[int, bool]:
 def prepare_photograph(
     image: np.ndarray,
     *,
-    size: int,
+    size: int | tuple[int, int],
     crop: float = 0.875,
     interpolation: str = "bicubic",
     mean: Sequence[float],
     std: Sequence[float],
+    crop_mode: str = "center",
 ) -> np.ndarray:
     """Cut the middle out of an image, resize it and normalise it: `(pixels / 255 - mean) / std`.
 
     Args:
         image: `[H, W, C]` uint8.
-        size: side of the result in pixels, from 1.
-        crop: side of the square that is cut out, as a share of the shorter side, in (0, 1].
+        size: of the result in pixels, from 1: the side of a square, or `(h, w)`.
+        crop: share of each side that is kept, in (0, 1].
         interpolation: of `INTERPOLATIONS`.
         mean: `[C]`, in 0..1.
         std: `[C]`, above 0.
+        crop_mode: "center" keeps `crop` of the largest part that has the result's shape, "squash"
+            of the whole image, which is then distorted to it.
 
     Returns:
-        `[size, size, C]` float32.
+        `[h, w, C]` float32.
 
     Raises:
         BadArgument: for another shape, dtype or value.
@@ -140,25 +143,30 @@ def prepare_photograph(
         raise BadArgument(
             f"image: received {image.dtype} {list(image.shape)}, allowed: uint8 [H, W, 1 or 3]"
         )
-    if size < 1 or not 0 < crop <= 1:
+    rows, columns = (size, size) if isinstance(size, int) else size
+    if min(rows, columns) < 1 or not 0 < crop <= 1:
         raise BadArgument(f"size, crop: received {size}, {crop}, allowed: from 1; in (0, 1]")
     if interpolation not in INTERPOLATIONS:
         raise BadArgument(
             f"interpolation: received {interpolation!r}, allowed: {', '.join(INTERPOLATIONS)}"
         )
+    if crop_mode not in ("center", "squash"):
+        raise BadArgument(f"crop_mode: received {crop_mode!r}, allowed: center, squash")
     if not len(mean) == len(std) == image.shape[-1]:
         raise BadArgument(
             f"mean, std: {len(mean)} and {len(std)} numbers for {image.shape[-1]} channels"
         )
     height, width, channels = image.shape
-    side = max(1.0, crop * min(height, width))
-    left, top = (width - side) / 2, (height - side) / 2
+    scale = min(height / rows, width / columns)
+    high, wide = (height, width) if crop_mode == "squash" else (scale * rows, scale * columns)
+    high, wide = max(1.0, crop * high), max(1.0, crop * wide)
+    left, top = (width - wide) / 2, (height - high) / 2
     picture = Image.fromarray(image[..., 0] if channels == 1 else image)
     # Cut and resized at once: rounding the cut to whole pixels first would shift the image.
     resized = picture.resize(
-        (size, size),
+        (columns, rows),
         Image.Resampling[interpolation.upper()],
-        box=(left, top, left + side, top + side),
+        box=(left, top, left + wide, top + high),
     )
-    pixels = np.asarray(resized, np.float32).reshape(size, size, channels) / 255
+    pixels = np.asarray(resized, np.float32).reshape(rows, columns, channels) / 255
     return (pixels - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)

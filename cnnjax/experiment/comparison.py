@@ -13,8 +13,8 @@ import numpy as np
 
 from cnnjax.analysis.complexity import count
 from cnnjax.analysis.evaluation import probabilities
+from cnnjax.analysis.filters import first_filters
 from cnnjax.analysis.provenance import commit, hardware, versions
-from cnnjax.analysis.trace import trace
 from cnnjax.data import Dataset, split_off, statistics
 from cnnjax.errors import BadArgument
 from cnnjax.experiment.contestant import Contestant
@@ -24,7 +24,7 @@ from cnnjax.train.checkpoint import describe
 from cnnjax.train.programs import compiled, create_program
 from cnnjax.train.state import images_to_start_from
 
-__all__ = ["compare", "first_filters"]
+__all__ = ["compare"]
 
 ShowRun = Callable[[str], AbstractContextManager[Progress]]
 
@@ -113,30 +113,6 @@ def compare(
             arrays = _arrays(models[label], run, fit_set, test_set, recipe, hyper, seed)
             directory.add(entry | costs, arrays)
     return read_results(out)
-
-
-def first_filters(
-    model: Any, image_shape: tuple[int, ...], params: Mapping[str, Any]
-) -> np.ndarray | None:
-    """Return the kernel `[kh, kw, C, O]` of the convolution that sees the image, if there is one.
-
-    Args:
-        model: a Linen module.
-        image_shape: `(H, W, C)`.
-        params: its parameters.
-    """
-    traced = trace(model, image_shape)
-    paths = {value: path for path, value in traced.leaves.items()}
-    for equation in traced.equations:
-        if equation.primitive == "conv_general_dilated":
-            path = paths.get(equation.inputs[1] or -1)
-            if path is None:  # the kernel is computed from parameters
-                return None
-            leaf: Any = params
-            for name in path[1:]:
-                leaf = leaf[name]
-            return np.asarray(leaf, np.float32)
-    return None
 
 
 def _define(contestant: Contestant, model: Any, image_shape: tuple[int, ...]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Weights of other people: read, checked, converted by name, and written back."""
 
 from cnnjax.weights.about import About, read_about
-from cnnjax.weights.check import check_weights
+from cnnjax.weights.adapt import head_of
 from cnnjax.weights.export import export_network
-from cnnjax.weights.load import head_of, load_model, load_weights
+from cnnjax.weights.load import load_model, load_weights
 from cnnjax.weights.packages import PACKAGE, PACKAGES
 from cnnjax.weights.preprocessing import Preprocessing, preprocessing_of
 from cnnjax.weights.read import read_state_dict
@@ -14,7 +14,6 @@ __all__ = [
     "PACKAGES",
     "About",
     "Preprocessing",
-    "check_weights",
     "export_network",
     "head_of",
     "load_model",

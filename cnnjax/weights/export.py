@@ -61,6 +61,7 @@ def export_network(
     def run(variables: Variables, images: Images) -> Images:
         return model.apply(variables, images, train=False)
 
+    _check_images(model, variables, shape)
     size: Any = export.symbolic_shape("batch")[0] if batch is None else batch
     images = jax.ShapeDtypeStruct((size, *shape), jnp.float32)
     try:
@@ -71,8 +72,27 @@ def export_network(
         return bytes(export.export(jax.jit(run), platforms=platforms)(shapes, images).serialize())
     except (TypeError, ValueError, NotImplementedError) as error:
         if batch is None and not isinstance(error, BadArgument):
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise Failed(
-                f"{model.name}: cannot be exported for any batch ({reason}); give a number"
+                f"{type(model).__name__}: cannot be exported for any batch ({_reason(error)}); "
+                "give a number"
             ) from error
         raise
+
+
+def _check_images(model: Any, variables: Variables, shape: tuple[int, ...]) -> None:
+    """Raise `BadArgument` for images of a size that a layer with these weights refuses."""
+    images = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    try:
+        jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
+    except BadArgument:
+        raise
+    except Exception as error:  # flax, numpy and jax: whatever a layer of another size raises
+        size = "x".join(map(str, shape))
+        raise BadArgument(
+            f"image_shape, input_size: images of {size} do not fit these weights: {_reason(error)}"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return first.partition(" (http")[0]

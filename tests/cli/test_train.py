@@ -1,5 +1,7 @@
 import json
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 
@@ -7,7 +9,15 @@ from cnnjax.cli import main, train
 from cnnjax.data import load, resize
 from cnnjax.models import build
 from cnnjax.train import evaluate
-from cnnjax.weights import head_of, load_model, preprocessing_of
+from cnnjax.weights import (
+    About,
+    Preprocessing,
+    head_of,
+    load_model,
+    preprocessing_of,
+    read_about,
+    save_weights,
+)
 
 COMMAND = [
     "train",
@@ -50,8 +60,12 @@ def test_weights_that_train_leaves_are_a_networks_own(tmp_path, capsys):
 
     out = tmp_path / "first"
     assert main([*COMMAND, "--resize", "12", "--out", str(out)]) == 0
+    again = tmp_path / "again"
+    assert main([*COMMAND, "--resize", "12", "--out", str(again)]) == 0
+    files = [path / "weights.safetensors" for path in (out, again)]
+    assert files[0].read_bytes() == files[1].read_bytes()  # equal runs leave equal files
     run = json.loads((out / "run.json").read_text())
-    assert run["pixels"] == 12
+    assert run["image_shape"] == [12, 12, 1]
     weights = str(out / "weights.safetensors")
     train_set = load("digits")
     image = tmp_path / "image.png"
@@ -65,7 +79,9 @@ def test_weights_that_train_leaves_are_a_networks_own(tmp_path, capsys):
     model, variables = load_model("cnn", weights)
     assert model.spec == "conv4-relu-pool-fc10"
     prepared = preprocessing_of("cnn", weights)
-    assert (prepared.size, prepared.crop, len(prepared.mean)) == (12, 1.0, 1)
+    assert (prepared.image_shape, prepared.crop) == ((12, 12, 1), 1.0)
+    assert (prepared.interpolation, prepared.crop_mode) == ("bicubic", "squash")
+    assert read_about(weights).network == "cnn"
     again = evaluate(
         model,
         variables,
@@ -84,6 +100,57 @@ def test_weights_that_train_leaves_are_a_networks_own(tmp_path, capsys):
     for name, leaves in variables["params"].items():
         same = all(np.array_equal(leaves[n], after["params"][name][n]) for n in leaves)
         assert same == (name not in head_of(model))
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """What the command hands to `fit`, which here returns what it was given to start from."""
+    seen = {}
+
+    def fit(model, *sets, **options):
+        seen.update(options, model=model)
+        mean, std = options["normalisation"] or (np.array([0.25]), np.array([0.5]))
+        measured = {"test": {"accuracy": 0.5, "loss": 1.0}, "history": [], "mean": mean}
+        seconds = {"compile_seconds": 0.0, "train_seconds": 0.0}
+        variables = options["variables"] or {"params": {"a": {"bias": np.zeros(1, np.float32)}}}
+        return SimpleNamespace(variables=variables, std=std, **measured, **seconds)
+
+    monkeypatch.setattr(train, "fit", fit)
+    return seen
+
+
+def test_weights_are_started_from_as_load_gives_them(tmp_path, started):
+    model = build("cnn", spec="conv4-relu-gap", num_classes=3)
+    images = jax.ShapeDtypeStruct((1, 9, 7, 1), np.float32)
+    tree = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
+    variables = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5, np.float32), tree)
+    how = Preprocessing(9, 7, 0.8, "bilinear", (0.25,), (0.75,))
+    about = About(("a", "b", "c"), how, {"spec": "conv4-relu-gap"}, "cnn")
+    save_weights(variables, tmp_path / "weights.safetensors", about=about)
+    command = ["train", "cnn", "--data", "digits", "--weights", str(tmp_path)]
+    assert main([*command, "--backbone-rate", "0.5", "--out", str(tmp_path / "out")]) == 0
+    assert started["model"].num_classes == 10
+    assert started["model"].spec == "conv4-relu-gap"
+    params = started["variables"]["params"]
+    np.testing.assert_array_equal(params["0.conv4"]["kernel"], np.full((3, 3, 1, 4), 0.5))
+    assert params["classifier"]["kernel"].shape == (4, 10)
+    assert not params["classifier"]["kernel"].any()
+    np.testing.assert_allclose(started["normalisation"], [[0.25], [0.75]])
+    left = read_about(tmp_path / "out" / "weights.safetensors")
+    assert left.preprocessing == Preprocessing(8, 8, 1.0, "bicubic", (0.25,), (0.75,), "center")
+    assert left.class_names == tuple("0123456789")
+    assert (left.fields, left.network) == ({"spec": "conv4-relu-gap"}, "cnn")
+
+
+def test_without_weights_nothing_is_started_from(tmp_path, started):
+    command = ["train", "cnn", "--data", "digits", "--spec", "conv4-relu-gap"]
+    assert main([*command, "--out", str(tmp_path), "--dtype", "bfloat16"]) == 0
+    assert (started["variables"], started["normalisation"]) == (None, None)
+    assert (started["model"].spec, started["model"].dtype) == (
+        "conv4-relu-gap",
+        np.dtype("bfloat16"),
+    )
+    assert read_about(tmp_path / "weights.safetensors").preprocessing.mean == (0.25,)
 
 
 def test_fields_that_weights_brought_are_kept():

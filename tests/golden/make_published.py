@@ -1,7 +1,7 @@
 """Record how torchvision and timm prepare images, as the table `cnnjax/weights/published.csv`.
 
 Runs in the environment of `make_goldens.py`. The table names networks and their weights; this
-script fills in the rest of each row, in its order. To add a network, add `NAME,WEIGHTS,,,,,` (no
+script fills in the rest of each row, in its order. To add a network, add `NAME,WEIGHTS,,,,,,` (no
 WEIGHTS where the reference has none) and run
 
     .venv-reference/bin/python tests/golden/make_published.py [--check] [--prelude MODULE]
@@ -16,21 +16,25 @@ import sys
 from pathlib import Path
 
 TABLE = Path(__file__).parents[2] / "cnnjax" / "weights" / "published.csv"
-COLUMNS = ("network", "weights", "size", "crop", "interpolation", "mean", "std")
+COLUMNS = ("network", "weights", "size", "crop", "interpolation", "mean", "std", "crop_mode")
 
 
 def prepared(network: str, weights: str) -> tuple[object, ...]:
-    """Return size, crop, interpolation, mean and deviation, as the references have them."""
+    """Return size, crop, interpolation, mean, deviation and crop mode, as the references do."""
     import timm
     import torchvision
 
     if weights.startswith("IMAGENET1K") or not timm.is_model(network):
         found = torchvision.models.get_model_weights(network)[weights or "DEFAULT"].transforms()
         (size,), (side,) = found.crop_size, found.resize_size
-        return size, size / side, found.interpolation.value, found.mean, found.std
+        return size, size / side, found.interpolation.value, found.mean, found.std, "center"
     name = f"{network}.{weights}" if weights else network
     found = timm.models.get_pretrained_cfg(name, allow_unregistered=not weights)
-    return found.input_size[-1], found.crop_pct, found.interpolation, found.mean, found.std
+    _, size, width = found.input_size
+    if size != width:
+        raise SystemExit(f"{name}: images of {size}x{width}; the table knows squares only")
+    crop = (found.crop_pct, found.interpolation)
+    return size, *crop, found.mean, found.std, found.crop_mode
 
 
 def main() -> int:
@@ -44,9 +48,9 @@ def main() -> int:
         rows = list(csv.DictReader(file))
     made = []
     for row in rows:
-        size, crop, interpolation, *normalisation = prepared(row["network"], row["weights"])
-        numbers = [" ".join(repr(float(number)) for number in each) for each in normalisation]
-        values = (row["network"], row["weights"], size, crop, interpolation, *numbers)
+        size, crop, interpolation, *both, mode = prepared(row["network"], row["weights"])
+        numbers = [" ".join(repr(float(number)) for number in each) for each in both]
+        values = (row["network"], row["weights"], size, crop, interpolation, *numbers, mode)
         made.append(dict(zip(COLUMNS, map(str, values), strict=True)))
     different = [(old, new) for old, new in zip(rows, made, strict=True) if old != new]
     if options.check:

@@ -121,7 +121,8 @@ def test_the_one_file_in_the_package_is_given(monkeypatch, tmp_path):
 
 def test_preprocessing_belongs_to_the_weights(monkeypatch, tmp_path):
     ours = preprocessing_of(LITE, PACKAGE)
-    assert (ours.size, ours.crop, ours.interpolation) == (224, 0.875, "bicubic")
+    assert (ours.height, ours.width, ours.crop) == (224, 224, 0.875)
+    assert (ours.interpolation, ours.crop_mode) == ("bicubic", "center")
     np.testing.assert_allclose(255 * np.array([ours.mean, ours.std]), [[127] * 3, [128] * 3])
     assert preprocessing_of(LITE, "efficientnet-lite0-57934424.pth") == ours
     assert preprocessing_of(LITE, "mine.pth").mean == (0.485, 0.456, 0.406)
@@ -138,7 +139,7 @@ def test_preprocessing_belongs_to_the_weights(monkeypatch, tmp_path):
     wanted |= {"mean": [0.1, 0.2, 0.3], "std": [1, 2, 3]}
     config.write_text(json.dumps({"pretrained_cfg": wanted}))
     assert preprocessing_of("resnet50", "timm/resnet50.a1_in1k") == Preprocessing(
-        288, 1.0, "bicubic", (0.1, 0.2, 0.3), (1.0, 2.0, 3.0)
+        288, 288, 1.0, "bicubic", (0.1, 0.2, 0.3), (1.0, 2.0, 3.0)
     )
     config.write_text("{}")
     with pytest.raises(Failed, match=r"timm/resnet50.a1_in1k: its config\.json"):

@@ -1,0 +1,6 @@
+"""Networks with weights as one value: what every command that has weights works with."""
+
+from cnnjax.classifier.check import check_weights
+from cnnjax.classifier.classifier import Classifier, load
+
+__all__ = ["Classifier", "check_weights", "load"]
