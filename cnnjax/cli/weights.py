@@ -26,7 +26,7 @@ def check(
     Args:
         name: a name from `cnnjax models`.
         file: a file of weights, a directory that `cnnjax train` left, package, or a hub id such as
-            timm/resnet50.a1_in1k.
+            timm/resnet50.a1_in1k; FILE#KEY takes those under a key of a checkpoint, such as EMA.
         reference: a file with `images` and activations by stage, to show the largest difference.
         json: print JSON.
     """

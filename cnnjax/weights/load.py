@@ -55,11 +55,13 @@ def load_weights(
 ) -> dict[str, Any]:
     """Return the weights in `source` as the variables of the network `name`.
 
-    `source` is a `.safetensors`, `.pth` or `.pt` file with the reference's (torchvision's or
-    timm's) names, a directory that `cnnjax train` left, a hub id such as "timm/resnet50.a1_in1k"
-    (extra `hub`), "package" for a network in `PACKAGES` whose weights a Python package carries
-    (extra `pretrained`), or a state dict of arrays. The result has the structure, shapes and dtypes
-    of `build(name, num_classes=num_classes, **overrides).init(...)`.
+    `source` is a file of safetensors or `torch.save`, whatever its name, with the reference's
+    (torchvision's or timm's) names, wrapped as training loops leave them; where it has several
+    weights, `"last.ckpt#state_dict_ema"` takes those under that key or prefix. Or it is a directory
+    that `cnnjax train` left, a hub id such as "timm/resnet50.a1_in1k" (extra `hub`), "package" for
+    a network in `PACKAGES` whose weights a Python package carries (extra `pretrained`), or a state
+    dict of arrays. The result has the structure, shapes and dtypes of `build(name,
+    num_classes=num_classes, **overrides).init(...)`.
 
     Weights of the lite networks that were trained in TensorFlow belong to `padding="SAME"` and
     `epsilon=1e-3`: `load_model` builds the network so, and this function says it as a warning.
