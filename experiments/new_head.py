@@ -29,7 +29,7 @@ from cnnjax.cli.cache import enable_cache
 from cnnjax.cli.table import print_table
 from cnnjax.data import Dataset, load, resize, split_off
 from cnnjax.files import replacing
-from cnnjax.train import Hyper, Recipe, fit
+from cnnjax.train import Hyper, Recipe, fit, key_of
 from cnnjax.weights import load_model, preprocessing_of
 
 NETWORK, CLASSES, PIXELS, SEEDS = "efficientnet_lite0", 10, 64, 3
@@ -64,14 +64,14 @@ def accuracies(epochs: int, train: Dataset, test: Dataset) -> dict[str, list[flo
         images = resize(split_off(train, 200 / len(train), seed)[1], PIXELS)
         for kind in HEADS:
             params = variables["params"]
-            new = head(kind, model, params["classifier"]["kernel"].shape[0], jax.random.key(seed))
+            new = head(kind, model, params["classifier"]["kernel"].shape[0], key_of(seed))
             run = fit(
                 model,
                 images,
                 test,
                 dataclasses.replace(RECIPE, epochs=epochs),
                 HYPER,
-                jax.random.key(seed),
+                key_of(seed),
                 variables={**variables, "params": {**params, "classifier": new}},
                 normalisation=(np.array(how.mean, np.float32), np.array(how.std, np.float32)),
             )

@@ -38,7 +38,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -54,7 +53,7 @@ from cnnjax.data import Dataset, load, resize, split_off
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import replacing
 from cnnjax.plot import accuracy_by_size
-from cnnjax.train import Hyper, Recipe, evaluate, fit, predict
+from cnnjax.train import Hyper, Recipe, evaluate, fit, key_of, predict
 from cnnjax.weights import load_model
 
 NETWORK = "efficientnet_lite0"
@@ -158,7 +157,7 @@ def train(
         None,
         dataclasses.replace(RECIPE, epochs=task.scale.epochs_of(method, size)),
         setting,
-        jax.random.key(seed),
+        key_of(seed),
         variables=None if method == SCRATCH else start.variables,
         normalisation=start.normalisation,
     )

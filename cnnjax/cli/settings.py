@@ -6,17 +6,11 @@ from typing import Annotated, Any
 import tyro
 
 from cnnjax.cli.arguments import metavar, option
-from cnnjax.errors import bounded, unknown
+from cnnjax.errors import unknown
 from cnnjax.train import RECIPES, Hyper, Recipe
 from cnnjax.train.losses import SMOOTHED
 
-__all__ = ["LEAST", "MOST", "Settings", "SharedSettings"]
-
-LEAST = {"epochs": 1, "batch_size": 1, "crop_padding": 0, "cutout": 0}
-"""The smallest values of the settings that count something."""
-
-MOST = {"epochs": 100_000, "batch_size": 2**20, "crop_padding": 4096, "cutout": 8192}
-"""The largest; what fits the images is looked at when they are known."""
+__all__ = ["Settings", "SharedSettings"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,14 +58,10 @@ class Settings:
     def chosen(self) -> tuple[Recipe, Hyper]:
         """Return the recipe of that name and its scalars, with what else was given.
 
-        Raises `BadArgument` for an unknown name, for a number of which nobody means so many, and
-        for what `Recipe` and `Hyper` refuse.
+        Raises `BadArgument` for an unknown name, and for what `Recipe` and `Hyper` refuse.
         """
         if self.recipe not in RECIPES:
             raise unknown("recipe", self.recipe, RECIPES)
-        for name, most in MOST.items():
-            if (value := getattr(self, name)) is not None:
-                bounded(name, value, LEAST[name], most)
         named = RECIPES[self.recipe]
         recipe = dataclasses.replace(named.recipe, **self._given(Recipe))
         # The recipe's own smoothing is nobody's wish where the loss has none.

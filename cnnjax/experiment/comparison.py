@@ -22,7 +22,7 @@ from cnnjax.errors import BadArgument
 from cnnjax.experiment.contestant import Contestant, contestants_of
 from cnnjax.experiment.results import ResultsDirectory, read_results
 from cnnjax.experiment.schema import SEEDS
-from cnnjax.train import Hyper, NonFiniteLoss, Progress, Recipe, Run, fit, predict
+from cnnjax.train import Hyper, NonFiniteLoss, Progress, Recipe, Run, fit, key_of, predict
 from cnnjax.train.arguments import check
 from cnnjax.train.checkpoint import describe
 from cnnjax.train.programs import compiled, create_program
@@ -53,7 +53,7 @@ def compare(
     """Train every network with every seed in the same way, and return the content of results.json.
 
     Recipe, scalars, epochs, images and their order are the same for all; a run's key is
-    `jax.random.key(seed)`. Called again after an interruption it goes on inside the run under way;
+    `key_of(seed)`. Called again after an interruption it goes on inside the run under way;
     a run that has ended, well or not, is never trained again. More networks or seeds extend the
     same experiment. The test set is evaluated once a run, after its last step.
 
@@ -151,7 +151,7 @@ def _train(
             terms.test_set,
             terms.recipe,
             terms.hyper,
-            jax.random.key(seed),
+            key_of(seed),
             validation=terms.held_out,
             progress=progress,
             checkpoint_dir=checkpoint_dir,
@@ -235,7 +235,7 @@ def _arrays(model: Any, run: Run, terms: _Terms, seed: int) -> dict[str, np.ndar
 
 def _initial(model: Any, run: Run, terms: _Terms, seed: int) -> Mapping[str, Any]:
     """Return the parameters that a run began with, from the program that the run compiled."""
-    key, scalars = jax.random.key(seed), jax.tree.map(jnp.float32, terms.hyper)
+    key, scalars = key_of(seed), jax.tree.map(jnp.float32, terms.hyper)
     images = images_to_start_from(model, terms.fit_set.images)
     arguments = (images, scalars, jnp.asarray(run.mean), jnp.asarray(run.std), key)
     create, _ = compiled(create_program(model, terms.recipe, False), *arguments)

@@ -139,19 +139,6 @@ def test_every_example_is_read_and_fits(example, monkeypatch):
         )
 
 
-@pytest.mark.parametrize("name", settings.MOST)
-def test_settings_that_count_have_bounds(name):
-    least, most = settings.LEAST[name], settings.MOST[name]
-    for value in (least, most):
-        recipe, _ = settings.Settings(**{name: value}).chosen()
-        assert getattr(recipe, name) == value
-    for value in (least - 1, most + 1, 10**10, 2**64):
-        with pytest.raises(BadArgument) as error:
-            settings.Settings(**{name: value}).chosen()
-        expected = f"{name}: received {value}, allowed: integers from {least} to {most}"
-        assert str(error.value) == expected
-
-
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_of_that_name_with_what_was_given(name):
     assert settings.Settings(recipe=name).chosen() == RECIPES[name]

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.errors import BadArgument
@@ -94,6 +95,19 @@ def test_what_the_rows_say_and_what_json_or_numpy_give_is_taken():
     assert build("convnext_tiny", depths=list(np.array(depths)), drop_path_rate=0) == usual
     assert hash(build("convnext_tiny", depths=depths)) is not None
     assert type(build("lenet5", num_classes=np.int64(7)).num_classes) is int
+
+
+class Two(nn.Module):
+    """The same network twice, and a third time under a name."""
+
+    network: str
+    settings: dict
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        logits = [build(self.network, **self.settings)(images, train=train) for _ in range(2)]
+        left = build(self.network, name="left", **self.settings)
+        return sum(logits) + left(images, train=train)
 
 
 @pytest.mark.parametrize("name", ["resnet8_cifar", "cnn", "lenet5"])
