@@ -202,6 +202,29 @@ def test_on_an_accelerator_the_program_is_the_stock_one(platform):
     assert text(network) == text(plain)
 
 
+@pytest.mark.parametrize("inside", ["context", "argument"])
+@pytest.mark.parametrize("precision", ["highest", "high"])
+def test_a_precision_asked_for_inside_a_network_is_in_the_program_for_a_gpu(inside, precision):
+    """Of the forward pass and of both gradients, though none is in force where it is lowered."""
+    x, w = arrays(7, (2, 8, 8, 4), (3, 3, 4, 4))
+    layout = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+
+    def layer(conv, x, w):
+        if inside == "argument":
+            return conv(x, w, (1, 1), "SAME", precision=precision, **layout)
+        with jax.default_matmul_precision(precision):
+            return conv(x, w, (1, 1), "SAME", **layout)
+
+    def text(conv):
+        step = jax.value_and_grad(lambda x, w: jnp.sum(layer(conv, x, w) ** 2), (0, 1))
+        return jax.jit(step).trace(x, w).lower(lowering_platforms=("cuda",)).as_text()
+
+    ours, stock = text(ops.conv_general_dilated), text(lax.conv_general_dilated)
+    asked = f"precision {precision.upper()}"
+    assert ours.count(asked) == stock.count(asked) == 2 * 3
+    assert "precision DEFAULT" not in ours
+
+
 def test_export_for_one_platform_and_for_all():
     x, w = arrays(8, (2, 16, 16, 8), (3, 3, 8, 8))
     step = jax.jit(jax.value_and_grad(network, (0, 1)))
