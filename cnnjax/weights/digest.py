@@ -4,8 +4,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-import ml_dtypes
+import ml_dtypes  # noqa: F401 - tells numpy what bfloat16 is
 import numpy as np
+
+from cnnjax.tensors import DTYPES
 
 __all__ = ["CHECKSUM", "SAFETENSORS_DTYPES", "content_digest"]
 
@@ -13,22 +15,7 @@ CHECKSUM = "cnnjax_sha256"
 """The entry of a safetensors file's metadata that holds its `content_digest`."""
 
 SAFETENSORS_DTYPES: Mapping[str, np.dtype[Any]] = {
-    name: np.dtype(dtype)
-    for name, dtype in {
-        "F64": np.float64,
-        "F32": np.float32,
-        "F16": np.float16,
-        "BF16": ml_dtypes.bfloat16,
-        "I64": np.int64,
-        "I32": np.int32,
-        "I16": np.int16,
-        "I8": np.int8,
-        "U64": np.uint64,
-        "U32": np.uint32,
-        "U16": np.uint16,
-        "U8": np.uint8,
-        "BOOL": np.bool_,
-    }.items()
+    code: np.dtype(name) for name, code in DTYPES.items()
 }
 """The dtypes that are read and written, as safetensors spells them."""
 
