@@ -35,7 +35,9 @@ def _near(value: str, names: list[str]) -> list[str]:
     small = value.casefold()
     same = [name for name in names if name.casefold() == small]
     longer = [name for name in names if small and name.casefold().startswith(f"{small}_")]
-    alike = difflib.get_close_matches(small, names, n=GUESSES, cutoff=0.6)
+    spelled = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(small, spelled, n=GUESSES, cutoff=0.6)
+    alike = [spelled[each] for each in close]
     # The nearest first: of those that go on, the shortest.
     return list(dict.fromkeys([*same, *sorted(longer, key=len), *alike]))[:GUESSES]
 

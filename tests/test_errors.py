@@ -16,6 +16,7 @@ from cnnjax.models import MODELS
         ("RESNET18", ["resnet18", "vgg"], ["resnet18"]),
         ("LeNet5", ["lenet5_cifar", "lenet5"], ["lenet5", "lenet5_cifar"]),
         ("tset", ["test", "train"], ["test"]),
+        ("SAMME", ["SAME", "VALID"], ["SAME"]),
         ("xyz", ["resnet18", "vgg"], []),
         ("", ["_a", "b"], []),
     ],

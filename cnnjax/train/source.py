@@ -54,7 +54,11 @@ def _places() -> tuple[str, ...]:
 
 
 def _source(value: Any) -> str:
-    return inspect.getsource(inspect.unwrap(value))
+    code = inspect.unwrap(value)
+    file = getattr(getattr(code, "__code__", None), "co_filename", "")
+    if file in ("<string>", "<stdin>"):  # Python 3.13 may show other text under these names
+        raise OSError(f"its code is from {file}")
+    return inspect.getsource(code)
 
 
 def _is_plain(value: Any) -> bool:

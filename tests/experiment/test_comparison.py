@@ -458,7 +458,7 @@ def test_sets_that_do_not_fit_are_refused_before_anything_is_written(tmp_path):
     ("network", "words"),
     [
         ("linear=cnn:spec=pool-pool-pool", "would leave less than 1x1"),
-        ("lenet5:padding=6,act=relu", "network: 'lenet5:padding=6,act=relu' cannot be built"),
+        ("lenet5:padding=6,act=relu", "lenet5: act is 'relu'; it must be a function"),
     ],
 )
 def test_a_network_that_cannot_run_is_refused_before_anything_is_written(tmp_path, network, words):

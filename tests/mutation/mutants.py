@@ -152,6 +152,8 @@ def _edits(node: ast.AST, source: str, span: Span) -> Iterator[Edit]:
             yield from _operator(op, values[0], values[1], source, span)
         case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
             yield ("sign", *span(node), f"({source[slice(*span(operand))]})")
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return
         case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test):
             yield ("condition", *span(test), f"(not ({source[slice(*span(test))]}))")
         case ast.Name(id=name) if name in _TWINS:
