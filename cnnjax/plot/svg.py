@@ -35,7 +35,7 @@ def to_svg(figure: "Figure", alt: str, name: str) -> str:
     stream = io.StringIO()
     style = matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name})
     with style, any_glyph():
-        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(stream, format="svg")
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     # Its style sheet speaks of every element of the page; the page has the rule for its figures.

@@ -1,6 +1,7 @@
 """Receptive fields against the gradient: an output depends on exactly the pixels it can see."""
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from flax import linen as nn
 import cnnjax
 from cnnjax import ops
 from cnnjax.analysis import summarise
+from cnnjax.analysis.receptive import Field
 
 SIZE = 48
 
@@ -153,3 +155,10 @@ def test_interior_padding_spreads_positions():
         jax.lax.pad(conv(x, 3, strides=2), 0.0, [(0, 0, 0), (0, 1, 1), (0, 0, 0), (0, 0, 0)]), 3
     )
     assert field_of(body) == ((5, 7), (1, 2))
+
+
+def test_a_stride_is_the_smallest_step_along_a_dimension():
+    axes = ((0, Fraction(2)), (0, Fraction(1)), (1, Fraction(3)), None)
+    field = Field((Fraction(5), Fraction(5)), axes)
+    assert [field.stride(0), field.stride(1)] == [1, 3]
+    assert Field((Fraction(5), Fraction(5)), (None,)).stride(0) is None

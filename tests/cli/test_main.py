@@ -1,3 +1,5 @@
+import importlib
+import inspect
 import json
 import os
 import subprocess
@@ -41,7 +43,13 @@ def test_wrong_command_suggests_the_nearest(capsys):
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_every_command_has_help_with_an_example(command, capsys):
     assert main([command, "--help"]) == 0
-    assert f"cnnjax {command}" in capsys.readouterr().out.split("usage:")[1].split("\n", 1)[1]
+    shown = " ".join(capsys.readouterr().out.split("usage:")[1].split("\n", 1)[1].split())
+    assert f"cnnjax {command}" in shown
+    function = getattr(importlib.import_module(f"cnnjax.cli.{command}"), command)
+    for each in function.values() if isinstance(function, dict) else [function]:
+        if each is function:  # one without subcommands shows all that its docstring says
+            text, _, _ = inspect.getdoc(each).partition("\n\nArgs:")
+            assert all(word in shown for word in text.split())
 
 
 def test_usage_errors_of_a_command(capsys):

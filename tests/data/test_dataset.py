@@ -58,6 +58,7 @@ LABELS = np.arange(100) % 4
         ({"labels": np.where(LABELS == 3, -1, LABELS)}, "25 of 100 .*first is -1 at index 3"),
         ({"labels": LABELS + 2**32}, "100 of 100 .*first is 4294967296 at index 0"),
         ({"class_names": "abcd"}, "class_names of .*expected a sequence of names, received 'abcd'"),
+        ({"class_names": ["a", "b", "c", 4]}, "class_names of .*expected a sequence of names"),
         ({"class_names": 4}, "class_names of .*received 4"),
         ({"class_names": range(4)}, r"class_names of .*received range\(0, 4\)"),
     ],

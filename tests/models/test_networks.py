@@ -277,11 +277,44 @@ def test_compute_type_is_kept_and_logits_are_float32(name):
     model = build(name, dtype=jnp.bfloat16, **overrides)
     images = jax.ShapeDtypeStruct((2, size, size, channels), jnp.float32)
     variables = shapes(name, size, **overrides)
-    logits, stages = jax.eval_shape(
-        lambda v, x: model.apply(v, x, train=False, features=True), variables, images
-    )
+    program, (logits, stages) = jax.make_jaxpr(
+        lambda v, x: model.apply(v, x, train=False, features=True), return_shape=True
+    )(variables, images)
     assert logits.dtype == jnp.float32
     assert {stage.dtype for stage in stages.values()} == {jnp.dtype(jnp.bfloat16)}
+    assert set(operand_types(program.jaxpr)) == {jnp.dtype(jnp.bfloat16)}
+
+
+def operand_types(program):
+    """Yield the dtypes of what goes into the convolutions of a jaxpr and of those inside of it."""
+    for equation in program.eqns:
+        if "convolution" in equation.primitive.name or "conv_general" in equation.primitive.name:
+            yield from (operand.aval.dtype for operand in equation.invars)
+        for inner in jax.tree.leaves(equation.params, is_leaf=lambda p: hasattr(p, "jaxpr")):
+            if hasattr(inner, "jaxpr"):
+                yield from operand_types(inner.jaxpr)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_stages_are_counted_from_one_and_never_grow(name):
+    """As DESIGN names them: the stem, then every stage by its number, each as fine or coarser."""
+    (size, overrides), channels = SMALL[name], MODELS[name].channels
+    model = build(name, **overrides)
+    images = jax.ShapeDtypeStruct((2, size, size, channels), jnp.float32)
+    _, stages = jax.eval_shape(
+        lambda v, x: model.apply(v, x, train=False, features=True),
+        shapes(name, size, **overrides),
+        images,
+    )
+    numbers = sorted(int(stage.removeprefix("stage")) for stage in stages if stage != "stem")
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert numbers
+    sides = [size, stages["stem"].shape[1], *(stages[f"stage{n}"].shape[1] for n in numbers)]
+    assert sides == sorted(sides, reverse=True)
+    alone = jax.eval_shape(
+        lambda v, x: model.apply(v, x, train=False), shapes(name, size, **overrides), images
+    )
+    assert alone.shape == (2, model.num_classes)
 
 
 @pytest.mark.parametrize("name", REPRESENTATIVES)

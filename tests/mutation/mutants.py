@@ -23,6 +23,9 @@ _PAIRS = (
 _TWINS = {a: b for pair in _PAIRS for a, b in (pair, pair[::-1])}
 _COMMUTATIVE = {"max", "min", "maximum", "minimum", "logical_and", "logical_or", "gcd", "union"}
 
+_TYPES = {"annotation", "returns", "decorator_list"}
+_WORDS = (ast.Raise, ast.Assert, ast.Import, ast.ImportFrom, ast.JoinedStr)
+
 Edit = tuple[str, int, int, str]  # kind, start, end, what takes the place of the text between
 Span = Callable[[ast.AST], tuple[int, int]]
 
@@ -100,15 +103,9 @@ def _code(node: ast.AST, rows: bool) -> Iterator[ast.AST]:
     """Yield the nodes that compute something, from the outside in."""
     for field, value in ast.iter_fields(node):
         for child in value if isinstance(value, list) else [value]:
-            if not isinstance(child, ast.AST) or field in (
-                "annotation",
-                "returns",
-                "decorator_list",
-            ):
+            if not isinstance(child, ast.AST) or field in _TYPES or isinstance(child, _WORDS):
                 continue
-            if isinstance(child, ast.Raise | ast.Import | ast.ImportFrom | ast.JoinedStr):
-                continue
-            if isinstance(child, ast.Assert) or _is_docstring(child) or _names_exports(child):
+            if _is_docstring(child) or _names_exports(child) or _watches(child):
                 continue
             table = isinstance(child, ast.Assign | ast.AnnAssign) and isinstance(node, ast.Module)
             if table and rows:
@@ -116,6 +113,10 @@ def _code(node: ast.AST, rows: bool) -> Iterator[ast.AST]:
             if hasattr(child, "lineno"):
                 yield child
             yield from _code(child, rows)
+
+
+def _watches(node: ast.AST) -> bool:
+    return isinstance(node, ast.keyword) and node.arg == "strict"  # of zip
 
 
 def _is_docstring(node: ast.AST) -> bool:
@@ -180,7 +181,6 @@ def _operator(
 def _arguments(node: ast.Call, source: str, span: Span) -> Iterator[Edit]:
     given = [*node.args, *node.keywords]
     for before, keyword in zip([None, *given], given, strict=False):
-        # `strict=` of zip is a watch of its own.
         if isinstance(keyword, ast.keyword) and keyword.arg not in (None, "strict"):
             start = span(keyword)[0] if before is None else span(before)[1]
             yield ("keyword", start, span(keyword)[1], "")

@@ -24,6 +24,16 @@ def test_conv_norm_act_names_biases_and_pads_as_it_says():
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_conv_norm_act_has_the_norm_of_torch_unless_another_is_given():
+    block = nn.ConvNormAct(6, 1, act=None)
+    y, variables = block.init_with_output(jax.random.key(0), IMAGES, train=False)
+    kernel = np.asarray(variables["params"]["conv"]["kernel"], np.float64)[0, 0]
+    np.testing.assert_allclose(y, IMAGES @ kernel / np.sqrt(1 + 1e-5), rtol=1e-6, atol=2e-6)
+    _, updated = block.apply(variables, IMAGES, train=True, mutable=["batch_stats"])
+    expected = 0.1 * (IMAGES @ kernel).mean((0, 1, 2))
+    np.testing.assert_allclose(updated["batch_stats"]["bn"]["mean"], expected, rtol=1e-4, atol=1e-6)
+
+
 def test_symmetric_and_same_padding_differ_at_stride_two():
     symmetric = nn.ConvNormAct(2, 3, strides=2, norm=None, act=None)
     same = nn.ConvNormAct(2, 3, strides=2, norm=None, act=None, padding="SAME")

@@ -327,6 +327,8 @@ def test_conv_general_dilated_is_that_of_lax():
         ((1, 8, 8, 4), (3, 3, 2, 3), {"groups": 2}, "groups: got 2"),
         ((1, 8, 8, 4), (3, 3, 4, 3), {"groups": 0}, "groups: got 0"),
         ((1, 4, 4, 3), (5, 5, 3, 4), {"padding": "VALID"}, "5 x 5 does not fit the image of 4 x 4"),
+        ((1, 4, 9, 3), (5, 5, 3, 4), {"padding": 0}, "5 x 5 does not fit the image of 4 x 9"),
+        ((1, 9, 4, 3), (5, 5, 3, 4), {"padding": 0}, "5 x 5 does not fit the image of 9 x 4"),
         ((1, 4, 4, 3), (3, 3, 3, 4), {"padding": 0, "dilation": 2}, "dilation 2, 2"),
         ((1, 8, 8, 3), (3, 3, 3, 4), {"strides": 0}, "strides: got 0"),
         ((1, 8, 8, 3), (3, 3, 3, 4), {"strides": (1, 1, 1)}, "strides"),
