@@ -86,14 +86,12 @@ def forget() -> Iterator[None]:
 # A training step of these takes from 4 to 15 s of compiling, and evaluation a fifth of that. What
 # it is made of is compared whole in `test_record.py`; the step's values are in the slow run.
 LONG = """
-convnext_tiny_shallow convnextv2_atto cs3darknet_focus_s cspnext_shallow dla34 dpn68 ecaresnet50d
-efficientnet_b0_shallow efficientnet_cc_b0_4e ese_vovnet39b gernet_s_shallow ghostnetv3_100_block
-googlenet hgnetv2_b0_shallow hrnet_shallow inception_next_atto inception_resnet_v2_shallow
-inception_v3_shallow lcnetv2_shallow legacy_seresnet18_shallow legacy_xception_shallow
-mambaout_femto mnasnet0_5 mobilenet_v2 mobilenet_v3_shallow mobilenetv1_100 mobilenetv4_conv_small
-mobileone_s0_shallow nasnet_shallow nfnet_f0 pnasnet_shallow pyramidnet_shallow_cifar rdnet_shallow
-regnet_y_shallow regnety_shallow repvit_m0_9 res2net50_26w_4s resnest50d rexnet_100
-shufflenet_v2_x0_5 skresnet50d starnet_s1 tf_efficientnet_lite0_shallow tresnet_shallow xception41
+convnextv2_atto cs3darknet_focus_s cspnext_shallow dpn68 ecaresnet50d efficientnet_cc_b0_4e
+ese_vovnet39b gernet_s_shallow ghostnetv3_100_block googlenet hgnetv2_b0_shallow hrnet_shallow
+inception_next_atto inception_resnet_v2_shallow lcnetv2_shallow legacy_xception_shallow
+mambaout_femto mobilenetv1_100 mobilenetv4_conv_small mobileone_s0_shallow nasnet_shallow
+pnasnet_shallow pyramidnet_shallow_cifar rdnet_shallow regnety_shallow repvit_m0_9 res2net50_26w_4s
+rexnet_100 skresnet50d tresnet_shallow xception41
 """
 
 
