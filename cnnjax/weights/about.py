@@ -71,10 +71,16 @@ class _Written(typing.TypedDict):
 
 
 def located(source: Any) -> Any:
-    """Return the file of weights in a directory that a training left; another source as it is."""
-    if isinstance(source, str | Path) and (file := Path(source) / "weights.safetensors").is_file():
-        return file
-    return source
+    """Return the file of weights in a directory that a training left; another source as it is.
+
+    A user's home is found in both, which no shell does in `--weights=~/FILE`.
+    """
+    if not isinstance(source, str | Path):
+        return source
+    if str(source).startswith("~"):
+        source = os.path.expanduser(source)
+    file = Path(source) / "weights.safetensors"
+    return file if file.is_file() else source
 
 
 def read_about(source: Any) -> About | None:

@@ -62,6 +62,13 @@ def test_what_is_written_is_read(tmp_path):
     assert variables["params"]["0.conv4"]["kernel"].shape == (3, 3, 1, 4)
 
 
+def test_a_home_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "a.safetensors", ABOUT.to_json())
+    assert read_about("~/a.safetensors") == ABOUT
+    assert load_model("cnn", "~/a.safetensors")[0].num_classes == 2
+
+
 def test_another_suffix_is_read_too(tmp_path):
     assert read_about(write(tmp_path / "weights.bin", ABOUT.to_json())) == ABOUT
 
