@@ -1,9 +1,12 @@
 """One table of networks, one set of checks. A new network is tested by being in `MODELS`; a new
 family needs a representative in `SMALL` as well."""
 
+import dataclasses
+import functools
 import itertools
 import zlib
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -282,21 +285,56 @@ def test_compute_type_is_kept_and_logits_are_float32(name):
     )(variables, images)
     assert logits.dtype == jnp.float32
     assert {stage.dtype for stage in stages.values()} == {jnp.dtype(jnp.bfloat16)}
-    assert set(operand_types(program.jaxpr)) == {jnp.dtype(jnp.bfloat16)}
+    done = list(equations(program.jaxpr))
+    # Nothing is computed twice to save memory, unless somebody asks for it.
+    assert not [each for each in done if each.primitive.name in ("checkpoint", "remat2", "remat")]
+    convolutions = [e for e in done if e.primitive.name in CONVOLUTIONS]
+    types = {operand.aval.dtype for each in convolutions for operand in each.invars}
+    assert types == {jnp.dtype(jnp.bfloat16)}
 
 
-def operand_types(program):
-    """Yield the dtypes of what goes into the convolutions of a jaxpr and of those inside of it."""
+CONVOLUTIONS = ("conv_general_dilated", "cnnjax_convolution")
+
+
+def equations(program):
+    """Yield the equations of a jaxpr and of those inside of it."""
     for equation in program.eqns:
-        if "convolution" in equation.primitive.name or "conv_general" in equation.primitive.name:
-            yield from (operand.aval.dtype for operand in equation.invars)
-        for inner in jax.tree.leaves(equation.params, is_leaf=lambda p: hasattr(p, "jaxpr")):
-            if hasattr(inner, "jaxpr"):
-                yield from operand_types(inner.jaxpr)
+        yield equation
+        for inner in jax.tree.leaves(equation.params, is_leaf=is_program):
+            if is_program(inner):
+                yield from equations(getattr(inner, "jaxpr", inner))
+
+
+def is_program(value):
+    return hasattr(value, "eqns") or hasattr(value, "jaxpr")
+
+
+def test_networks_tell_as_many_classes_apart_as_their_data_have():
+    classes = {"ImageNet-1k": 1000, "CIFAR-10": 10, "MNIST": 10}
+    for name, row in MODELS.items():
+        assert build(name).num_classes == classes[row.dataset], name
+
+
+DROPPING = [
+    name for name in SMALL if "dropout_rate" in {f.name for f in dataclasses.fields(build(name))}
+]
+
+
+@pytest.mark.parametrize("name", DROPPING)
+def test_dropout_draws_in_training(name):
+    (size, overrides), channels = SMALL[name], MODELS[name].channels
+    usual = {f.name for f in dataclasses.fields(build(name))}
+    model = build(name, **(overrides | dict.fromkeys({"drop_path_rate"} & usual, 0.0)))
+    images = jax.ShapeDtypeStruct((2, size, size, channels), jnp.float32)
+    apply = functools.partial(
+        model.clone(dropout_rate=0.5).apply, train=True, mutable=["batch_stats"]
+    )
+    with ops.stock(), pytest.raises(flax.errors.InvalidRngError):
+        jax.eval_shape(apply, shapes(name, size, **overrides), images)
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_stages_are_counted_from_one_and_never_grow(name):
+def test_evaluation_names_its_stages_and_draws_nothing(name):
     """As DESIGN names them: the stem, then every stage by its number, each as fine or coarser."""
     (size, overrides), channels = SMALL[name], MODELS[name].channels
     model = build(name, **overrides)
@@ -311,9 +349,13 @@ def test_stages_are_counted_from_one_and_never_grow(name):
     assert numbers
     sides = [size, stages["stem"].shape[1], *(stages[f"stage{n}"].shape[1] for n in numbers)]
     assert sides == sorted(sides, reverse=True)
-    alone = jax.eval_shape(
-        lambda v, x: model.apply(v, x, train=False), shapes(name, size, **overrides), images
-    )
+    # Without a key, whatever is dropped in training: evaluation draws nothing.
+    rates = {"dropout_rate", "drop_path_rate"} & {f.name for f in dataclasses.fields(model)}
+    dropping = model.clone(**dict.fromkeys(rates, 0.5))
+    with ops.stock():
+        alone = jax.eval_shape(
+            lambda v, x: dropping.apply(v, x, train=False), shapes(name, size, **overrides), images
+        )
     assert alone.shape == (2, model.num_classes)
 
 
