@@ -184,7 +184,18 @@ def test_files_that_are_no_images(tmp_path):
     (tmp_path / "steer\x1b[2J.png").write_bytes(b"x")
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "drawing.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
-    names = ["cut.jpg", "text.jpg", "empty.png", "absent.png", ".", "drawing.eps", "pipe.png"]
+    # Pillow would read this one; what is read is a list, not whatever some library can open.
+    Image.fromarray(smooth(20, 20)).save(tmp_path / "other.tga")
+    names = [
+        "other.tga",
+        "cut.jpg",
+        "text.jpg",
+        "empty.png",
+        "absent.png",
+        ".",
+        "drawing.eps",
+        "pipe.png",
+    ]
     for name in (*names, "steer\x1b[2J.png"):
         with pytest.raises(Failed, match=str(tmp_path)) as error:
             read_photograph(tmp_path / name)

@@ -320,6 +320,21 @@ DROPPING = [
 ]
 
 
+def test_images_too_small_on_one_side_are_refused():
+    model = build("inception_v3")
+    for height, width in ((299, 40), (40, 299)):
+        images = jax.ShapeDtypeStruct((1, height, width, 3), jnp.float32)
+        with pytest.raises(BadArgument, match=f"{height}x{width}"):
+            jax.eval_shape(functools.partial(model.init, train=False), jax.random.key(0), images)
+
+
+def test_networks_are_built_for_training_unless_asked_otherwise():
+    for name in MODELS:
+        assert not getattr(build(name), "deployed", False), name
+        assert not getattr(build(name), "remat", False), name
+        assert build(name).dtype == jnp.float32, name
+
+
 @pytest.mark.parametrize("name", DROPPING)
 def test_dropout_draws_in_training(name):
     (size, overrides), channels = SMALL[name], MODELS[name].channels
