@@ -350,3 +350,13 @@ def test_class_names():
     assert len(class_names("CIFAR-10", 10)) == len(class_names("MNIST", 10)) == 10
     with pytest.raises(BadArgument, match="number"):
         class_names("CIFAR-10", 0)
+
+
+def test_what_is_not_said_is_what_most_weights_expect():
+    """ImageNet's usual evaluation: seven eighths of the middle, bicubic (timm's defaults)."""
+    pixels = np.random.default_rng(5).integers(0, 256, (40, 30, 3)).astype(np.uint8)
+    said = {"crop": 0.875, "interpolation": "bicubic", "crop_mode": "center"}
+    usual = prepare_photograph(pixels, size=16, **PLAIN)
+    np.testing.assert_array_equal(usual, prepare_photograph(pixels, size=16, **said, **PLAIN))
+    for other in ({"crop": 1.0}, {"interpolation": "bilinear"}, {"crop_mode": "squash"}):
+        assert np.abs(usual - prepare_photograph(pixels, size=16, **other, **PLAIN)).max() > 0.01
