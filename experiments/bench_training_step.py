@@ -21,13 +21,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from cnnjax.analysis.provenance import command_line
 from cnnjax.benchmark import ALL_MODES, PEERS, Case, Settings, Torch, benchmark
 from cnnjax.cli.bench import draw, print_results
-from cnnjax.cli.cache import enable_cache
-from cnnjax.cli.huge_pages import use_huge_pages
 from cnnjax.errors import BadArgument, Failed, unknown
 from cnnjax.models import MODELS
+from cnnjax.records import command_line
+from cnnjax.runtime import enable_cache, use_huge_pages
 
 BATCHES = {
     "resnet20_cifar": 128,

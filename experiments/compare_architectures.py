@@ -24,12 +24,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from cnnjax import experiment
-from cnnjax.cli.cache import enable_cache
-from cnnjax.cli.huge_pages import use_huge_pages
 from cnnjax.cli.table import console
+from cnnjax.compare import compare, parse_contestants
 from cnnjax.data import load, prepare
 from cnnjax.errors import BadArgument, Failed
+from cnnjax.records import command_line
+from cnnjax.report import print_tables, write_report
+from cnnjax.runtime import enable_cache, use_huge_pages
 from cnnjax.train import Hyper, Recipe, show_progress
 
 DATA = "mnist5k"
@@ -65,10 +66,10 @@ def main() -> int:
     enable_cache()
 
     recipe = Recipe(**{**RECIPE.to_dict(), "epochs": 1}) if arguments.quick else RECIPE
-    contestants = experiment.parse_contestants([f"{k}={v}" for k, v in NETWORKS.items()])
+    contestants = parse_contestants([f"{k}={v}" for k, v in NETWORKS.items()])
     train_set = load(DATA, "train", arguments.data_dir)
     test_set = load(DATA, "test", arguments.data_dir)
-    results = experiment.compare(
+    results = compare(
         contestants,
         train_set,
         test_set,
@@ -78,11 +79,11 @@ def main() -> int:
         out=arguments.out,
         validation=0.1,
         source=prepare(DATA, arguments.data_dir).info.full_name,
-        command=experiment.command_line(),
+        command=command_line(),
         show_run=show_progress,
     )
-    report = experiment.write_report(arguments.out, test_set)
-    experiment.print_tables(results, console())
+    report = write_report(arguments.out, test_set)
+    print_tables(results, console())
     print(f"{report} shows them")
     return 1 if results["failures"] else 0
 

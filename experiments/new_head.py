@@ -24,11 +24,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnnjax.analysis.provenance import command_line, commit, hardware, versions
-from cnnjax.cli.cache import enable_cache
 from cnnjax.cli.table import print_table
 from cnnjax.data import Dataset, load, resize, split_off
 from cnnjax.files import replacing
+from cnnjax.records import command_line, commit, hardware, versions
+from cnnjax.runtime import enable_cache
 from cnnjax.train import Hyper, Recipe, fit, key_of
 from cnnjax.weights import load_model, preprocessing_of
 

@@ -44,15 +44,14 @@ import optax
 
 import cnnjax
 from cnnjax.analysis.probe import linear_classifier
-from cnnjax.analysis.provenance import command_line, commit, hardware, versions
 from cnnjax.analysis.statistics import paired
-from cnnjax.cli.cache import enable_cache
-from cnnjax.cli.huge_pages import use_huge_pages
 from cnnjax.cli.table import print_table
 from cnnjax.data import Dataset, load, resize, split_off
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import replacing
 from cnnjax.plot import accuracy_by_size
+from cnnjax.records import command_line, commit, hardware, versions
+from cnnjax.runtime import enable_cache, use_huge_pages
 from cnnjax.train import Hyper, Recipe, evaluate, fit, key_of, predict
 from cnnjax.weights import load_model
 

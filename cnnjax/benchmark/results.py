@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnjax.analysis.provenance import hardware, versions
 from cnnjax.benchmark.interleave import ratios, spread
 from cnnjax.benchmark.schema import FORMAT, check_results
 from cnnjax.errors import BadArgument
 from cnnjax.files import decoded, printable, read_bytes, replacing
+from cnnjax.records import hardware, versions
 
 __all__ = [
     "COMPILE_COLUMNS",

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cnnjax.analysis.provenance import commit, hardware
 from cnnjax.benchmark.case import Case, Cost, cost
 from cnnjax.benchmark.fresh import measure_fresh
 from cnnjax.benchmark.interleave import interleave, matmul_rate
@@ -20,6 +19,7 @@ from cnnjax.benchmark.results import Results
 from cnnjax.benchmark.torch_client import Torch, TorchPeer
 from cnnjax.errors import BadArgument, Failed, unknown
 from cnnjax.files import locked, printable
+from cnnjax.records import commit, hardware
 
 __all__ = ["ALL_MODES", "MOST", "Settings", "benchmark"]
 

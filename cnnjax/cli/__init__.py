@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from cnnjax.cli.failure import INTERRUPTED, printable_lines, worded
-from cnnjax.cli.huge_pages import use_huge_pages
 from cnnjax.errors import unknown
+from cnnjax.runtime import use_huge_pages
 
 __all__ = ["COMMANDS", "main"]
 
@@ -86,7 +86,7 @@ def _run(arguments: list[str]) -> int:
     import tyro
 
     from cnnjax.cli.arguments import REGISTRY
-    from cnnjax.cli.cache import enable_cache
+    from cnnjax.runtime import enable_cache
 
     command = getattr(importlib.import_module(f"cnnjax.cli.{first}"), first)
     enable_cache()

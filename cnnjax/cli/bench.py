@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import tyro
 from rich.text import Text
 
-from cnnjax.analysis.provenance import command_line
 from cnnjax.benchmark import (
     PEERS,
     Case,
@@ -24,6 +23,7 @@ from cnnjax.cli.table import console, print_json, print_table
 from cnnjax.data.resizing import MOST_PIXELS
 from cnnjax.errors import Failed, bounded
 from cnnjax.files import printable, replacing
+from cnnjax.records import command_line
 
 __all__ = ["bench", "draw", "print_results"]
 

@@ -5,12 +5,14 @@ from typing import Annotated
 
 import tyro
 
-from cnnjax import experiment
+from cnnjax import compare as comparison
 from cnnjax.cli.arguments import MOST_SEEDS, metavar, option
 from cnnjax.cli.settings import Settings, SharedSettings
 from cnnjax.cli.table import console, print_json, tell
 from cnnjax.data import load_splits
 from cnnjax.errors import bounded
+from cnnjax.records import command_line
+from cnnjax.report import print_tables, write_report
 from cnnjax.train import show_progress
 
 __all__ = ["compare"]
@@ -43,7 +45,7 @@ def compare(
     Args:
         networks: [LABEL=]NAME[:field=value,...] each, NAME from `cnnjax models`.
         data: mnist5k, digits, or any name that TFDS knows.
-        out: the directory for the results: new, empty, or of this experiment.
+        out: the directory for the results: new, empty, or of this comparison.
         seeds: runs of each network, with seeds 0, 1, ...
         validation: share of the training set held out for the learning curves; 0 for none.
         train_split: what to train on, as TFDS writes it, such as 'train[:1000]'; by default train.
@@ -55,12 +57,12 @@ def compare(
     """
     recipe, hyper = settings.chosen()
     bounded("seeds", seeds, 1, MOST_SEEDS)
-    contestants = experiment.parse_contestants(networks)
+    contestants = comparison.parse_contestants(networks)
     parts = load_splits(
         data, data_dir, train_split=train_split, test_split=test_split, resize=resize
     )
     tell(parts.note)
-    results = experiment.compare(
+    results = comparison.compare(
         contestants,
         parts.train,
         parts.test,
@@ -70,13 +72,13 @@ def compare(
         out=out,
         validation=validation,
         source=parts.source,
-        command=experiment.command_line(),
+        command=command_line(),
         show_run=None if json else show_progress,
     )
-    report = experiment.write_report(out, parts.test)
+    report = write_report(out, parts.test)
     if json:
         print_json(results)
     else:
-        experiment.print_tables(results, console())
+        print_tables(results, console())
         print(f"{report} shows them")
     return 1 if results["failures"] else 0

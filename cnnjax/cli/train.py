@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import jax.numpy as jnp
 import tyro
 
-from cnnjax.analysis.provenance import command_line, hardware, versions
 from cnnjax.classifier import load as load_classifier
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.settings import Settings, SharedSettings
@@ -16,6 +15,7 @@ from cnnjax.cli.table import print_json, tell
 from cnnjax.data import load_splits, split_off
 from cnnjax.files import replacing
 from cnnjax.models import build
+from cnnjax.records import command_line, hardware, versions
 from cnnjax.train import data_parallel_mesh, fit, key_of, show_progress
 from cnnjax.weights import About, Preprocessing, head_of, save_weights
 

@@ -13,7 +13,7 @@ from cnnjax.data.library import reason, silence
 from cnnjax.data.prepare import prepare
 from cnnjax.data.resizing import MOST_PIXELS, resize_images
 from cnnjax.errors import BadArgument, Failed, bounded, missing_extra, unknown
-from cnnjax.memory import need_bytes
+from cnnjax.runtime import need_bytes
 
 __all__ = ["check_resize", "load", "read_split"]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from cnnjax.data.dataset import Dataset
 from cnnjax.errors import BadArgument, bounded, unknown
-from cnnjax.memory import need_bytes
+from cnnjax.runtime import need_bytes
 
 __all__ = ["INTERPOLATIONS", "MOST_PIXELS", "resize", "resize_images"]
 

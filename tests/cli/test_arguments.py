@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import tyro
 
-from cnnjax import cli, experiment
+from cnnjax import cli
 from cnnjax.cli import arguments, main, settings, summary
+from cnnjax.compare import parse_contestants
 from cnnjax.errors import BadArgument
 from cnnjax.models import MODELS, build
 from cnnjax.train import RECIPES
@@ -122,7 +123,7 @@ def test_every_example_is_read_and_fits(example, monkeypatch):
     if name == "data":
         assert first in SHAPES
         return
-    for contestant in experiment.parse_contestants(networks):
+    for contestant in parse_contestants(networks):
         fields = {"spec": given["spec"]} if given.get("spec") else {}
         model = build(contestant.model, **contestant.fields, **fields)
         row = MODELS[contestant.model]

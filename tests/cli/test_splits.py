@@ -43,7 +43,7 @@ def begun(monkeypatch):
         raise Stop("begun")
 
     monkeypatch.setattr(train, "fit", fit)
-    monkeypatch.setattr(compare.experiment, "compare", compared)
+    monkeypatch.setattr(compare.comparison, "compare", compared)
     return found
 
 

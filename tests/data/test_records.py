@@ -5,11 +5,11 @@ import types
 import numpy as np
 import pytest
 
-from cnnjax import memory
 from cnnjax.data import load
 from cnnjax.data.library import import_tfds
 from cnnjax.data.load import read_split
 from cnnjax.errors import BadArgument, Failed
+from cnnjax.runtime import memory
 
 
 class Records:

@@ -4,10 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from cnnjax import memory
 from cnnjax.data import Dataset, resize, resize_images
 from cnnjax.data.resizing import INTERPOLATIONS, MOST_PIXELS
 from cnnjax.errors import BadArgument, Failed
+from cnnjax.runtime import memory
 
 NOISE = np.random.default_rng(0).integers(0, 256, (3, 20, 31, 3), np.uint8)
 

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from cnnjax import plot
+from cnnjax.compare.results import ResultsDirectory, read_results
+from cnnjax.compare.verdict import Difference, rows_of
 from cnnjax.data import Dataset
-from cnnjax.experiment import figures
-from cnnjax.experiment.results import ResultsDirectory, read_results
-from cnnjax.experiment.summary import Difference, rows_of
-from tests.experiment import made_up
-from tests.experiment.made_up import row
+from cnnjax.report import figures
+from tests.compare import made_up
+from tests.compare.made_up import row
 
 TEST_SET = Dataset(
     "toy", "test", np.arange(6 * 4, dtype=np.uint8).reshape(6, 2, 2, 1),

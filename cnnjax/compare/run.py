@@ -16,12 +16,12 @@ import numpy as np
 from cnnjax.analysis.complexity import count
 from cnnjax.analysis.evaluation import probabilities
 from cnnjax.analysis.filters import first_filters
-from cnnjax.analysis.provenance import commit, hardware, versions
+from cnnjax.compare.entry import Contestant, contestants_of
+from cnnjax.compare.results import ResultsDirectory, read_results
+from cnnjax.compare.schema import SEEDS
 from cnnjax.data import Dataset, split_off, statistics
 from cnnjax.errors import BadArgument
-from cnnjax.experiment.contestant import Contestant, contestants_of
-from cnnjax.experiment.results import ResultsDirectory, read_results
-from cnnjax.experiment.schema import SEEDS
+from cnnjax.records import commit, hardware, versions
 from cnnjax.train import Hyper, NonFiniteLoss, Progress, Recipe, Run, fit, key_of, predict
 from cnnjax.train.arguments import check
 from cnnjax.train.checkpoint import describe
@@ -65,7 +65,7 @@ def compare(
         recipe: of every run.
         hyper: of every run.
         seeds: different integers in 0..4294967295, where keys begin to repeat; 1 to 10,000 of them.
-        out: directory of the results; see `cnnjax.experiment.results`.
+        out: directory of the results; see `cnnjax.compare.results`.
         validation: share of the training set that is held out (with seed 0, whatever the run's)
             and evaluated after each epoch; 0 holds out none.
         source: the data set's name with its version, for the record.

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from cnnjax.compare import read_results
+from cnnjax.compare.results import ResultsDirectory
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.experiment import read_results, report, write_report
-from cnnjax.experiment.results import ResultsDirectory
-from tests.experiment import made_up
-from tests.experiment.made_up import row
+from cnnjax.report import page, write_report
+from tests.compare import made_up
+from tests.compare.made_up import row
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -177,10 +178,10 @@ def test_the_facts_at_the_top(tmp_path):
 
 
 def test_the_strips_reach_from_the_least_to_the_largest_accuracy(tmp_path):
-    assert report._strips([row("a", 0.5, 0.6), row("b", 0.9), row("failed")]) == {
+    assert page._strips([row("a", 0.5, 0.6), row("b", 0.9), row("failed")]) == {
         "a": [0.0, pytest.approx(0.25)], "b": [pytest.approx(1.0)], "failed": [],
     }  # fmt: skip
-    assert report._strips([row("a", 0.5, 0.5)]) == {"a": [0.0, 0.0]}
+    assert page._strips([row("a", 0.5, 0.5)]) == {"a": [0.0, 0.0]}
 
 
 def test_the_uncertainty_of_a_test_set_is_agresti_s_and_coull_s():
@@ -188,15 +189,15 @@ def test_the_uncertainty_of_a_test_set_is_agresti_s_and_coull_s():
     z = stats.norm.ppf(0.975)
     p = (970 + z**2 / 2) / (1000 + z**2)
     half = 100 * z * math.sqrt(p * (1 - p) / (1000 + z**2))
-    assert report._sampling(row("a", 0.97), 1000) == pytest.approx(half, rel=0.02)
-    assert report._sampling(row("a", 1.0), 1000) > 0
-    assert math.isnan(report._sampling(None, 1000))
+    assert page._sampling(row("a", 0.97), 1000) == pytest.approx(half, rel=0.02)
+    assert page._sampling(row("a", 1.0), 1000) > 0
+    assert math.isnan(page._sampling(None, 1000))
 
 
 def test_machines_are_counted_apart():
     other = {**made_up.HERE, "commit": None}
     runs = [made_up.run("a", 0), made_up.run("a", 1) | other, made_up.run("a", 2)]
-    found = report._environments({"runs": runs, "failures": [made_up.failure("a", 3)]})
+    found = page._environments({"runs": runs, "failures": [made_up.failure("a", 3)]})
     assert [place["runs"] for place in found] == [3, 1]
     assert [place["commit"] is None for place in found] == [False, True]
 

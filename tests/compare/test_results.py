@@ -6,10 +6,10 @@ import os
 import numpy as np
 import pytest
 
+from cnnjax.compare import results as module
+from cnnjax.compare.results import ResultsDirectory, read_results
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.experiment import results as module
-from cnnjax.experiment.results import ResultsDirectory, read_results
-from tests.experiment import made_up
+from tests.compare import made_up
 
 DATA = made_up.dataset(4)
 SHARED = made_up.shared(DATA)

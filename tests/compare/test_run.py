@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from cnnjax.data import Dataset, split_off
-from cnnjax.errors import BadArgument, Failed
-from cnnjax.experiment import (
+from cnnjax.compare import (
     Contestant,
     compare,
-    comparison,
     parse_contestant,
     parse_contestants,
     read_results,
-    write_report,
 )
-from cnnjax.experiment.results import ResultsDirectory
+from cnnjax.compare import run as module
+from cnnjax.compare.results import ResultsDirectory
+from cnnjax.data import Dataset, split_off
+from cnnjax.errors import BadArgument, Failed
+from cnnjax.report import write_report
 from cnnjax.train import Hyper, Recipe, evaluate, programs
 
 RECIPE = Recipe(epochs=2, batch_size=8)
@@ -64,7 +64,7 @@ RUNS = {}
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Results that nothing interrupted."""
-    out, fit = tmp_path_factory.mktemp("whole"), comparison.fit
+    out, fit = tmp_path_factory.mktemp("whole"), module.fit
 
     def keeping(model, *arguments, **options):
         found = fit(model, *arguments, **options)
@@ -72,7 +72,7 @@ def whole(tmp_path_factory):
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "fit", keeping)
+        patch.setattr(module, "fit", keeping)
         run(out)
     return out
 
@@ -81,22 +81,20 @@ def whole(tmp_path_factory):
 def remembered(whole, monkeypatch):
     """`fit` gives back the runs of `whole`, at once."""
     seed_of = lambda key: int(jax.random.key_data(key)[1])
-    monkeypatch.setattr(
-        comparison, "fit", lambda model, *a, **options: RUNS[model.spec, seed_of(a[4])]
-    )
-    monkeypatch.setattr(comparison, "commit", lambda: None)  # asks git, three times a call
+    monkeypatch.setattr(module, "fit", lambda model, *a, **options: RUNS[model.spec, seed_of(a[4])])
+    monkeypatch.setattr(module, "commit", lambda: None)  # asks git, three times a call
 
 
 @pytest.fixture
 def trained(monkeypatch):
     """The runs that were given to `fit`, as (spec, key)."""
-    calls, fit = [], comparison.fit
+    calls, fit = [], module.fit
 
     def counted(model, *arguments, **options):
         calls.append((model.spec, jax.random.key_data(arguments[4]).tolist()))
         return fit(model, *arguments, **options)
 
-    monkeypatch.setattr(comparison, "fit", counted)
+    monkeypatch.setattr(module, "fit", counted)
     return calls
 
 
@@ -140,13 +138,13 @@ def test_arrays_agree_with_the_entry(whole):
 
 
 def test_filters_are_those_of_the_run(tmp_path, monkeypatch):
-    kept, fit = [], comparison.fit
+    kept, fit = [], module.fit
 
     def keeping(*arguments, **options):
         kept.append(fit(*arguments, **options))
         return kept[-1]
 
-    monkeypatch.setattr(comparison, "fit", keeping)
+    monkeypatch.setattr(module, "fit", keeping)
     still = Hyper(learning_rate=0.0)  # trained without moving: before equals after
     results = run(tmp_path, networks=NETWORKS[:1], seeds=[3], hyper=still)
     arrays = ResultsDirectory(tmp_path, results).arrays(results["runs"][0])
@@ -244,7 +242,7 @@ def test_a_crash_at_any_write_loses_nothing(tmp_path, whole, remembered, name, e
 
 @pytest.mark.parametrize("point", ["_arrays", "fit"])
 def test_killed_between_two_writes(tmp_path, whole, monkeypatch, point):
-    original, calls = getattr(comparison, point), []
+    original, calls = getattr(module, point), []
 
     def killed(*arguments, **options):
         calls.append(point)
@@ -252,7 +250,7 @@ def test_killed_between_two_writes(tmp_path, whole, monkeypatch, point):
             raise Killed
         return original(*arguments, **options)
 
-    monkeypatch.setattr(comparison, point, killed)
+    monkeypatch.setattr(module, point, killed)
     with pytest.raises(Killed):
         run(tmp_path)
     assert len(read_results(tmp_path)["runs"]) == 2
@@ -262,7 +260,7 @@ def test_killed_between_two_writes(tmp_path, whole, monkeypatch, point):
 
 def test_every_run_is_trained_on_the_same_terms(tmp_path, remembered, monkeypatch):
     """The same sets for every seed, the validation set among them; only the key differs."""
-    given, names, fit = [], [], comparison.fit
+    given, names, fit = [], [], module.fit
 
     def recorded(model, *arguments, **options):
         given.append((model.spec, arguments, options))
@@ -273,7 +271,7 @@ def test_every_run_is_trained_on_the_same_terms(tmp_path, remembered, monkeypatc
         names.append(name)
         yield name
 
-    monkeypatch.setattr(comparison, "fit", recorded)
+    monkeypatch.setattr(module, "fit", recorded)
     run(tmp_path, show_run=shown)
     rest, held_out = split_off(TRAIN, 0.2, 0)
     for spec, (train_set, test_set, recipe, hyper, _), options in given:
@@ -347,14 +345,14 @@ def test_another_experiment_is_refused(whole, trained, change, words):
 
 
 def test_a_loss_that_is_not_finite_fails_that_run_only(tmp_path, monkeypatch):
-    fit = comparison.fit
+    fit = module.fit
 
     def diverging(model, train_set, test_set, recipe, hyper, *arguments, **options):
         if model.spec == "fc3":
             hyper = Hyper(learning_rate=1e30)
         return fit(model, train_set, test_set, recipe, hyper, *arguments, **options)
 
-    monkeypatch.setattr(comparison, "fit", diverging)
+    monkeypatch.setattr(module, "fit", diverging)
     results = run(tmp_path, networks=NETWORKS[::-1])
     assert [(f["network"], f["seed"]) for f in results["failures"]] == [
         ("linear", 0), ("linear", 1),
@@ -363,19 +361,19 @@ def test_a_loss_that_is_not_finite_fails_that_run_only(tmp_path, monkeypatch):
         assert failure["step"] >= 0
         assert f"at step {failure['step']}" in failure["error"]
     assert [run["network"] for run in results["runs"]] == ["conv", "conv"]
-    monkeypatch.setattr(comparison, "fit", None)  # a failed run is not tried again either
+    monkeypatch.setattr(module, "fit", None)  # a failed run is not tried again either
     assert run(tmp_path, networks=NETWORKS[::-1]) == results
     assert "at step" in write_report(tmp_path, TEST).read_text()
 
 
 def test_a_test_loss_that_is_not_finite_is_a_failure(tmp_path, remembered, monkeypatch):
-    fit = comparison.fit
+    fit = module.fit
 
     def lost(model, *arguments, **options):
         found = fit(model, *arguments, **options)
         return dataclasses.replace(found, test={"loss": math.nan, "accuracy": 1.0})
 
-    monkeypatch.setattr(comparison, "fit", lost)
+    monkeypatch.setattr(module, "fit", lost)
     results = run(tmp_path, networks=NETWORKS[:1])
     assert not results["runs"]
     assert [failure["seed"] for failure in results["failures"]] == [0, 1]
@@ -496,7 +494,7 @@ class Standardised(nn.Module):
 def test_the_first_filters_are_those_that_see_the_image():
     model = Nested()
     params = model.init(jax.random.key(0), np.zeros((1, 6, 6, 1)), train=False)["params"]
-    found = comparison.first_filters(model, (6, 6, 1), params)
+    found = module.first_filters(model, (6, 6, 1), params)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, params["stem"]["conv"]["kernel"])
 
@@ -504,4 +502,4 @@ def test_the_first_filters_are_those_that_see_the_image():
 def test_computed_kernels_are_not_shown():
     model = Standardised()
     params = model.init(jax.random.key(0), np.zeros((1, 6, 6, 1)), train=False)["params"]
-    assert comparison.first_filters(model, (6, 6, 1), params) is None
+    assert module.first_filters(model, (6, 6, 1), params) is None

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from cnnjax.compare.schema import FORMAT, check_arrays, check_results
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.experiment.schema import FORMAT, check_arrays, check_results
 from cnnjax.files import decoded, locked, printable, read_bytes, replacing, writing
 
 __all__ = ["RESULTS", "SHARED", "ResultsDirectory", "read_results"]

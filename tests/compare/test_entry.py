@@ -1,8 +1,8 @@
 import pytest
 
+from cnnjax.compare import Contestant, parse_contestant, parse_contestants
+from cnnjax.compare.entry import contestants_of
 from cnnjax.errors import BadArgument
-from cnnjax.experiment import Contestant, parse_contestant, parse_contestants
-from cnnjax.experiment.contestant import contestants_of
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cnnjax.cli import huge_pages
+from cnnjax.runtime import huge_pages
 
 
 @pytest.fixture

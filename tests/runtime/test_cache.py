@@ -5,7 +5,8 @@ from pathlib import Path
 import jax
 import pytest
 
-from cnnjax.cli import cache, main
+from cnnjax.cli import main
+from cnnjax.runtime import cache
 
 
 @pytest.fixture(autouse=True)

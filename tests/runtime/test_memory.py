@@ -2,8 +2,8 @@
 
 import pytest
 
-from cnnjax import memory
 from cnnjax.errors import Failed
+from cnnjax.runtime import memory
 
 
 @pytest.fixture

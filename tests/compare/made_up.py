@@ -1,10 +1,12 @@
 """Results of runs that nobody trained, for the tests of what is made from results."""
 
+import math
+
 import numpy as np
 
+from cnnjax.compare.results import ResultsDirectory
+from cnnjax.compare.verdict import Difference, Row
 from cnnjax.data import Dataset
-from cnnjax.experiment.results import ResultsDirectory
-from cnnjax.experiment.summary import Row
 
 NETWORKS = {"good": (60_000, 400_000), "<b>bad & long</b>": (5_000, 90_000), "late": (9, 10)}
 
@@ -132,3 +134,20 @@ def write(path, *, seeds=3, failures=(("late", 0),), validation=True, networks=N
                     entry | dict(zip(("parameters", "multiply_adds"), cost, strict=True)), found
                 )
     return data
+
+
+def rows(*given):
+    """Rows in the order of `rows_of`: the most accurate first."""
+    return sorted(given, key=lambda each: -each.mean if each.n else math.inf)
+
+
+def accuracies(results, label):
+    """Of the finished runs of a network, `[n]`."""
+    return np.array([r["test_accuracy"] for r in results["runs"] if r["network"] == label])
+
+
+def difference(network, mean, half=None, n=3):
+    """A difference with an interval of that half width."""
+    ends = (math.nan, math.nan) if half is None else (mean - half, mean + half)
+    p = math.nan if half is None else (0.01 if abs(mean) > half else 0.2)
+    return Difference(network, "best", n, mean, *ends, p)

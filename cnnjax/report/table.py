@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cnnjax.experiment.summary import (
+from cnnjax.compare.verdict import (
     LEVEL,
     Difference,
     Row,

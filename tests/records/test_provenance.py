@@ -8,8 +8,8 @@ from pathlib import Path
 import jax
 
 import cnnjax
-from cnnjax.analysis import provenance
-from cnnjax.analysis.provenance import command_line, commit, hardware, versions
+from cnnjax.records import provenance
+from cnnjax.records.provenance import command_line, commit, hardware, versions
 
 
 def test_versions_are_those_installed():

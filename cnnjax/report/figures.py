@@ -9,9 +9,9 @@ import numpy as np
 
 from cnnjax import plot
 from cnnjax.analysis.evaluation import confusion_matrix
+from cnnjax.compare.results import ResultsDirectory
+from cnnjax.compare.verdict import Difference, Row
 from cnnjax.data import Dataset
-from cnnjax.experiment.results import ResultsDirectory
-from cnnjax.experiment.summary import Difference, Row
 
 __all__ = [
     "MOST_FILTERS",

@@ -5,8 +5,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import jax
-
 __all__ = ["cache_directory", "enable_cache"]
 
 MIN_COMPILE_SECONDS = 0.5
@@ -56,6 +54,8 @@ def enable_cache() -> Path | None:
         reason = error.strerror or error
         print(f"cnnjax: compiled programs are not kept ({reason})", file=sys.stderr)
         return None
+    import jax  # a process that is about to start again must not wait for it
+
     jax.config.update("jax_compilation_cache_dir", str(directory))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_COMPILE_SECONDS)
     return directory

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from cnnjax import plot
+from cnnjax.compare.results import ResultsDirectory, read_results
+from cnnjax.compare.verdict import Row, differences_with_best, rows_of
 from cnnjax.data import Dataset
 from cnnjax.errors import BadArgument, missing_extra
-from cnnjax.experiment import figures
-from cnnjax.experiment.results import ResultsDirectory, read_results
-from cnnjax.experiment.summary import Row, differences_with_best, finding, rows_of
-from cnnjax.experiment.table import caution, difference_texts
 from cnnjax.files import replacing
+from cnnjax.report import figures
+from cnnjax.report.finding import finding
+from cnnjax.report.table import caution, difference_texts
 
 __all__ = ["REPORT", "render_report", "write_report"]
 
@@ -56,7 +57,7 @@ def render_report(out: str | Path, test_set: Dataset) -> str:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["compact"] = plot.compact
-    page = (resources.files(__package__) / "report.html.j2").read_text(encoding="utf-8")
+    page = (resources.files(__package__) / "page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(page).render(_content(Path(out), results, test_set)) + "\n"
 
 

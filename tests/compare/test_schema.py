@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from cnnjax.compare.results import ResultsDirectory, read_results
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.experiment import print_tables, write_report
-from cnnjax.experiment.results import ResultsDirectory, read_results
-from tests.experiment import made_up
+from cnnjax.report import print_tables, write_report
+from tests.compare import made_up
 
 DATA = made_up.dataset(4)
 TERMS = made_up.shared(DATA, epochs=1)

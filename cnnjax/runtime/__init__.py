@@ -1,0 +1,7 @@
+"""What a process asks of its machine: memory, huge pages, a place for compiled programs."""
+
+from cnnjax.runtime.cache import enable_cache
+from cnnjax.runtime.huge_pages import use_huge_pages
+from cnnjax.runtime.memory import available_bytes, need_bytes
+
+__all__ = ["available_bytes", "enable_cache", "need_bytes", "use_huge_pages"]
