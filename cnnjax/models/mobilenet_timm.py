@@ -33,7 +33,7 @@ from cnnjax.nn import hard_sigmoid, hard_swish, relu, relu6
 __all__ = ["NETWORKS"]
 
 _D, _I = partial(Row, Separable), partial(Row, InvertedResidual)
-_F, _P = partial(Row, FusedResidual), partial(Row, PlainLayer)
+_F, _P = partial(Row, FusedResidual), partial(Row, PlainLayer, shortcut=False)
 _DR, _IR = partial(_D, act=relu), partial(_I, act=relu)
 
 # Blocks are (kernel size, strides, expansion, width, blocks, squeeze-excite), the last as a fraction

@@ -3,6 +3,8 @@
 Each mutant is applied to a copy of the tree, and the tests that can see it run there until one
 fails: those that ran its line in a run with coverage, the nearest first, then what else the file
 of tests beside the mutated file has. A mutant that outlives SECONDS of tests counts as unnoticed.
+
+What is never edited is in `LEFT_ALONE`, and is printed with the result.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.mutation.mutants import Mutant, draw
+from tests.mutation.mutants import LEFT_ALONE, Mutant, draw, missing
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("cnnjax", "experiments", "tests", "pyproject.toml", "README.md", "Makefile", "LICENSE")
@@ -42,6 +44,8 @@ def main() -> None:
     files = [ROOT / name for name in arguments.files]
     files = [f for path in files for f in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
     arguments.out.mkdir(parents=True, exist_ok=True)
+    needing = {path: packages for path in files if (packages := missing(path))}
+    files = [path for path in files if path not in needing]
     mutants = draw(files, ROOT, arguments.n, arguments.seed)
     tests = Tests(arguments.out)
     record = arguments.out / f"{digest()}.jsonl"
@@ -56,6 +60,9 @@ def main() -> None:
         if not results[mutant]:
             print(f"not noticed: {described(mutant)}")
     print(table([(mutant, results[mutant]) for mutant in mutants]))
+    print("never edited:\n  " + LEFT_ALONE.replace("\n", "\n  "))
+    for path, packages in needing.items():
+        print(f"  {path.relative_to(ROOT)}: needs {', '.join(packages)}")
 
 
 def judged_before(record: Path) -> dict[Mutant, bool]:

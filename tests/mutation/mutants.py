@@ -1,12 +1,22 @@
 """Small faults that a person could make, as edits of a source file."""
 
 import ast
+import importlib.util
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Mutant", "draw", "mutants_of"]
+__all__ = ["LEFT_ALONE", "Mutant", "draw", "missing", "mutants_of"]
+
+LEFT_ALONE = """\
+docstrings, annotations, decorators, imports, `__all__`
+words for people: what errors, assertions and f-strings say, and texts of four words and more
+rows of networks, which are data: their counts, operations and rates are held to their references'
+`strict=` of zip; keywords that change memory or time alone: donate, maxsize, unroll, ...
+the sign of -1 as an index or axis, where 1 is the same axis of a matrix (its number is edited)
+files that need a package which is not installed here"""
+"""What is never edited, a rule a line: no line of the package is named."""
 
 _OPERATORS: dict[type, tuple[str, str]] = {
     ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "/"), ast.Div: ("/", "*"),
@@ -25,6 +35,11 @@ _COMMUTATIVE = {"max", "min", "maximum", "minimum", "logical_and", "logical_or",
 
 _TYPES = {"annotation", "returns", "decorator_list"}
 _WORDS = (ast.Raise, ast.Assert, ast.Import, ast.ImportFrom, ast.JoinedStr)
+_COST = {"donate", "donate_argnums", "maxsize", "unroll", "allow_negative_indices", "set_to_none"}
+_OF_AN_AXIS = {
+    "all", "any", "argmax", "argmin", "concatenate", "log_softmax", "logsumexp", "max", "mean",
+    "min", "softmax", "split", "stack", "std", "sum", "var",
+}  # fmt: skip
 
 Edit = tuple[str, int, int, str]  # kind, start, end, what takes the place of the text between
 Span = Callable[[ast.AST], tuple[int, int]]
@@ -67,11 +82,7 @@ def draw(files: list[Path], root: Path, number: int, seed: int) -> list[Mutant]:
 
 
 def mutants_of(path: Path, root: Path) -> Iterator[Mutant]:
-    """Yield every mutant of a file that still compiles.
-
-    Left alone: docstrings, annotations, imports, words of errors, and rows of networks, which are
-    data (the slow run holds each to its reference's counts).
-    """
+    """Yield every mutant of a file that still compiles, without those of `LEFT_ALONE`."""
     source = path.read_text(encoding="utf-8")
     lines = source.splitlines(keepends=True)
     starts = [0]
@@ -88,8 +99,12 @@ def mutants_of(path: Path, root: Path) -> Iterator[Mutant]:
         )
 
     name = str(path.relative_to(root))
-    for node in _code(ast.parse(source), rows="models" in path.parts):
+    tree = ast.parse(source)
+    axes = {id(node) for node in _axes(tree)}
+    for node in _code(tree, rows="models" in path.parts):
         for kind, start, end, after in _edits(node, source, span):
+            if kind == "sign" and id(node) in axes:
+                continue
             line = source.count("\n", 0, start) + 1
             mutant = Mutant(name, line, kind, start, source[start:end], after)
             try:
@@ -115,8 +130,37 @@ def _code(node: ast.AST, rows: bool) -> Iterator[ast.AST]:
             yield from _code(child, rows)
 
 
+def missing(path: Path) -> list[str]:
+    """Return the packages that a file imports and that are not installed, unless it only tries."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tried = {id(n) for each in ast.walk(tree) if isinstance(each, ast.Try) for n in ast.walk(each)}
+    names = set()
+    for node in ast.walk(tree):
+        if id(node) in tried:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return sorted(name for name in names if importlib.util.find_spec(name) is None)
+
+
+def _axes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield what says which axis or which place, as far as that is seen."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Subscript(slice=ast.Tuple(elts=several)):
+                yield from several
+            case ast.Subscript(slice=one):
+                yield one
+            case ast.keyword(arg="axis" | "dimension" | "dim", value=one):
+                yield one
+            case ast.Call(func=ast.Attribute(attr=name), args=given) if name in _OF_AN_AXIS:
+                yield from given
+
+
 def _watches(node: ast.AST) -> bool:
-    return isinstance(node, ast.keyword) and node.arg == "strict"  # of zip
+    return isinstance(node, ast.keyword) and node.arg in {"strict", *_COST}
 
 
 def _is_docstring(node: ast.AST) -> bool:
@@ -142,7 +186,7 @@ def _edits(node: ast.AST, source: str, span: Span) -> Iterator[Edit]:
         case ast.Constant(value=float() as value):
             yield ("number", *span(node), repr(value * 2 or 0.5))
             yield ("number", *span(node), repr(value * 0.9 or -0.5))
-        case ast.Constant(value=str() as value) if value:
+        case ast.Constant(value=str() as value) if value and len(value.split()) < 4:
             yield ("text", *span(node), repr(value + "x"))
         case ast.BinOp(left=left, op=op, right=right):
             yield from _operator(op, left, right, source, span)
@@ -181,7 +225,7 @@ def _operator(
 def _arguments(node: ast.Call, source: str, span: Span) -> Iterator[Edit]:
     given = [*node.args, *node.keywords]
     for before, keyword in zip([None, *given], given, strict=False):
-        if isinstance(keyword, ast.keyword) and keyword.arg not in (None, "strict"):
+        if isinstance(keyword, ast.keyword) and keyword.arg and not _watches(keyword):
             start = span(keyword)[0] if before is None else span(before)[1]
             yield ("keyword", start, span(keyword)[1], "")
     function = getattr(node.func, "attr", getattr(node.func, "id", ""))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutation.mutants import draw, mutants_of
+from tests.mutation.mutants import draw, missing, mutants_of
 
 SOURCE = '''
 """A docstring with 1 + 1."""
@@ -69,3 +69,27 @@ def test_rows_of_networks_are_data(tmp_path):
     path.parent.mkdir()
     path.write_text("ROWS = {'a': 1}\n\n\nclass Net:\n    depth: int = 2\n", encoding="utf-8")
     assert {mutant.before for mutant in mutants_of(path, tmp_path)} == {"2"}
+
+
+def test_what_changes_nothing_is_left_alone(tmp_path):
+    path = tmp_path / "f.py"
+    path.write_text(
+        "def f(x):\n"
+        "    y = jit(x.shape[-1], donate=True, maxsize=3) * x.mean(-1)\n"
+        "    y = y.at(0, axis=-1)[..., -1]\n"
+        "    return y.reshape(-1), 'one two', 'these are four words'\n"
+    )
+    found = {(m.kind, m.before, m.after) for m in mutants_of(path, tmp_path)}
+    assert [pair for pair in found if pair[0] == "sign"] == [("sign", "-1", "(1)")]
+    assert ("number", "1", "2") in found
+    assert ("text", "'one two'", "'one twox'") in found
+    assert not [m for m in found if "donate" in m[1] or "3" in m[1] or "four" in m[1]]
+
+
+def test_files_that_need_what_is_not_here_are_named(tmp_path):
+    path = tmp_path / "f.py"
+    path.write_text(
+        "import json\nfrom nowhere_at_all.x import y\ntry:\n    import nor_this\n"
+        "except ImportError:\n    pass\n\n\ndef f():\n    import nor_that.part\n"
+    )
+    assert missing(path) == ["nor_that", "nowhere_at_all"]
