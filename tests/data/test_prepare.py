@@ -72,6 +72,20 @@ def test_a_directory_that_nobody_may_write(tmp_path, monkeypatch, embedded_dir):
     closed.chmod(0o755)
 
 
+def test_nothing_is_asked_of_the_network_for_a_directory_that_cannot_be_written(
+    tmp_path, monkeypatch
+):
+    def read_only(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    asked = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *host, **_: asked.append(host) or [])
+    monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+    with pytest.raises(Failed, match=r"cannot prepare 'cifar10' in .*: [Rr]ead-only"):
+        prepare("cifar10", tmp_path)
+    assert not asked
+
+
 @pytest.mark.parametrize("where", ["os.rename", "array_record"])
 def test_a_full_disk_leaves_nothing(where, tmp_path, monkeypatch):
     import_tfds()

@@ -55,7 +55,7 @@ def test_accuracies_and_weights_are_the_published_ones():
     without = [n for n in accuracies if MODELS[n].accuracy is None]
     assert len(without) < 15, without
     for name, weights in stated("weights").items():
-        assert MODELS[name].weights in (weights, None), name
+        assert MODELS[name].weights == weights, name
 
 
 def test_multiply_adds_are_the_references_as_near_as_they_count_alike():

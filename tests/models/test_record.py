@@ -123,11 +123,13 @@ def check_initial(name, initial):
     Constants are compared all, of drawn ones the last layer's and one of every kind of the others.
     """
     names = torch_names(unflatten_dict(dict.fromkeys(initial, 0)))
+    there = {parameter for network, parameter in INITIAL if network == name}
+    assert there <= set(names.values()), "parameters of other names"
     key, last, kinds = jax.random.key(0, impl="rbg"), list(initial)[-2:], set()
     for path, (init, shape) in initial.items():
-        if (there := INITIAL.get((name, names[path]))) is None:
+        if names[path] not in there:
             continue
-        size, mean, deviation, largest = there
+        size, mean, deviation, largest = INITIAL[name, names[path]]
         assert np.prod(shape) == size, path
         few = np.asarray(init(key, (2,) * len(shape), jnp.float32))
         if deviation == 0 or (few == few.flat[0]).all():
@@ -144,6 +146,16 @@ def check_initial(name, initial):
         # 1.7 deviations if it is uniform, more than 2.5 of many that are normal.
         if size > 500:
             assert (np.abs(drawn).max() < 2 * drawn.std()) == (largest < 2 * deviation), path
+
+
+def test_additive_attention_begins_with_nothing():
+    """Cao et al. 2019, arXiv:1904.11492, and timm: the last layer of its transform is zero."""
+    for name in ("gcresnext26ts", "gcresnet50t"):
+        *_, initial = record(name, drop_path_rate=RATES["drop_path_rate"])
+        last = [init for path, (init, _) in initial.items() if "mlp_add.fc2" in path]
+        assert last, name
+        for init in last:
+            assert not init(jax.random.key(0), (1, 1, 2, 3), jnp.float32).any(), name
 
 
 def test_rates_are_those_of_the_reference_where_it_is_not_told_any():

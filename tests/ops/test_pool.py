@@ -168,6 +168,8 @@ def test_global_avg_pool_is_the_mean():
     ("call", "words"),
     [
         (lambda x: ops.max_pool(x, 5), "window: 5 x 5 does not fit the image of 4 x 4"),
+        (lambda x: ops.max_pool(x, (1, 5)), "window: 1 x 5 does not fit the image of 4 x 4"),
+        (lambda x: ops.avg_pool(x, (5, 1)), "window: 5 x 1 does not fit the image of 4 x 4"),
         (lambda x: ops.max_pool(x, 2, padding=2), "padding: got 2; allowed: less than the window"),
         (lambda x: ops.max_pool(x, 0), "window: got 0"),
         (lambda x: ops.max_pool(x[0], 2), "images: got shape"),
