@@ -1,7 +1,7 @@
 """Names for the arrays and trees that pass between the layers."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 
@@ -30,3 +30,26 @@ Variables = Mapping[str, Any]
 
 Activation = Callable[[jax.Array], jax.Array]
 """An elementwise function."""
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A network: a Linen module that is called as `model(images, *, train)`, whoever wrote it.
+
+    `images` are `[B, H, W, C]` in a float type, already normalized, and the result is the logits
+    `[B, classes]`; variables are in the collections `params` and, for norms, `batch_stats`. One
+    that also takes `features=True` returns `(logits, {"stem": [B, H, W, C], ...})` then.
+    """
+
+    def __hash__(self) -> int:
+        """A module's fields can be hashed: programs are remembered by it."""
+
+    def init(self, rngs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return new variables: `init(key, images, train=False)`."""
+
+    def apply(self, variables: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return logits: `apply(variables, images, train=False)`.
+
+        In training `apply(variables, images, train=True, mutable=["batch_stats"],
+        rngs={"dropout": key})` returns them with the collections that changed.
+        """

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal, Var, jaxpr_as_fun
 
 from cnnjax.errors import BadArgument, unknown
-from cnnjax.typing import Array, Images, Labels, Variables
+from cnnjax.typing import Array, Images, Labels, Model, Variables
 
 __all__ = ["class_scores", "grad_cam", "integrated_gradients"]
 
 
-def class_scores(model: Any, variables: Variables, classes: Labels) -> Callable[[Images], Array]:
+def class_scores(model: Model, variables: Variables, classes: Labels) -> Callable[[Images], Array]:
     """Return the function from images `[B, H, W, C]` to the logit `[B]` of each one's class."""
 
     def scores(images: Images) -> Array:
@@ -67,7 +67,7 @@ def integrated_gradients(
 
 
 def grad_cam(
-    model: Any,
+    model: Model,
     variables: Variables,
     images: Images,
     classes: Labels,

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from cnnjax.analysis.trace import Equation, trace
+from cnnjax.typing import Model
 
 __all__ = ["Complexity", "count", "multiply_adds"]
 
@@ -25,7 +26,7 @@ class Complexity:
     multiply_adds: int
 
 
-def count(model: Any, image_shape: Sequence[int]) -> Complexity:
+def count(model: Model, image_shape: Sequence[int]) -> Complexity:
     """Count a model's parameters, batch statistics and multiply-adds for one image.
 
     Nothing is computed or allocated; a network of 50 layers takes a fraction of a second.

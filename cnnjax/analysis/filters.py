@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from cnnjax.analysis.trace import trace
+from cnnjax.typing import Model
 
 __all__ = ["first_filters"]
 
 
 def first_filters(
-    model: Any, image_shape: tuple[int, ...], params: Mapping[str, Any]
+    model: Model, image_shape: tuple[int, ...], params: Mapping[str, Any]
 ) -> np.ndarray | None:
     """Return the kernel of the convolution that sees the image, if there is one.
 

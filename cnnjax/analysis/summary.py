@@ -11,6 +11,7 @@ import jax
 from cnnjax.analysis.complexity import Complexity, multiply_adds
 from cnnjax.analysis.receptive import Field, follow, image_field
 from cnnjax.analysis.trace import Equation, Trace, trace
+from cnnjax.typing import Model
 
 __all__ = ["Layer", "Summary", "summarise"]
 
@@ -70,7 +71,7 @@ class Summary:
         return Summary(tuple(_join(layers, depth) for layers in joined))
 
 
-def summarise(model: Any, image_shape: Sequence[int]) -> Summary:
+def summarise(model: Model, image_shape: Sequence[int]) -> Summary:
     """List a model's layers, without running it.
 
     A receptive field is that of evaluation's main path, the largest over branches, as if the image

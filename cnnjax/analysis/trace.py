@@ -10,7 +10,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from cnnjax import ops
 from cnnjax.errors import BadArgument
-from cnnjax.typing import Variables
+from cnnjax.typing import Model, Variables
 
 __all__ = ["Equation", "Trace", "trace"]
 
@@ -50,7 +50,7 @@ class Trace:
     image: int
 
 
-def trace(model: Any, image_shape: Sequence[int]) -> Trace:
+def trace(model: Model, image_shape: Sequence[int]) -> Trace:
     """Trace `model.apply(variables, images, train=False)` for one image, with stock operations.
 
     Args:

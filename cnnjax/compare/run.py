@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from cnnjax.analysis.complexity import count
 from cnnjax.analysis.evaluation import probabilities
 from cnnjax.analysis.filters import first_filters
-from cnnjax.compare.entry import Contestant, contestants_of
+from cnnjax.compare.entry import Contestant, Contestants, contestants_of
 from cnnjax.compare.results import ResultsDirectory, read_results
 from cnnjax.compare.schema import SEEDS
 from cnnjax.data import Dataset, split_off, statistics
@@ -27,6 +27,7 @@ from cnnjax.train.arguments import check
 from cnnjax.train.checkpoint import describe
 from cnnjax.train.programs import compiled, create_program
 from cnnjax.train.state import images_to_start_from
+from cnnjax.typing import Model
 
 __all__ = ["MOST_SEEDS", "compare"]
 
@@ -37,7 +38,7 @@ ShowRun = Callable[[str], AbstractContextManager[Progress]]
 
 
 def compare(
-    contestants: Iterable[Contestant | str] | Mapping[str, Contestant | str],
+    contestants: Contestants,
     train_set: Dataset,
     test_set: Dataset,
     recipe: Recipe,
@@ -58,8 +59,9 @@ def compare(
     same experiment. The test set is evaluated once a run, after its last step.
 
     Args:
-        contestants: with different labels, or a mapping from these; text is read by
-            `parse_contestant`.
+        contestants: a mapping from labels to Linen modules, whose classes must be as many as the
+            data's, or to networks by name; or several of the latter, with different labels. Text
+            is read by `parse_contestant`.
         train_set: to learn from.
         test_set: to be judged by.
         recipe: of every run.
@@ -84,8 +86,8 @@ def compare(
     models, definitions = {}, {}
     for each in entered:
         models[each.label] = model = each.build(train_set.num_classes)
-        definitions[each.label] = _define(each, model, tuple(train_set.images.shape[1:]))
         check(model, recipe, [hyper], fit_set, test_set, held_out)
+        definitions[each.label] = _define(each, model, tuple(train_set.images.shape[1:]))
     shared = {
         "data": _describe_data(terms, validation, source),
         "recipe": recipe.to_dict(),
@@ -141,7 +143,7 @@ def _checked_seeds(seeds: Sequence[int]) -> list[int]:
 
 
 def _train(
-    model: Any, terms: _Terms, seed: int, progress: Progress | None, checkpoint_dir: Path
+    model: Model, terms: _Terms, seed: int, progress: Progress | None, checkpoint_dir: Path
 ) -> Run | dict[str, Any]:
     """Return a run, or where and why it came to nothing."""
     try:
@@ -165,22 +167,11 @@ def _train(
     return run
 
 
-def _define(contestant: Contestant, model: Any, image_shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return what a network is, as JSON, and what it costs; the check that it can run at all."""
-    try:
-        cost = count(model, image_shape)
-    except BadArgument:
-        raise
-    except (TypeError, ValueError, AttributeError) as error:
-        if not contestant.fields:
-            raise
-        # An override of another type than the field's shows only when the network is traced.
-        message = f"network: {contestant.argument!r} cannot be built: {error}"
-        raise BadArgument(message) from error
+def _define(contestant: Contestant, model: Model, image_shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return what a network is, as JSON, and what it costs."""
+    cost = count(model, image_shape)
     return {
-        "argument": contestant.argument,
-        "model": contestant.model,
-        "fields": dict(contestant.fields),
+        **contestant.described(),
         "definition": describe(model, "out"),
         "parameters": cost.parameters,
         "batch_statistics": cost.batch_statistics,
@@ -217,7 +208,7 @@ def _measured(run: Run) -> dict[str, Any]:
     }
 
 
-def _arrays(model: Any, run: Run, terms: _Terms, seed: int) -> dict[str, np.ndarray]:
+def _arrays(model: Model, run: Run, terms: _Terms, seed: int) -> dict[str, np.ndarray]:
     """Return predictions on the test set, and the first filters before and after training."""
     logits = predict(model, run.variables, terms.test_set, mean=run.mean, std=run.std)
     arrays = {
@@ -233,7 +224,7 @@ def _arrays(model: Any, run: Run, terms: _Terms, seed: int) -> dict[str, np.ndar
     return arrays
 
 
-def _initial(model: Any, run: Run, terms: _Terms, seed: int) -> Mapping[str, Any]:
+def _initial(model: Model, run: Run, terms: _Terms, seed: int) -> Mapping[str, Any]:
     """Return the parameters that a run began with, from the program that the run compiled."""
     key, scalars = key_of(seed), jax.tree.map(jnp.float32, terms.hyper)
     images = images_to_start_from(model, terms.fit_set.images)

@@ -1,8 +1,13 @@
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from cnnjax.compare import Contestant, parse_contestant, parse_contestants
 from cnnjax.compare.entry import contestants_of
 from cnnjax.errors import BadArgument
+from cnnjax.models import build
 
 
 @pytest.mark.parametrize(
@@ -35,8 +40,35 @@ def test_a_mapping_gives_the_labels():
         Contestant("mine", "cnn", {"spec": "fc3"}), Contestant("other", "lenet5"),
     ]  # fmt: skip
     assert contestants_of(("lenet5",)) == [Contestant("lenet5", "lenet5")]
+    module = build("cnn", spec="fc3", num_classes=5)
+    assert contestants_of({7: module}) == [Contestant("7", module)]
+    assert contestants_of({"a": module})[0].build(5) is module
+    with pytest.raises(BadArgument, match="a module without a label"):
+        contestants_of([module])
+    with pytest.raises(BadArgument, match=r"a: received fields \['spec'\] beside a module"):
+        Contestant("a", module, {"spec": "fc4"}).build(5)
     with pytest.raises(BadArgument, match="network: object <object"):
         contestants_of({"mine": object()})
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    size: int = 1
+    inner: object = None
+
+
+def test_a_module_is_described_by_its_class_and_what_is_not_its_default():
+    module = build("cnn", spec="fc3", num_classes=5, dtype=jnp.bfloat16)
+    kind = f"{type(module).__module__}.{type(module).__qualname__}"
+    fields = {"spec": "fc3", "num_classes": 5, "dtype": "bfloat16"}
+    assert Contestant("a", module).described() == {
+        "argument": "SpecNetwork(spec=fc3, num_classes=5, dtype=bfloat16)",
+        "model": kind,
+        "fields": fields,
+    }
+    parts = dataclasses.replace(Part(), inner=(Part(2), np.ones(3), None))
+    described = Contestant("a", parts).described()  # type: ignore[arg-type]
+    assert described["fields"] == {"inner": ["Part(size=2)", "ndarray", None]}
 
 
 def test_a_literal_that_python_cannot_read_is_text():

@@ -20,6 +20,7 @@ from cnnjax.compare import run as module
 from cnnjax.compare.results import ResultsDirectory
 from cnnjax.data import Dataset, split_off
 from cnnjax.errors import BadArgument, Failed
+from cnnjax.models import build
 from cnnjax.report import write_report
 from cnnjax.train import Hyper, Recipe, evaluate, programs
 
@@ -443,6 +444,65 @@ def test_what_is_no_list_of_networks_is_refused_in_one_line(tmp_path, networks, 
         compare(networks, TRAIN, TEST, RECIPE, HYPER, seeds=[0], out=tmp_path / "out")
     assert str(caught.value).isprintable()
     assert not (tmp_path / "out").exists()
+
+
+class Mine(nn.Module):
+    """A network that is in no table."""
+
+    width: int = 4
+    act: object = nn.relu
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = nn.Conv(self.width, (3, 3))(images)
+        x = self.act(nn.BatchNorm(use_running_average=not train)(x))
+        return nn.Dense(3)(x.mean((1, 2)))
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory):
+    """Results of `Mine()`."""
+    out = tmp_path_factory.mktemp("mine")
+    compare({"mine": Mine()}, TRAIN, TEST, RECIPE, HYPER, seeds=[0], out=out)
+    return out
+
+
+def test_modules_of_no_table_are_compared_resumed_and_reported(tmp_path):
+    networks = {"mine": Mine(5), "built": build("cnn", spec="conv2-relu-gap", num_classes=3)}
+    arguments = (TRAIN, TEST, RECIPE, HYPER)
+    results = compare(networks, *arguments, seeds=[0], out=tmp_path, validation=0.2)
+    again = compare(networks, *arguments, seeds=[0, 1], out=tmp_path, validation=0.2)
+    assert again["runs"][::2] == results["runs"]
+    mine = again["networks"]["mine"]
+    assert mine["model"] == f"{Mine.__module__}.Mine"
+    assert (mine["argument"], mine["fields"]) == ("Mine(width=5)", {"width": 5})
+    assert mine["parameters"] == 9 * 5 + 5 + 2 * 5 + 5 * 3 + 3
+    assert mine["multiply_adds"] == 36 * 9 * 5 + 5 * 3
+    # A module and the same network by name are one definition.
+    (named,) = run(tmp_path / "named", NETWORKS[:1], seeds=[0])["runs"]
+    built = next(each for each in results["runs"] if each["network"] == "built")
+    assert built["test_loss"] == named["test_loss"]
+    page = write_report(tmp_path, TEST).read_text()
+    assert "Mine: width = 5" in page
+    assert page.count("filters of 3x3x1") >= 2
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (Mine(5), "holds another experiment: 'mine': .*width is 4, not 5"),
+        (Mine(act=lambda x: x), "out: model.act is <function <lambda>.* a lambda"),
+        (Mine, r"model: received a class; allowed: a module, such as Mine\(\)"),
+        (build("cnn", spec="gap", num_classes=4), r"gives \[4\] logits .* has 3 classes"),
+        (Mine((2,)), "model: Mine fails on images"),
+    ],
+)
+def test_a_module_that_cannot_take_part_is_refused_in_one_line(mine, network, words):
+    before = (mine / "results.json").read_bytes()
+    with pytest.raises(BadArgument, match=words) as caught:
+        compare({"mine": network}, TRAIN, TEST, RECIPE, HYPER, seeds=[0], out=mine)
+    assert str(caught.value).isprintable()
+    assert (mine / "results.json").read_bytes() == before
 
 
 def test_sets_that_do_not_fit_are_refused_before_anything_is_written(tmp_path):
