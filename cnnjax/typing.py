@@ -5,7 +5,17 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 
-__all__ = ["Activation", "Array", "DType", "Images", "Key", "Labels", "Logits", "Variables"]
+__all__ = [
+    "Activation",
+    "Array",
+    "DType",
+    "Images",
+    "Key",
+    "Labels",
+    "Logits",
+    "Model",
+    "Variables",
+]
 
 Array = jax.Array
 """Any array."""

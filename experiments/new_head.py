@@ -15,7 +15,7 @@ which change the training images, their order and the head.
 
 import argparse
 import dataclasses
-import json
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,7 @@ import numpy as np
 
 from cnnjax.cli.table import print_table
 from cnnjax.data import Dataset, load, resize, split_off
-from cnnjax.files import replacing
-from cnnjax.records import command_line, commit, hardware, versions
+from cnnjax.records import Experiment
 from cnnjax.runtime import enable_cache
 from cnnjax.train import Hyper, Recipe, fit, key_of
 from cnnjax.weights import load_model, preprocessing_of
@@ -54,30 +53,24 @@ def head(kind: str, model: Any, features: int, key: jax.Array) -> dict[str, jax.
     return jax.jit(lambda: model.init(key, images, train=False)["params"]["classifier"])()
 
 
-def accuracies(epochs: int, train: Dataset, test: Dataset) -> dict[str, list[float]]:
-    """Return the test accuracy of each kind of head, seed by seed."""
+def accuracy(kind: str, seed: int, epochs: int, train: Dataset, test: Dataset) -> dict[str, float]:
+    """Return the accuracy on the test images of one run."""
     _, variables = load_model(NETWORK, "package")
     model = load_model(NETWORK, "package")[0].clone(num_classes=CLASSES)
     how = preprocessing_of(NETWORK, "package")
-    found: dict[str, list[float]] = {kind: [] for kind in HEADS}
-    for seed in range(SEEDS):
-        images = resize(split_off(train, 200 / len(train), seed)[1], PIXELS)
-        for kind in HEADS:
-            params = variables["params"]
-            new = head(kind, model, params["classifier"]["kernel"].shape[0], key_of(seed))
-            run = fit(
-                model,
-                images,
-                test,
-                dataclasses.replace(RECIPE, epochs=epochs),
-                HYPER,
-                key_of(seed),
-                variables={**variables, "params": {**params, "classifier": new}},
-                normalisation=(np.array(how.mean, np.float32), np.array(how.std, np.float32)),
-            )
-            found[kind].append(run.test["accuracy"])
-            print(f"{epochs} epochs, {kind}, seed {seed}: {found[kind][-1]:.1%}", flush=True)
-    return found
+    params = variables["params"]
+    new = head(kind, model, params["classifier"]["kernel"].shape[0], key_of(seed))
+    run = fit(
+        model,
+        resize(split_off(train, 200 / len(train), seed)[1], PIXELS),
+        test,
+        dataclasses.replace(RECIPE, epochs=epochs),
+        HYPER,
+        key_of(seed),
+        variables={**variables, "params": {**params, "classifier": new}},
+        normalisation=(np.array(how.mean, np.float32), np.array(how.std, np.float32)),
+    )
+    return {"accuracy": run.test["accuracy"]}
 
 
 def main() -> int:
@@ -89,11 +82,17 @@ def main() -> int:
     enable_cache()
     train = load("cifar10", "train", arguments.data_dir)
     test = resize(split_off(load("cifar10", "test", arguments.data_dir), 0.1, 0)[1], PIXELS)
-    found = {str(epochs): accuracies(epochs, train, test) for epochs in EPOCHS}
-    about = {"command": command_line(), "commit": commit(), "versions": versions()}
-    results = {**about, "hardware": hardware(), "test_accuracy_by_epochs": found}
-    with replacing(arguments.out / "results.json") as stream:
-        stream.write((json.dumps(results, indent=1) + "\n").encode())
+    settings = {"recipe": RECIPE.to_dict(), "hyper": HYPER.to_dict(), "pixels": PIXELS}
+    found: dict[str, dict[str, list[float]]] = {}
+    with Experiment.opened(arguments.out, settings) as results:
+        for epochs in EPOCHS:
+            found[str(epochs)] = {kind: [] for kind in HEADS}
+            for seed in range(SEEDS):
+                for kind in HEADS:
+                    name = f"{epochs} epochs, {kind}, seed {seed}"
+                    run = functools.partial(accuracy, kind, seed, epochs, train, test)
+                    found[str(epochs)][kind].append(results.remembered(name, run)["accuracy"])
+        results.conclude({"test_accuracy_by_epochs": found})
     spread = lambda values: f"{100 * np.mean(values):.1f} ± {100 * np.std(values, ddof=1):.1f}"
     rows = [[kind, *(spread(each[kind]) for each in found.values())] for kind in HEADS]
     title = f"Test accuracy in %, mean ± standard deviation, n = {SEEDS}"

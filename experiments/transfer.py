@@ -31,10 +31,7 @@ import dataclasses
 import functools
 import io
 import itertools
-import json
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +47,7 @@ from cnnjax.data import Dataset, load, resize, split_off
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import replacing
 from cnnjax.plot import accuracy_by_size
-from cnnjax.records import command_line, commit, hardware, versions
+from cnnjax.records import Experiment
 from cnnjax.runtime import enable_cache, use_huge_pages
 from cnnjax.train import Hyper, Recipe, evaluate, fit, key_of, predict
 from cnnjax.weights import load_model
@@ -179,28 +176,14 @@ def probe(task: Task, training: Dataset, judge: Dataset, penalty: float) -> dict
     return {"loss": float(losses.mean()), "accuracy": float(right.mean())}
 
 
-def remembered(path: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what is in a JSON file, computed and written first where it is not there."""
-    if path.exists():
-        return json.loads(path.read_text())
-    start = time.perf_counter()
-    found = compute()
-    found["seconds"] = time.perf_counter() - start
-    with replacing(path) as stream:
-        stream.write((json.dumps(found) + "\n").encode())
-    print(f"{path.stem}: accuracy {found['accuracy']:.1%}, {found['seconds']:.0f} s", flush=True)
-    return found
-
-
 def settings(scale: Scale) -> dict[str, Any]:
     """Return all that decides the results, as JSON has it."""
-    described = {
+    return {
         "network": NETWORK,
         "scale": dataclasses.asdict(scale),
         "recipe": RECIPE.to_dict(),
         "candidates": {name: [describe(s) for s in each] for name, each in CANDIDATES.items()},
     }
-    return json.loads(json.dumps(described))
 
 
 def describe(setting: Any) -> Any:
@@ -208,14 +191,14 @@ def describe(setting: Any) -> Any:
     return setting.to_dict() if isinstance(setting, Hyper) else {"penalty": setting}
 
 
-def run_all(task: Task, out: Path) -> dict[str, Any]:
-    """Select, then train at every size with every seed; what is in `out` is not done again."""
+def run_all(task: Task, results: Experiment) -> dict[str, Any]:
+    """Select, then train at every size with every seed; what is there is not done again."""
     scale = task.scale
     selection, chosen, runs = [], {}, []
     for method, candidates in CANDIDATES.items():
         found = [
-            remembered(
-                out / "selection" / f"{method} candidate {index}.json".replace(" ", "-"),
+            results.remembered(
+                f"selection: {method}, candidate {index}",
                 functools.partial(
                     train, task, method, candidate, scale.selected_at, 0, task.validation
                 ),
@@ -230,8 +213,8 @@ def run_all(task: Task, out: Path) -> dict[str, Any]:
     for size in scale.sizes:
         for method, setting in chosen.items():
             for seed in range(scale.seeds):
-                result = remembered(
-                    out / "runs" / f"{method} {size} images seed {seed}.json".replace(" ", "-"),
+                result = results.remembered(
+                    f"{method}, {size} images, seed {seed}",
                     functools.partial(train, task, method, setting, size, seed, task.test),
                 )
                 row = {"method": method, "images": size, "seed": seed}
@@ -245,8 +228,8 @@ def run_all(task: Task, out: Path) -> dict[str, Any]:
     }
 
 
-def report(results: dict[str, Any], scale: Scale, out: Path) -> None:
-    """Write results.json, runs.csv and accuracy.svg, and print the tables."""
+def report(results: dict[str, Any], scale: Scale, out: Path) -> list[dict[str, Any]]:
+    """Write runs.csv and accuracy.svg, print the tables, and return the differences."""
     accuracy = {
         method: np.array(
             [
@@ -262,9 +245,6 @@ def report(results: dict[str, Any], scale: Scale, out: Path) -> None:
         for index, size in enumerate(scale.sizes)
         for found in [paired(accuracy[first][index], accuracy[second][index])]
     ]
-    with replacing(out / "results.json") as stream:
-        text = json.dumps({**results, "differences": differences}, indent=1) + "\n"
-        stream.write(text.encode())
     table = io.StringIO()
     writer = csv.DictWriter(table, list(results["runs"][0]), lineterminator="\n")
     writer.writeheader()
@@ -293,6 +273,7 @@ def report(results: dict[str, Any], scale: Scale, out: Path) -> None:
         ],
         title="Difference in points, seed by seed: mean and 95 % interval",
     )
+    return differences
 
 
 def _interval(row: dict[str, Any]) -> str:
@@ -311,11 +292,6 @@ def main() -> int:
     enable_cache()
 
     scale, out = QUICK if arguments.quick else Scale(), arguments.out
-    wanted, path = settings(scale), out / "settings.json"
-    if path.exists() and json.loads(path.read_text()) != wanted:
-        raise BadArgument(f"out: {out} has results of other settings; choose another directory")
-    with replacing(path) as stream:
-        stream.write((json.dumps(wanted, indent=1) + "\n").encode())
     pool, validation = split_off(
         load("cifar10", "train", arguments.data_dir), scale.validation / 50_000, 0
     )
@@ -325,15 +301,9 @@ def main() -> int:
         resize(validation, scale.pixels),
         resize(draw(load("cifar10", "test", arguments.data_dir), scale.test, 0), scale.pixels),
     )
-    results = {
-        **wanted,
-        "command": command_line(),
-        "commit": commit(Path(cnnjax.__file__).parent),
-        "versions": versions(),
-        "hardware": hardware(),
-        **run_all(task, out),
-    }
-    report(results, scale, out)
+    with Experiment.opened(out, settings(scale)) as results:
+        found = run_all(task, results)
+        results.conclude({**found, "differences": report(found, scale, out)})
     print(f"{out} has results.json, runs.csv and accuracy.svg")
     return 0
 

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "train": {"models", "data", "tensors"},
     "analysis": {"models", "data"},
     "plot": {"typing", "files"},
-    "records": {"files"},
+    "records": {"files", "runtime"},
     "compare": {"train", "analysis", "records", "__init__"},
     "report": {"compare", "plot"},
     "benchmark": {"train", "analysis", "records", "runtime", "__init__"},

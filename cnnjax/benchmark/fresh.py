@@ -19,6 +19,7 @@ from cnnjax.benchmark.case import Case
 from cnnjax.benchmark.programs import compile_mode
 from cnnjax.errors import Failed
 from cnnjax.files import decoded
+from cnnjax.runtime import peak_resident_bytes
 
 __all__ = ["main", "measure_fresh"]
 
@@ -98,17 +99,8 @@ def main() -> None:
     if request["run"]:
         inputs = (images, labels) if request["mode"] == "train" else (images,)
         jax.block_until_ready(program.call(state, *inputs))
-        answer["peak_rss_bytes"] = _peak_rss_bytes()
+        answer["peak_rss_bytes"] = peak_resident_bytes()
     print(json.dumps(answer))
-
-
-def _peak_rss_bytes() -> int | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ steps.csv      a line for each case, mode and peer: seconds, images a second, ra
 compile.csv    a line for each case and kind of operations: compile seconds, memory
 """
 
+import contextlib
 import csv
 import io
-import json
 import statistics
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,8 +16,9 @@ from typing import Any
 from cnnjax.benchmark.interleave import ratios, spread
 from cnnjax.benchmark.schema import FORMAT, check_results
 from cnnjax.errors import BadArgument
-from cnnjax.files import decoded, printable, read_bytes, replacing
-from cnnjax.records import hardware, versions
+from cnnjax.files import printable, replacing
+from cnnjax.records import Kind, Store, hardware, versions
+from cnnjax.records.store import difference
 
 __all__ = [
     "COMPILE_COLUMNS",
@@ -29,11 +30,10 @@ __all__ = [
     "step_rows",
 ]
 
-RESULTS = "results.json"
 TABLES = ("steps.csv", "compile.csv", "speed.svg")
 """What is made of the results, and made again with every entry."""
 
-_MOST_BYTES = 2**28
+_KIND = Kind("benchmark", "cases", check_results, TABLES, FORMAT)
 
 STEP_COLUMNS = (
     "network", "batch", "image_size", "mode", "peer", "n", "median_seconds", "min_seconds",
@@ -55,7 +55,6 @@ class Results:
 
     Attributes:
         path: of the directory; None keeps the results in memory only.
-        content: what results.json holds.
 
     Raises:
         BadArgument: if the directory holds results of another machine or other versions, which
@@ -63,26 +62,25 @@ class Results:
         Failed: if what it holds cannot be read, or is damaged.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, store: Store | None = None) -> None:
         """Open the directory, which need not exist."""
         self.path = path
-        self.content: dict[str, Any] = {
-            "format": FORMAT,
-            "versions": versions(),
-            "hardware": hardware(),
-            "cases": {},
-        }
-        found = None if path is None else _read(path)
-        if found is None:
-            return
-        for part in ("versions", "hardware"):
-            if found[part] != self.content[part]:
-                difference = printable(_difference(found[part], self.content[part]))
-                raise BadArgument(
-                    f"out: {printable(str(path))} has results of other {part} ({difference}); "
-                    "allowed: a new directory, or one with results of these"
-                )
-        self.content = found
+        self._store = store or Store.at(path, _KIND, _fresh())
+        _check_machine(self._store.content, path)
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, path: Path | None) -> "Iterator[Results]":
+        """Hold the directory while the block runs: one process writes to it at a time."""
+        fits = lambda content: _check_machine(content, path)
+        with Store.opened(path, _KIND, _fresh(), fits) as store:
+            store.clear()
+            yield cls(path, store)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What results.json holds."""
+        return self._store.content
 
     def entry(self, label: str, mode: str) -> dict[str, Any] | None:
         """Return what is known of a mode of a case, None if nothing."""
@@ -101,35 +99,31 @@ class Results:
             entry = {**entry, "earlier": earlier}
         self.content["cases"].setdefault(label, dict(case))[mode] = entry
         self.content["geometric_means"] = geometric_means(self.content)
+        self._store.write()
         if self.path is None:
             return
-        check_results(self.content, str(self.path / RESULTS))  # what cannot be read is not written
-        files = {
-            RESULTS: json.dumps(self.content, indent=1, allow_nan=False) + "\n",
+        tables = {
             "steps.csv": _csv(STEP_COLUMNS, step_rows(self.content)),
             "compile.csv": _csv(COMPILE_COLUMNS, compile_rows(self.content)),
         }
-        for name, text in files.items():
+        for name, text in tables.items():
             with replacing(self.path / name) as stream:
                 stream.write(text.encode())
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return what results.json of a directory holds, every field of it checked; None without."""
-    file = path / RESULTS
-    if not (file.exists() or file.is_symlink()):
-        for name in TABLES:
-            if (path / name).exists():
-                raise BadArgument(
-                    f"out: {printable(str(path))} has a {name} but no {RESULTS}, and would lose it"
-                )
-        return None
-    shown = printable(str(file))
-    found = decoded(read_bytes(file, "out", at_most=_MOST_BYTES), dict[str, Any], str(file))
-    if found.get("format") != FORMAT or "cases" not in found:
-        raise BadArgument(f"out: {shown} is no benchmark's, or of another version of cnnjax")
-    check_results(found, str(file))
-    return found
+def _fresh() -> dict[str, Any]:
+    return {"versions": versions(), "hardware": hardware(), "cases": {}}
+
+
+def _check_machine(content: Mapping[str, Any], path: Path | None) -> None:
+    now = _fresh()
+    for part in ("versions", "hardware"):
+        if content[part] != now[part]:
+            words = printable(difference(content[part], now[part], "its"))
+            raise BadArgument(
+                f"out: {printable(str(path))} has results of other {part} ({words}); "
+                "allowed: a new directory, or one with results of these"
+            )
 
 
 def step_rows(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -198,12 +192,6 @@ def geometric_means(content: Mapping[str, Any]) -> dict[str, dict[str, dict[str,
         }
         for mode, peers in found.items()
     }
-
-
-def _difference(found: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    names = sorted(found.keys() | now.keys())
-    name = next(name for name in names if found.get(name) != now.get(name))
-    return f"{name}: {found.get(name)} there, {now.get(name)} here"
 
 
 def _csv(columns: tuple[str, ...], rows: Iterator[dict[str, Any]]) -> str:

@@ -1,9 +1,7 @@
 """`benchmark`: every mode of every case, each entered in the results as soon as it is measured."""
 
 import contextlib
-import datetime
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +16,9 @@ from cnnjax.benchmark.peers import PEERS, JaxPeer, Peer
 from cnnjax.benchmark.results import Results
 from cnnjax.benchmark.torch_client import Torch, TorchPeer
 from cnnjax.errors import BadArgument, Failed, unknown
-from cnnjax.files import locked, printable
-from cnnjax.records import commit, hardware
+from cnnjax.files import printable
+from cnnjax.records import commit, hardware, now
+from cnnjax.runtime import cores
 
 __all__ = ["ALL_MODES", "MOST", "Settings", "benchmark"]
 
@@ -106,10 +105,7 @@ def benchmark(
     """
     if settings.torch is not None:  # where it lies says nothing and belongs to one machine
         command = command.replace(settings.torch.python, "PYTHON")
-    # Read before the lock, too: it makes the directory, which may turn out to be another's.
-    Results(out)
-    with contextlib.nullcontext() if out is None else locked(out):
-        results = Results(out)
+    with Results.opened(out) as results:
         for case in cases:
             _measure_case(case, settings, results, printable(command), say)
     return results.content
@@ -132,7 +128,7 @@ def _measure_case(case: Case, settings: Settings, results: Results, command: str
             say(f"{case.label} {mode}: measured before")
             continue
         entry = {
-            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "date": now(),
             "command": command,
             "commit": commit(),
             "asked": _asked(mode, settings),
@@ -227,7 +223,7 @@ def _peer(name: str, case: Case, costs: Cost, mode: str, settings: Settings) -> 
         mode,
         compiled=name == "torch-compile",
         parameters=costs.parameters,
-        threads=_cores(),
+        threads=cores() or 1,
     )
 
 
@@ -267,9 +263,3 @@ def _in_short(entry: Mapping[str, Any]) -> str:
         f"{name} {sorted(found['seconds'])[found['n'] // 2]:.3f} s (n={found['n']})"
         for name, found in entry["peers"].items()
     )
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

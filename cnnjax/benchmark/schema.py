@@ -8,13 +8,12 @@ from msgspec import Meta
 
 from cnnjax.errors import Failed
 from cnnjax.files import checked, printable
+from cnnjax.records.forms import Commit, Count, Hardware, Positive
 
 __all__ = ["FORMAT", "check_results"]
 
 FORMAT = 1
 
-_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-_Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 # From a nanosecond to thirty years: every ratio of two of them is a number.
 _Seconds = Annotated[float, Meta(ge=1e-9, le=1e9)]
 _Amount = Annotated[float, Meta(ge=0, le=1e9)]
@@ -24,31 +23,18 @@ _Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]+\Z")]
 _MODE = re.compile(r"(train|forward|compile|scan [1-9]\d*|seeds [1-9]\d*)\Z")
 
 
-class _Hardware(TypedDict):
-    cpu: str
-    cores: _Positive | None
-    memory_bytes: _Positive | None
-    devices: list[str]
-    system: str
-
-
 class _About(TypedDict):
     network: _Name
-    batch: _Positive
-    image_size: _Positive
-    parameters: _Count
-    multiply_adds: _Count
-
-
-class _Commit(TypedDict):
-    hash: str
-    dirty: bool
+    batch: Positive
+    image_size: Positive
+    parameters: Count
+    multiply_adds: Count
 
 
 class _Entry(TypedDict):
     date: str
     command: str
-    commit: _Commit | None
+    commit: Commit | None
     asked: list[str]
     earlier: NotRequired[list[dict[str, Any]]]
 
@@ -56,14 +42,14 @@ class _Entry(TypedDict):
 class _Taken(TypedDict):
     seconds: Annotated[list[_Seconds], Meta(min_length=1)]
     warm_up: list[_Seconds]
-    n: _Positive
-    peak_bytes: NotRequired[_Count | None]
-    peak_rss_bytes: NotRequired[_Count | None]
+    n: Positive
+    peak_bytes: NotRequired[Count | None]
+    peak_rss_bytes: NotRequired[Count | None]
 
 
 class _Steps(_Entry):
-    images: _Positive
-    operations: _Count
+    images: Positive
+    operations: Count
     matmul_flops: _Rate
     peers: Annotated[dict[_Name, _Taken], Meta(min_length=1)]
     absent: NotRequired[dict[_Name, str]]
@@ -78,8 +64,8 @@ class _Times(TypedDict):
 class _Compiled(TypedDict):
     cold: _Times
     warm: _Times
-    peak_bytes: _Count | None
-    peak_rss_bytes: NotRequired[_Count | None]
+    peak_bytes: Count | None
+    peak_rss_bytes: NotRequired[Count | None]
 
 
 class _Compile(_Entry):
@@ -89,7 +75,7 @@ class _Compile(_Entry):
 class _Results(TypedDict):
     format: Literal[1]
     versions: dict[str, str]
-    hardware: _Hardware
+    hardware: Hardware
     cases: dict[str, dict[str, Any]]
 
 

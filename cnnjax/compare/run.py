@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -21,7 +20,7 @@ from cnnjax.compare.results import ResultsDirectory, read_results
 from cnnjax.compare.schema import SEEDS
 from cnnjax.data import Dataset, split_off, statistics
 from cnnjax.errors import BadArgument
-from cnnjax.records import commit, hardware, versions
+from cnnjax.records import here, now
 from cnnjax.train import Hyper, NonFiniteLoss, Progress, Recipe, Run, fit, key_of, predict
 from cnnjax.train.arguments import check
 from cnnjax.train.checkpoint import describe
@@ -93,7 +92,7 @@ def compare(
         "recipe": recipe.to_dict(),
         "hyper": hyper.to_dict(),
     }
-    here = {"versions": versions(), "commit": commit(), "hardware": hardware()}
+    origin = here()
     with ResultsDirectory.opened(out, shared, definitions, command) as directory:
         jobs = [(label, seed) for label in models for seed in seeds]
         for number, (label, seed) in enumerate(jobs, start=1):
@@ -103,7 +102,7 @@ def compare(
             with show_run(name) if show_run else contextlib.nullcontext() as progress:
                 place = directory.checkpoint_dir(label, seed)
                 run = _train(models[label], terms, seed, progress, place)
-            about = {"network": label, "seed": seed, **here}
+            about = {"network": label, "seed": seed, **origin}
             if isinstance(run, Run):
                 costs = {k: definitions[label][k] for k in ("parameters", "multiply_adds")}
                 arrays = _arrays(models[label], run, terms, seed)
@@ -204,7 +203,7 @@ def _measured(run: Run) -> dict[str, Any]:
         "history": run.history,
         "train_seconds": run.train_seconds,
         "compile_seconds": run.compile_seconds,
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "finished": now(),
     }
 
 

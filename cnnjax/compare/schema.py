@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from cnnjax.errors import Failed
 from cnnjax.files import checked, printable
+from cnnjax.records.forms import Amount, Count, Positive, Provenance
 
 __all__ = ["FORMAT", "SEEDS", "check_arrays", "check_results"]
 
@@ -16,19 +17,16 @@ FORMAT = 1
 SEEDS = 2**32
 """How many different keys `jax.random.key` makes: seeds count from 0 to one less."""
 
-_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-_Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 _Seed = Annotated[int, Meta(ge=0, lt=SEEDS)]
 _Share = Annotated[float, Meta(ge=0, le=1)]
-_Amount = Annotated[float, Meta(ge=0)]
 _Loss = float | None
 """Null where it was not finite."""
 
 
 class _Sizes(TypedDict):
-    train: _Positive
-    validation: NotRequired[_Positive]
-    test: _Positive
+    train: Positive
+    validation: NotRequired[Positive]
+    test: Positive
 
 
 class _Fingerprints(TypedDict):
@@ -40,7 +38,7 @@ class _Fingerprints(TypedDict):
 class _Data(TypedDict):
     name: str
     source: str
-    image_shape: tuple[_Positive, _Positive, _Positive]
+    image_shape: tuple[Positive, Positive, Positive]
     class_names: Annotated[list[str], Meta(min_length=1)]
     validation_fraction: _Share
     sizes: _Sizes
@@ -50,7 +48,7 @@ class _Data(TypedDict):
 
 
 class _RecipeFields(TypedDict):
-    epochs: _Positive
+    epochs: Positive
 
 
 class _Network(TypedDict):
@@ -58,51 +56,35 @@ class _Network(TypedDict):
     model: str
     fields: dict[str, Any]
     definition: Any
-    parameters: _Count
-    batch_statistics: _Count
-    multiply_adds: _Count
-
-
-class _Commit(TypedDict):
-    hash: str
-    dirty: bool
-
-
-class _Hardware(TypedDict):
-    cpu: str
-    cores: _Positive | None
-    memory_bytes: _Positive | None
-    devices: list[str]
-    system: str
+    parameters: Count
+    batch_statistics: Count
+    multiply_adds: Count
 
 
 class _Epoch(TypedDict):
-    epoch: _Positive
+    epoch: Positive
     train_loss: _Loss
     train_accuracy: _Share
     validation_loss: NotRequired[_Loss]
     validation_accuracy: NotRequired[_Share]
-    seconds: _Amount
-    images_per_second: _Amount
+    seconds: Amount
+    images_per_second: Amount
 
 
-class _Ended(TypedDict):
+class _Ended(Provenance):
     network: str
     seed: _Seed
-    versions: dict[str, str]
-    commit: _Commit | None
-    hardware: _Hardware
 
 
 class _FinishedRun(_Ended):
     test_accuracy: _Share
     test_loss: _Loss
     history: list[_Epoch]
-    train_seconds: _Amount
-    compile_seconds: _Amount
+    train_seconds: Amount
+    compile_seconds: Amount
     finished: str
-    parameters: _Count
-    multiply_adds: _Count
+    parameters: Count
+    multiply_adds: Count
     # A name that cannot lead out of the directory.
     arrays: Annotated[str, Meta(pattern=r"^runs/[A-Za-z0-9._-]+\.npz\Z")]
     # Version 0.1.0 wrote none.
@@ -110,8 +92,8 @@ class _FinishedRun(_Ended):
 
 
 class _FailedRun(_Ended):
-    step: _Count
-    epoch: _Positive
+    step: Count
+    epoch: Positive
     error: str
 
 

@@ -1,5 +1,18 @@
 """Where results come from, and how they lie on disk."""
 
-from cnnjax.records.provenance import command_line, commit, hardware, versions
+from cnnjax.records.experiment import Experiment, read_experiment
+from cnnjax.records.provenance import command_line, commit, hardware, here, now, versions
+from cnnjax.records.store import Kind, Store
 
-__all__ = ["command_line", "commit", "hardware", "versions"]
+__all__ = [
+    "Experiment",
+    "Kind",
+    "Store",
+    "command_line",
+    "commit",
+    "hardware",
+    "here",
+    "now",
+    "read_experiment",
+    "versions",
+]

@@ -1,5 +1,6 @@
 """Where results come from: versions, the commit, the machine, the command."""
 
+import datetime
 import os
 import platform
 import shlex
@@ -13,8 +14,19 @@ from typing import Any
 import jax
 
 from cnnjax import __version__
+from cnnjax.runtime import cores
 
-__all__ = ["command_line", "commit", "hardware", "versions"]
+__all__ = ["command_line", "commit", "hardware", "here", "now", "versions"]
+
+
+def here() -> dict[str, Any]:
+    """Return `versions`, `commit` and `hardware`: where a result of this process comes from."""
+    return {"versions": versions(), "commit": commit(), "hardware": hardware()}
+
+
+def now() -> str:
+    """Return the date and time, UTC, to the second: `2026-01-02T03:04:05+00:00`."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def versions() -> dict[str, str]:
@@ -52,10 +64,9 @@ def hardware() -> dict[str, Any]:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):  # not on every system
         memory = None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "cpu": _processor(),
-        "cores": cores,
+        "cores": cores(),
         "memory_bytes": memory,
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],
         "system": f"{platform.system()} {platform.machine()}",

@@ -1,7 +1,15 @@
-"""What a process asks of its machine: memory, huge pages, a place for compiled programs."""
+"""What a process asks of its machine: cores, memory, huge pages, a place for compiled programs."""
 
 from cnnjax.runtime.cache import enable_cache
+from cnnjax.runtime.devices import cores
 from cnnjax.runtime.huge_pages import use_huge_pages
-from cnnjax.runtime.memory import available_bytes, need_bytes
+from cnnjax.runtime.memory import available_bytes, need_bytes, peak_resident_bytes
 
-__all__ = ["available_bytes", "enable_cache", "need_bytes", "use_huge_pages"]
+__all__ = [
+    "available_bytes",
+    "cores",
+    "enable_cache",
+    "need_bytes",
+    "peak_resident_bytes",
+    "use_huge_pages",
+]

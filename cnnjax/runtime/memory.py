@@ -3,11 +3,12 @@
 Linux grants more than it has and kills the process that then uses it, without a word.
 """
 
+import sys
 from pathlib import Path
 
 from cnnjax.errors import Failed
 
-__all__ = ["available_bytes", "need_bytes"]
+__all__ = ["available_bytes", "need_bytes", "peak_resident_bytes"]
 
 _MACHINE = Path("/proc/meminfo")
 _GROUP = Path("/sys/fs/cgroup")
@@ -48,3 +49,13 @@ def need_bytes(number: int, what: str, instead: str) -> None:
             f"{what} takes {number / 2**30:,.1f} GiB of memory, and {there / 2**30:,.1f} GiB is "
             f"left; {instead}"
         )
+
+
+def peak_resident_bytes() -> int | None:
+    """Return the most memory that this process has held at once; None where nothing says."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -83,7 +83,8 @@ def remembered(whole, monkeypatch):
     """`fit` gives back the runs of `whole`, at once."""
     seed_of = lambda key: int(jax.random.key_data(key)[1])
     monkeypatch.setattr(module, "fit", lambda model, *a, **options: RUNS[model.spec, seed_of(a[4])])
-    monkeypatch.setattr(module, "commit", lambda: None)  # asks git, three times a call
+    origin = {**module.here(), "commit": None}
+    monkeypatch.setattr(module, "here", lambda: origin)  # asks git, three times a call
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cnnjax.data import Dataset
+from cnnjax.records import Experiment, read_experiment
 
 pytest.importorskip("matplotlib")
 PATH = Path(__file__).parents[2] / "experiments" / "transfer.py"
@@ -26,18 +27,12 @@ def transfer():
         yield module
 
 
-def test_draws_are_stratified_and_what_is_computed_is_remembered(transfer, tmp_path, capsys):
+def test_draws_are_stratified(transfer):
     images = np.zeros((60, 4, 4, 3), np.uint8)
     images[:, :2] = 200
     dataset = Dataset("x", "train", images, np.arange(60, dtype=np.int32) % 3, ("a", "b", "c"))
     chosen = transfer.draw(dataset, 12, 5)
     assert np.bincount(chosen.labels).tolist() == [4, 4, 4]
-    calls = []
-    compute = lambda: calls.append(1) or {"accuracy": 0.5, "loss": 1.0}
-    first = transfer.remembered(tmp_path / "runs" / "a.json", compute)
-    assert transfer.remembered(tmp_path / "runs" / "a.json", compute) == first
-    assert len(calls) == 1
-    assert capsys.readouterr().out.startswith("a: accuracy 50.0%")
     assert json.loads(json.dumps(transfer.settings(transfer.QUICK)))["scale"]["test"] == 50
 
 
@@ -55,22 +50,27 @@ def test_settings_are_selected_on_validation_images_and_reported(
     monkeypatch.setattr(transfer, "train", train)
     scale = transfer.QUICK
     task = transfer.Task(scale, pool="pool", validation="validation", test="test")
-    results = transfer.run_all(task, tmp_path)
+    with Experiment.opened(tmp_path, transfer.settings(scale)) as store:
+        results = transfer.run_all(task, store)
+    assert capsys.readouterr().out.startswith("selection: linear probe, candidate 0: 0.0 s, acc")
     tried = sum(map(len, transfer.CANDIDATES.values()))
     assert judged[:tried] == [("validation", scale.selected_at, 0)] * tried
     assert {judge for judge, *_ in judged[tried:]} == {"test"}
     assert len(judged) == tried + 3 * len(scale.sizes) * scale.seeds
     for method, setting in results["chosen"].items():
         assert setting == transfer.describe(transfer.CANDIDATES[method][1])
-    transfer.report(results, scale, tmp_path)
-    assert json.loads((tmp_path / "results.json").read_text())["chosen"] == results["chosen"]
+    differences = transfer.report(results, scale, tmp_path)
+    assert len(differences) == 2 * len(scale.sizes)
+    # No seed of either method has an advantage here.
+    assert {each["difference"]["mean"] for each in differences} == {0.0}
     assert len((tmp_path / "runs.csv").read_text().splitlines()) == 1 + len(results["runs"])
     assert "from scratch" in (tmp_path / "accuracy.svg").read_text()
     printed = capsys.readouterr().out
     assert "52.5 ± 3.5" in printed
     assert "+0.0 (+0.0 to +0.0)" in printed
     assert {run["epochs"] for run in results["runs"]} == {0, 1, scale.scratch}
-    assert transfer.run_all(task, tmp_path) == results  # from what is saved
+    with Experiment.opened(tmp_path, transfer.settings(scale)) as store:
+        assert transfer.run_all(task, store) == results  # from what is saved
     assert len(judged) == tried + 3 * len(scale.sizes) * scale.seeds
 
 
@@ -110,7 +110,7 @@ def test_the_quick_run_ends_with_results(transfer, tmp_path, monkeypatch):
     few = {name: candidates[:2] for name, candidates in transfer.CANDIDATES.items()}
     monkeypatch.setattr(transfer, "CANDIDATES", few)
     assert transfer.main() == 0
-    results = json.loads((out / "results.json").read_text())
+    results = read_experiment(out)["found"]
     assert len(results["runs"]) == 12
     assert all(0 <= run["test_accuracy"] <= 1 for run in results["runs"])
     assert np.isfinite([run["test_loss"] for run in results["runs"]]).all()
