@@ -10,7 +10,13 @@ import pytest
 from cnnjax.benchmark import clock, interleave, loops, peers
 from cnnjax.benchmark.case import Case
 from cnnjax.benchmark.clock import timed
-from cnnjax.benchmark.programs import Program, batches, initial_state, train_step_of
+from cnnjax.benchmark.programs import (
+    Program,
+    batches,
+    compile_program,
+    initial_state,
+    train_step_of,
+)
 from cnnjax.errors import Failed
 from cnnjax.models import build
 
@@ -197,6 +203,20 @@ def test_runs_at_once_and_one_by_one_train_the_same(waited):
         close(together, jax.tree.map(lambda *leaves: np.stack(leaves), *states))
         ways["runs"].step()
         close(waited.pop(), states)
+
+
+@pytest.mark.parametrize("ways", [loops.scan_and_steps, loops.vmap_and_runs])
+def test_loops_are_of_the_operations_that_users_have(ways, waited, monkeypatch):
+    """And give back the memory of the state, as a training run does."""
+    asked = []
+
+    def spy(function, arguments, **options):
+        asked.append(options)
+        return compile_program(function, arguments, **options)
+
+    monkeypatch.setattr(loops, "compile_program", spy)
+    ways(CASE, 2)
+    assert asked == [{"stock": False, "donate": True}] * 2
 
 
 def test_memory_is_arguments_results_and_what_is_between():

@@ -66,6 +66,12 @@ def test_what_the_tables_say(capsys):
     results.enter("a", ABOUT, "compile", compiled(peak_rss_bytes=7 * 2**20))
     print_results(results.content)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    for heads in (
+        "network mode peer n ms min max images/s x first matmul MiB",
+        "network peer trace s cold s cpu s warm s MiB resident MiB",
+        "mode peer x first least networks",
+    ):
+        assert heads in lines
     # n, median, least, largest in ms; images a second; ratio; share of the product; MiB.
     ours, stock = (f"{4e9 / seconds / 1e10:.0%}" for seconds in (0.0015, 0.0055))
     assert f"n b8 train ours 2 1.5 1.0 2.0 10,666.7 1.00 {ours} 5" in lines

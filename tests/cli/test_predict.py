@@ -112,7 +112,9 @@ def test_table(capsys):
     predict._print({"image": "a/long/path/[to]/an image.png", "classes": classes})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "a/long/path/[to]/an image.png"
+    assert lines[1].split() == ["class", "probability"]
     assert lines[3].split() == ["goldfish", "50.0%"]
+    assert lines[4:] == [""]  # before the next image
 
 
 def test_errors(capsys):

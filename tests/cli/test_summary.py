@@ -15,6 +15,8 @@ def test_table(capsys):
     assert main(["summary", "lenet5"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0].strip() == "lenet5, images 28x28x1"
+    heads = "layer kind output parameters mult-adds field stride"
+    assert out[1].split() == heads.split()
     first, total = out[3].split(), next(line for line in out if line.startswith("total")).split()
     assert first == ["conv1", "conv", "5x5", "28x28x6", "156", "117,600", "5", "1"]
     assert total == ["total", "61,706", "416,520"]

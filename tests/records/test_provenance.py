@@ -76,6 +76,18 @@ def test_without_git_there_is_no_commit(monkeypatch, tmp_path):
     assert commit() is None
 
 
+def test_a_git_that_does_not_answer_is_not_waited_for(monkeypatch, tmp_path):
+    """The index may be locked, or lie on a disk that is gone."""
+
+    def hanging(command, *, timeout=None, **_):
+        assert timeout is not None
+        assert 1 <= timeout <= 60
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(subprocess, "run", hanging)
+    assert commit(tmp_path) is None
+
+
 def test_hardware_is_named():
     found = hardware()
     assert found["cpu"]
