@@ -21,8 +21,9 @@ import pytest
 from flax.traverse_util import unflatten_dict
 
 from cnnjax.models import MODELS
-from cnnjax.weights.torch_names import torch_names
+from cnnjax.weights.torch_names import torch_names, torch_shapes
 from tests.models.record import RATES, record
+from tests.models.test_goldens import CASES, GOLDEN
 from tests.models.test_networks import CHEAPEST, count
 
 with gzip.open(Path(__file__).parent / "reference_settings.csv.gz", "rt") as lines:
@@ -114,7 +115,25 @@ def test_network_is_made_of_what_its_reference_is_made_of(name):
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
     assert {leaf.dtype for leaf in jax.tree.leaves(stages)} == {jnp.dtype("float64")}
     assert logits.dtype == "float64"
+    check_names(name, set(torch_shapes(variables)))
     check_initial(name, initial)
+
+
+# Of these a part goes to another block, and gets another name, where there are fewer of them.
+ELSEWHERE = re.compile("cnn$|dla|ecaresnetlight|(ese_)?vovnet|hgnet|inception_v4|rexnet")
+
+
+def check_names(name, found):
+    """Compare the names of all parameters and statistics with those in the goldens' states."""
+    for case in CASES:
+        if (case.network or case.name) != name or not set(case.overrides) <= {"depths", "blocks"}:
+            continue
+        names = np.load(GOLDEN / f"{case.name}.npz")["names"].tobytes().decode().split("\n")
+        wanted = {line.split()[0] for line in names}
+        if not case.overrides:
+            assert found == wanted
+        elif not ELSEWHERE.match(name):
+            assert found >= wanted, sorted(wanted - found)
 
 
 def check_initial(name, initial):
