@@ -26,7 +26,7 @@ import numpy as np
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import replacing
 from cnnjax.ops import choose, max_pool, stock, xla
-from cnnjax.ops.geometry import Geometry
+from cnnjax.ops.geometry import Geometry, Layer
 
 
 class Row(NamedTuple):
@@ -136,6 +136,7 @@ def convolutions(row: Row) -> dict[str, list[Run]]:
     """Return the three directions of one row with `choose` and with `xla`."""
     edge = (row.kernel // 2, row.kernel // 2)
     geometry = Geometry((row.stride, row.stride), (edge, edge), (1, 1), row.groups)
+    layer = Layer(geometry, (row.pixels, row.pixels), (row.kernel, row.kernel))
     out = (row.pixels + 2 * (row.kernel // 2) - row.kernel) // row.stride + 1
     x, w, g = arrays(
         (row.batch, row.pixels, row.pixels, row.channels),
@@ -145,9 +146,9 @@ def convolutions(row: Row) -> dict[str, list[Run]]:
 
     def side(module: Any) -> list[Run]:
         return [
-            (jax.jit(lambda x, w: module.forward(x, w, geometry)), (x, w)),
-            (jax.jit(lambda g, w: module.input_gradient(g, w, geometry, x.shape)), (g, w)),
-            (jax.jit(lambda x, g: module.kernel_gradient(x, g, geometry, w.shape)), (x, g)),
+            (jax.jit(lambda x, w: module.forward(x, w, layer)), (x, w)),
+            (jax.jit(lambda g, w: module.input_gradient(g, w, layer)), (g, w)),
+            (jax.jit(lambda x, g: module.kernel_gradient(x, g, layer)), (x, g)),
         ]
 
     return {"ours": side(choose), "stock": side(xla)}

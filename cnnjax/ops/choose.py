@@ -6,7 +6,7 @@ import jax
 
 from cnnjax.ops.forms import depthwise, direct, patches, pointwise, winograd
 from cnnjax.ops.forms.blocks import images_per_block, merge_groups, slices_for, split_groups
-from cnnjax.ops.geometry import Geometry, Pads
+from cnnjax.ops.geometry import Geometry, Layer
 from cnnjax.typing import Array
 
 __all__ = ["forward", "input_gradient", "kernel_gradient"]
@@ -32,79 +32,75 @@ _LEAST = (
 )
 
 
-def forward(x: Array, w: Array, geometry: Geometry, *, partitioned: bool = False) -> Array:
+def forward(x: Array, w: Array, layer: Layer, *, partitioned: bool = False) -> Array:
     """Convolve images `[B, H, W, C]` with a kernel `[kh, kw, C/groups, O]`.
 
     `partitioned`: the compiler spreads the program over several devices, so that a loop over
     blocks of the batch would collect the whole batch on every one of them.
     """
-    if _is_depthwise(x.shape, geometry):
-        return depthwise.forward(x, w, geometry)
-    if _is_pointwise(w.shape, geometry):
-        return pointwise.forward(x, w, geometry)
-    size = geometry.output_size((x.shape[1], x.shape[2]), (w.shape[0], w.shape[1]))
+    geometry, size = layer.geometry, layer.output_size
+    if _is_depthwise(x.shape[3], geometry):
+        return depthwise.forward(x, w, layer)
+    if _is_pointwise(layer):
+        return pointwise.forward(x, w, layer)
     slices = slices_for(geometry.groups, x.shape[3], w.shape[3], _WIDTH)
     kernels = merge_groups(w, geometry.groups, slices)
     if m := _tile(w.shape, geometry, size, _LEAST):
         images = _winograd_images(x.shape, w.shape, m, size, slices, partitioned)
-        return winograd.forward(x, kernels, geometry.padding, m=m, images=images)
+        return winograd.forward(x, kernels, layer, m=m, images=images)
     if geometry.groups == 1:
-        return direct.forward(x, w, geometry)
+        return direct.forward(x, w, layer)
     images = _patch_images(x.shape, w.shape, size, slices, partitioned)
-    return patches.forward(x, kernels, geometry, images=images)
+    return patches.forward(x, kernels, layer, images=images)
 
 
-def input_gradient(
-    g: Array, w: Array, geometry: Geometry, x_shape: tuple[int, ...], *, partitioned: bool = False
-) -> Array:
+def input_gradient(g: Array, w: Array, layer: Layer, *, partitioned: bool = False) -> Array:
     """Return the transpose of `forward` in the images, applied to `g` `[B, H', W', O]`."""
-    if _is_depthwise(x_shape, geometry):
-        return depthwise.input_gradient(g, w, geometry, x_shape)
-    if _is_pointwise(w.shape, geometry):
-        return pointwise.input_gradient(g, w, geometry, x_shape)
-    size = x_shape[1:3]
+    geometry, x_shape = layer.geometry, layer.image_shape(g, w)
+    if _is_depthwise(x_shape[3], geometry):
+        return depthwise.input_gradient(g, w, layer)
+    if _is_pointwise(layer):
+        return pointwise.input_gradient(g, w, layer)
     slices = slices_for(geometry.groups, x_shape[3], w.shape[3], _WIDTH)
     kernels = merge_groups(w, geometry.groups, slices)
-    if m := _tile(w.shape, geometry, size, _LEAST):
-        images = _winograd_images(x_shape, w.shape, m, size, slices, partitioned)
-        (top, bottom), (left, right) = geometry.padding
-        padding: Pads = ((2 - top, 2 - bottom), (2 - left, 2 - right))
-        return winograd.forward(g, kernels, padding, m=m, images=images, rotate=True)
+    if m := _tile(w.shape, geometry, layer.image_size, _LEAST):
+        images = _winograd_images(x_shape, w.shape, m, layer.image_size, slices, partitioned)
+        return winograd.input_gradient(g, kernels, layer, m=m, images=images)
     if geometry.groups == 1:
-        return direct.input_gradient(g, w, geometry, (x_shape[1], x_shape[2]))
-    images = _patch_images(g.shape, w.shape, size, slices, partitioned)
-    return patches.input_gradient(g, kernels, geometry, (x_shape[1], x_shape[2]), images=images)
+        return direct.input_gradient(g, w, layer)
+    images = _patch_images(g.shape, w.shape, layer.image_size, slices, partitioned)
+    return patches.input_gradient(g, kernels, layer, images=images)
 
 
-def kernel_gradient(
-    x: Array, g: Array, geometry: Geometry, w_shape: tuple[int, ...], *, partitioned: bool = False
-) -> Array:
+def kernel_gradient(x: Array, g: Array, layer: Layer, *, partitioned: bool = False) -> Array:
     """Return the transpose of `forward` in the kernel, applied to `g` `[B, H', W', O]`."""
-    kernel_size = (w_shape[0], w_shape[1])
-    if _is_depthwise(x.shape, geometry):
+    geometry, w_shape = layer.geometry, layer.kernel_shape(x, g)
+    if _is_depthwise(x.shape[3], geometry):
         by = depthwise.kernel_gradient_by_tap if partitioned else depthwise.kernel_gradient
-        return by(x, g, geometry, kernel_size).astype(x.dtype)
-    if _is_pointwise(w_shape, geometry):
-        return pointwise.kernel_gradient(x, g, geometry)
+        return by(x, g, layer).astype(x.dtype)
+    if _is_pointwise(layer):
+        return pointwise.kernel_gradient(x, g, layer)
     size = g.shape[1:3]
     slices = slices_for(geometry.groups, x.shape[3], w_shape[3], _WIDTH)
     # 16 channels, 32x32, 128 images (jax 0.12, n = 5): patches 14.6 ms, Winograd 9.1; 12 and 48
     # channels, 64 images: 8.6 and 9.9.
     if m := _tile(w_shape, geometry, size, 16):
         images = _winograd_images(x.shape, w_shape, m, size, slices, partitioned)
-        dense = winograd.kernel_gradient(x, g, geometry.padding, slices=slices, m=m, images=images)
+        dense = winograd.kernel_gradient(x, g, layer, slices=slices, m=m, images=images)
     else:
         images = _patch_images(x.shape, w_shape, size, slices, partitioned)
-        dense = patches.kernel_gradient(x, g, geometry, kernel_size, slices=slices, images=images)
+        dense = patches.kernel_gradient(x, g, layer, slices=slices, images=images)
     return split_groups(dense, geometry.groups).astype(x.dtype)
 
 
-def _is_depthwise(x_shape: tuple[int, ...], geometry: Geometry) -> bool:
-    return geometry.groups == x_shape[3] > 1
+def _is_depthwise(channels: int, geometry: Geometry) -> bool:
+    return geometry.groups == channels > 1
 
 
-def _is_pointwise(w_shape: tuple[int, ...], geometry: Geometry) -> bool:
-    return w_shape[:2] == (1, 1) and geometry.groups == 1 and geometry.padding == ((0, 0), (0, 0))
+def _is_pointwise(layer: Layer) -> bool:
+    geometry = layer.geometry
+    unpadded = geometry.groups == 1 and geometry.padding == ((0, 0), (0, 0))
+    return unpadded and layer.kernel_size == (1, 1)
 
 
 def _tile(w_shape: tuple[int, ...], geometry: Geometry, size: tuple[int, ...], least: float) -> int:

@@ -9,7 +9,7 @@ from jax import lax
 
 from cnnjax.errors import BadArgument
 from cnnjax.ops import primitives, xla
-from cnnjax.ops.geometry import Geometry, pair, window_padding
+from cnnjax.ops.geometry import Geometry, Layer, pair, window_padding
 from cnnjax.ops.lowering import has_explicit_sharding
 from cnnjax.ops.switch import is_stock
 from cnnjax.typing import Array
@@ -167,9 +167,11 @@ def _geometry(
 
 
 def _convolve(images: Array, kernel: Array, geometry: Geometry, precision: Any) -> Array:
+    (_, height, width, _), (rows, columns, _, _) = images.shape, kernel.shape
+    layer = Layer(geometry, (height, width), (rows, columns))
     if is_stock() or has_explicit_sharding(images, kernel):
-        return xla.forward(images, kernel, geometry, precision)
+        return xla.forward(images, kernel, layer, precision=precision)
     # None means the precision in force here, not the one in force when the program is lowered.
     default: Any = getattr(jax.config, "jax_default_matmul_precision")  # noqa: B009
     precision = default if precision is None else precision
-    return primitives.forward(images, kernel, geometry, precision)
+    return primitives.forward(images, kernel, layer, precision=precision)

@@ -5,7 +5,16 @@ from typing import Any, NamedTuple
 
 from cnnjax.errors import BadArgument, unknown
 
-__all__ = ["Geometry", "Pads", "Pair", "output_size", "pair", "resolve_padding", "window_padding"]
+__all__ = [
+    "Geometry",
+    "Layer",
+    "Pads",
+    "Pair",
+    "output_size",
+    "pair",
+    "resolve_padding",
+    "window_padding",
+]
 
 Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
@@ -25,6 +34,36 @@ class Geometry(NamedTuple):
     def output_size(self, image_size: Pair, kernel_size: Pair) -> Pair:
         """Return the height and width of the output."""
         return output_size(image_size, kernel_size, self.strides, self.padding, self.dilation)
+
+
+class Layer(NamedTuple):
+    """A geometry on images and kernels of known sizes: what is said beside a form's two arrays.
+
+    Forward passes take `(images, kernel)`, input gradients `(g, kernel)` and kernel gradients
+    `(images, g)`, with images `[B, H, W, C]`, a kernel `[kh, kw, C / groups, O]` and `g`
+    `[B, H', W', O]`; a leading axis of any of them is none of a layer's business.
+    """
+
+    geometry: Geometry
+    image_size: Pair
+    kernel_size: Pair
+
+    @property
+    def output_size(self) -> Pair:
+        """`(H', W')`."""
+        return self.geometry.output_size(self.image_size, self.kernel_size)
+
+    def output_shape(self, x: Any, w: Any) -> tuple[int, ...]:
+        """Return the shape of `g`."""
+        return (x.shape[-4], *self.output_size, w.shape[-1])
+
+    def image_shape(self, g: Any, w: Any) -> tuple[int, ...]:
+        """Return the shape of the images."""
+        return (g.shape[-4], *self.image_size, w.shape[-2] * self.geometry.groups)
+
+    def kernel_shape(self, x: Any, g: Any) -> tuple[int, ...]:
+        """Return the shape of the kernel."""
+        return (*self.kernel_size, x.shape[-1] // self.geometry.groups, g.shape[-1])
 
 
 def pair(argument: str, value: Any, least: int = 1) -> Pair:

@@ -28,7 +28,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching
 
 from cnnjax.ops import choose, xla
-from cnnjax.ops.geometry import Geometry, Pair
+from cnnjax.ops.geometry import Layer
 from cnnjax.ops.lowering import new_primitive, same_manual_axes
 from cnnjax.typing import Array
 
@@ -39,40 +39,13 @@ __all__ = ["forward"]
 UNROLLED_KERNELS = 8
 
 
-def forward(x: Array, w: Array, geometry: Geometry, precision: lax.PrecisionLike = None) -> Array:
+def forward(x: Array, w: Array, layer: Layer, *, precision: lax.PrecisionLike = None) -> Array:
     """Convolve images `[B, H, W, C]` with a kernel `[kh, kw, C/groups, O]`."""
     x, w = same_manual_axes(x, w)
-    return forward_p.bind(
-        x,
-        w,
-        geometry=geometry,
-        image_size=x.shape[1:3],
-        kernel_size=w.shape[:2],
-        precision=precision,
-    )
+    return forward_p.bind(x, w, **layer._asdict(), precision=precision)
 
 
-# Shapes. All three primitives carry the same parameters; the sizes that the operands of one of
-# them do not tell are read from there.
-
-
-def _output_shape(
-    x: Any, w: Any, geometry: Geometry, image_size: Pair, kernel_size: Pair
-) -> tuple[int, ...]:
-    height, width = geometry.output_size(image_size, kernel_size)
-    return (x.shape[-4], height, width, w.shape[-1])
-
-
-def _image_shape(
-    g: Any, w: Any, geometry: Geometry, image_size: Pair, kernel_size: Pair
-) -> tuple[int, ...]:
-    return (g.shape[-4], *image_size, w.shape[-2] * geometry.groups)
-
-
-def _kernel_shape(
-    x: Any, g: Any, geometry: Geometry, image_size: Pair, kernel_size: Pair
-) -> tuple[int, ...]:
-    return (*kernel_size, x.shape[-1] // geometry.groups, g.shape[-1])
+# All three primitives carry the same parameters: those of a `Layer`, and the precision.
 
 
 def _kernels(a: Any, b: Any) -> tuple[int, ...]:
@@ -106,13 +79,16 @@ def _primitive(name: str, result_shape: Callable, stock: Callable, fast: Callabl
     def abstract(a: Any, b: Any, *, precision: Any, **params: Any) -> Any:
         # The operand of the higher rank has the mesh axes and the memory of the result.
         like = a if a.ndim >= b.ndim else b
-        return like.update(shape=_kernels(a, b) + result_shape(a, b, **params), weak_type=False)
+        shape = result_shape(Layer(**params), a, b)
+        return like.update(shape=_kernels(a, b) + shape, weak_type=False)
 
-    def run_stock(a: Array, b: Array, **params: Any) -> Array:
-        return _over_kernels(lambda a, b: stock(a, b, **params), a, b)
+    def run_stock(a: Array, b: Array, *, precision: Any, **params: Any) -> Array:
+        layer = Layer(**params)
+        return _over_kernels(lambda a, b: stock(a, b, layer, precision=precision), a, b)
 
-    def run_fast(a: Array, b: Array, *, partitioned: bool, **params: Any) -> Array:
-        return _per_kernel(lambda a, b: fast(a, b, partitioned=partitioned, **params), a, b)
+    def run_fast(a: Array, b: Array, *, precision: Any, partitioned: bool, **params: Any) -> Array:
+        layer = Layer(**params)
+        return _per_kernel(lambda a, b: fast(a, b, layer, partitioned=partitioned), a, b)
 
     return new_primitive(
         name,
@@ -123,38 +99,12 @@ def _primitive(name: str, result_shape: Callable, stock: Callable, fast: Callabl
     )
 
 
-def _stock_forward(x, w, *, geometry, image_size, kernel_size, precision):
-    return xla.forward(x, w, geometry, precision)
-
-
-def _stock_input_gradient(g, w, *, precision, **params):
-    return xla.input_gradient(g, w, params["geometry"], _image_shape(g, w, **params), precision)
-
-
-def _stock_kernel_gradient(x, g, *, precision, **params):
-    return xla.kernel_gradient(x, g, params["geometry"], _kernel_shape(x, g, **params), precision)
-
-
-def _fast_forward(x, w, *, partitioned, geometry, image_size, kernel_size, precision):
-    return choose.forward(x, w, geometry, partitioned=partitioned)
-
-
-def _fast_input_gradient(g, w, *, partitioned, precision, **params):
-    shape = _image_shape(g, w, **params)
-    return choose.input_gradient(g, w, params["geometry"], shape, partitioned=partitioned)
-
-
-def _fast_kernel_gradient(x, g, *, partitioned, precision, **params):
-    shape = _kernel_shape(x, g, **params)
-    return choose.kernel_gradient(x, g, params["geometry"], shape, partitioned=partitioned)
-
-
-forward_p = _primitive("convolution", _output_shape, _stock_forward, _fast_forward)
+forward_p = _primitive("convolution", Layer.output_shape, xla.forward, choose.forward)
 input_gradient_p = _primitive(
-    "convolution_input_gradient", _image_shape, _stock_input_gradient, _fast_input_gradient
+    "convolution_input_gradient", Layer.image_shape, xla.input_gradient, choose.input_gradient
 )
 kernel_gradient_p = _primitive(
-    "convolution_kernel_gradient", _kernel_shape, _stock_kernel_gradient, _fast_kernel_gradient
+    "convolution_kernel_gradient", Layer.kernel_shape, xla.kernel_gradient, choose.kernel_gradient
 )
 
 

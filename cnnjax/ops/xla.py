@@ -3,7 +3,7 @@
 import jax
 from jax import lax
 
-from cnnjax.ops.geometry import Geometry
+from cnnjax.ops.geometry import Layer
 from cnnjax.typing import Array
 
 __all__ = ["forward", "input_gradient", "kernel_gradient"]
@@ -11,8 +11,9 @@ __all__ = ["forward", "input_gradient", "kernel_gradient"]
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
-def forward(x: Array, w: Array, geometry: Geometry, precision: lax.PrecisionLike = None) -> Array:
+def forward(x: Array, w: Array, layer: Layer, *, precision: lax.PrecisionLike = None) -> Array:
     """Convolve images `[B, H, W, C]` with a kernel `[kh, kw, C/groups, O]`."""
+    geometry = layer.geometry
     return lax.conv_general_dilated(
         x,
         w,
@@ -26,24 +27,16 @@ def forward(x: Array, w: Array, geometry: Geometry, precision: lax.PrecisionLike
 
 
 def input_gradient(
-    g: Array,
-    w: Array,
-    geometry: Geometry,
-    x_shape: tuple[int, ...],
-    precision: lax.PrecisionLike = None,
+    g: Array, w: Array, layer: Layer, *, precision: lax.PrecisionLike = None
 ) -> Array:
     """Return the transpose of `forward` in the images, applied to `g` `[B, H', W', O]`."""
-    x = jax.ShapeDtypeStruct(x_shape, g.dtype)
-    return jax.linear_transpose(lambda x: forward(x, w, geometry, precision), x)(g)[0]
+    x = jax.ShapeDtypeStruct(layer.image_shape(g, w), g.dtype)
+    return jax.linear_transpose(lambda x: forward(x, w, layer, precision=precision), x)(g)[0]
 
 
 def kernel_gradient(
-    x: Array,
-    g: Array,
-    geometry: Geometry,
-    w_shape: tuple[int, ...],
-    precision: lax.PrecisionLike = None,
+    x: Array, g: Array, layer: Layer, *, precision: lax.PrecisionLike = None
 ) -> Array:
     """Return the transpose of `forward` in the kernel, applied to `g` `[B, H', W', O]`."""
-    w = jax.ShapeDtypeStruct(w_shape, g.dtype)
-    return jax.linear_transpose(lambda w: forward(x, w, geometry, precision), w)(g)[0]
+    w = jax.ShapeDtypeStruct(layer.kernel_shape(x, g), g.dtype)
+    return jax.linear_transpose(lambda w: forward(x, w, layer, precision=precision), w)(g)[0]

@@ -15,7 +15,7 @@ from cnnjax import ops
 from cnnjax.ops import choose
 from cnnjax.ops.forms import depthwise, direct, patches, pointwise, winograd
 from cnnjax.ops.forms.blocks import merge_groups, split_groups
-from cnnjax.ops.geometry import Geometry, resolve_padding
+from cnnjax.ops.geometry import Geometry, Layer, resolve_padding
 from tests.ops import loops
 
 # Each program is compiled to be run once.
@@ -49,15 +49,16 @@ def wanted_gradients(x, w, g, geometry):
 def check(forward, input_gradient, kernel_gradient, shape, kernel, geometry):
     """Compare the three programs with the loops, in float64: integers small enough are exact."""
     x, w = draw(shape, kernel)
+    layer = Layer(geometry, shape[1:3], kernel[:2])
     value = loops.conv2d(x, w, *geometry)
     (g,) = draw(value.shape, seed=1)
     to_images, to_kernel = wanted_gradients(x, w, g, geometry)
     with jax.enable_x64(True):
         x, w, g = map(jnp.asarray, (x, w, g))
         programs = lambda x, w, g: (
-            forward(x, w),
-            input_gradient(g, w, x.shape),
-            kernel_gradient(x, g, w.shape),
+            forward(x, w, layer),
+            input_gradient(g, w, layer),
+            kernel_gradient(x, g, layer),
         )
         found = jax.jit(programs, compiler_options=QUICK)(x, w, g)
         for got, wanted in zip(found, (value, to_images, to_kernel), strict=True):
@@ -81,11 +82,9 @@ def test_patches(case):
     size, taps, strides, padding, dilation = case
     geometry = Geometry(strides, padding, dilation, 1)
     check(
-        lambda x, w: patches.forward(x, w[None], geometry, images=1),
-        lambda g, w, shape: patches.input_gradient(g, w[None], geometry, shape[1:3], images=1),
-        lambda x, g, shape: patches.kernel_gradient(x, g, geometry, shape[:2], slices=1, images=1)[
-            0
-        ],
+        lambda x, w, layer: patches.forward(x, w[None], layer, images=1),
+        lambda g, w, layer: patches.input_gradient(g, w[None], layer, images=1),
+        lambda x, g, layer: patches.kernel_gradient(x, g, layer, slices=1, images=1)[0],
         (2, *size, channels),
         (*taps, channels, outputs),
         geometry,
@@ -97,9 +96,9 @@ def test_direct(case):
     size, taps, strides, padding, dilation = case
     geometry = Geometry(strides, padding, dilation, 1)
     check(
-        lambda x, w: direct.forward(x, w, geometry),
-        lambda g, w, shape: direct.input_gradient(g, w, geometry, shape[1:3]),
-        lambda x, g, shape: choose.kernel_gradient(x, g, geometry, shape),
+        direct.forward,
+        direct.input_gradient,
+        choose.kernel_gradient,
         (2, *size, 3),
         (*taps, 3, 2),
         geometry,
@@ -113,9 +112,9 @@ def test_depthwise(case):
     geometry = Geometry(strides, padding, dilation, 3)
     for kernel_gradient in (depthwise.kernel_gradient, depthwise.kernel_gradient_by_tap):
         check(
-            lambda x, w: depthwise.forward(x, w, geometry),
-            lambda g, w, shape: depthwise.input_gradient(g, w, geometry, shape),
-            lambda x, g, shape, by=kernel_gradient: by(x, g, geometry, shape[:2]),
+            depthwise.forward,
+            depthwise.input_gradient,
+            kernel_gradient,
             (2, *size, 3),
             (*taps, 1, 3 * multiplier),
             geometry,
@@ -127,9 +126,9 @@ def test_depthwise(case):
 def test_pointwise(strides, channels, outputs):
     geometry = Geometry(strides, NONE, UNIT, 1)
     check(
-        lambda x, w: pointwise.forward(x, w, geometry),
-        lambda g, w, shape: pointwise.input_gradient(g, w, geometry, shape),
-        lambda x, g, shape: pointwise.kernel_gradient(x, g, geometry),
+        pointwise.forward,
+        pointwise.input_gradient,
+        pointwise.kernel_gradient,
         (2, 5, 6, channels),
         (1, 1, channels, outputs),
         geometry,
@@ -140,14 +139,12 @@ def test_pointwise(strides, channels, outputs):
 @pytest.mark.parametrize(("padding", "groups"), [(UNEVEN, 1), (((0, 1), (2, 0)), 2)])
 def test_winograd(m, padding, groups):
     geometry = Geometry(UNIT, padding, UNIT, groups)
-    (top, bottom), (left, right) = padding
-    turned = ((2 - top, 2 - bottom), (2 - left, 2 - right))
     kernels = lambda w: merge_groups(w, groups, groups)
     check(
-        lambda x, w: winograd.forward(x, kernels(w), padding, m=m, images=1),
-        lambda g, w, shape: winograd.forward(g, kernels(w), turned, m=m, images=1, rotate=True),
-        lambda x, g, shape: split_groups(
-            winograd.kernel_gradient(x, g, padding, slices=groups, m=m, images=1), groups
+        lambda x, w, layer: winograd.forward(x, kernels(w), layer, m=m, images=1),
+        lambda g, w, layer: winograd.input_gradient(g, kernels(w), layer, m=m, images=1),
+        lambda x, g, layer: split_groups(
+            winograd.kernel_gradient(x, g, layer, slices=groups, m=m, images=1), groups
         ),
         (2, 5, 6, 4),
         (3, 3, 4 // groups, 2),
@@ -170,9 +167,9 @@ def test_what_choose_makes_of_a_layer(padding, strides, groups, monkeypatch):
     monkeypatch.setattr(choose, "_WIDTH", 2)
     geometry = Geometry(strides, padding, UNIT, groups)
     check(
-        lambda x, w: choose.forward(x, w, geometry),
-        lambda g, w, shape: choose.input_gradient(g, w, geometry, shape),
-        lambda x, g, shape: choose.kernel_gradient(x, g, geometry, shape),
+        choose.forward,
+        choose.input_gradient,
+        choose.kernel_gradient,
         (2, 6, 5, 4),
         (3, 3, 4 // groups, 4),
         geometry,
@@ -196,9 +193,10 @@ def chosen(size, kernel, strides=UNIT, padding=((1, 1), (1, 1)), dilation=UNIT, 
                         return function(*arguments, **options)
 
                     patch.setattr(form, name, spy)
-        jax.eval_shape(lambda x, w: choose.forward(x, w, geometry), x, w)
-        jax.eval_shape(lambda g, w: choose.input_gradient(g, w, geometry, x.shape), g, w)
-        jax.eval_shape(lambda x, g: choose.kernel_gradient(x, g, geometry, kernel), x, g)
+        layer = Layer(geometry, size, kernel[:2])
+        jax.eval_shape(lambda x, w: choose.forward(x, w, layer), x, w)
+        jax.eval_shape(lambda g, w: choose.input_gradient(g, w, layer), g, w)
+        jax.eval_shape(lambda x, g: choose.kernel_gradient(x, g, layer), x, g)
     return tuple(seen)
 
 

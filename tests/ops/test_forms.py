@@ -11,7 +11,7 @@ from jax import lax
 from cnnjax.ops import choose, xla
 from cnnjax.ops.forms import winograd
 from cnnjax.ops.forms.blocks import merge_groups, split_groups
-from cnnjax.ops.geometry import Geometry
+from cnnjax.ops.geometry import Geometry, Layer
 
 few = settings(max_examples=8, deadline=None, derandomize=True)
 
@@ -29,11 +29,12 @@ def assert_close(ours, stock, tolerance=1e-5):
 
 
 def three(module, x, w, g, geometry):
+    layer = Layer(geometry, x.shape[1:3], w.shape[:2])
     return jax.jit(
         lambda x, w, g: (
-            module.forward(x, w, geometry),
-            module.input_gradient(g, w, geometry, x.shape),
-            module.kernel_gradient(x, g, geometry, w.shape),
+            module.forward(x, w, layer),
+            module.input_gradient(g, w, layer),
+            module.kernel_gradient(x, g, layer),
         )
     )(x, w, g)
 
@@ -121,12 +122,13 @@ def test_bfloat16_is_rounded_once(groups, stride):
 def test_inside_scan(groups):
     geometry = Geometry((1, 1), ((1, 1), (1, 1)), (1, 1), groups)
     x, w = arrays(0, (4, 6, 6, 8), (3, 3, 8 // groups, 8))
+    layer = Layer(geometry, (6, 6), (3, 3))
 
     def steps(module):
         def step(w, _):
-            g = module.forward(x, w, geometry)
-            gradient = module.kernel_gradient(x, g, geometry, w.shape)
-            return w - 1e-3 * gradient, module.input_gradient(g, w, geometry, x.shape).sum()
+            g = module.forward(x, w, layer)
+            gradient = module.kernel_gradient(x, g, layer)
+            return w - 1e-3 * gradient, module.input_gradient(g, w, layer).sum()
 
         return jax.jit(lambda w: lax.scan(step, w, length=3))(w)
 

@@ -5,7 +5,7 @@ from jax import Array, lax
 
 from cnnjax.ops.forms import phases
 from cnnjax.ops.forms.blocks import largest_divisor
-from cnnjax.ops.geometry import Geometry, Pads, Pair
+from cnnjax.ops.geometry import Layer, Pads, Pair
 
 __all__ = ["forward", "input_gradient", "kernel_gradient", "kernel_gradient_by_tap"]
 
@@ -54,14 +54,14 @@ def _per_output(x: Array, multiplier: int) -> Array:
     return x if multiplier == 1 else jnp.repeat(x, multiplier, axis=3)
 
 
-def forward(x: Array, w: Array, geometry: Geometry) -> Array:
+def forward(x: Array, w: Array, layer: Layer) -> Array:
     """Convolve [B, H, W, C] with [kh, kw, 1, C * multiplier]."""
-    size = geometry.output_size((x.shape[1], x.shape[2]), (w.shape[0], w.shape[1]))
+    (strides, padding, dilation, _), size = layer.geometry, layer.output_size
     x = _per_output(x, w.shape[3] // x.shape[3])
-    return _correlate(x, w[:, :, 0], size, geometry.strides, geometry.padding, geometry.dilation)
+    return _correlate(x, w[:, :, 0], size, strides, padding, dilation)
 
 
-def input_gradient(g: Array, w: Array, geometry: Geometry, x_shape: tuple[int, ...]) -> Array:
+def input_gradient(g: Array, w: Array, layer: Layer) -> Array:
     """Return the transpose of `forward` in the images."""
 
     def correlate(g: Array, kernel: Array, size: Pair, padding: Pads, dilation: Pair) -> Array:
@@ -69,18 +69,19 @@ def input_gradient(g: Array, w: Array, geometry: Geometry, x_shape: tuple[int, .
             return jnp.zeros((g.shape[0], *size, g.shape[3]), g.dtype)
         return _correlate(g, kernel, size, (1, 1), padding, dilation)
 
-    image_size = (x_shape[1], x_shape[2])
-    x = phases.input_gradient(g, w[:, :, 0], geometry, image_size, correlate)
-    multiplier = w.shape[3] // x_shape[3]
+    x = phases.input_gradient(g, w[:, :, 0], layer, correlate)
+    channels = layer.geometry.groups
+    multiplier = w.shape[3] // channels
     if multiplier == 1:
         return x
-    return x.reshape(*x.shape[:3], x_shape[3], multiplier).sum(4)
+    return x.reshape(*x.shape[:3], channels, multiplier).sum(4)
 
 
-def kernel_gradient_by_tap(x: Array, g: Array, geometry: Geometry, kernel_size: Pair) -> Array:
+def kernel_gradient_by_tap(x: Array, g: Array, layer: Layer) -> Array:
     """Return the transpose of `forward` in the kernel: [kh, kw, 1, O], without a loop."""
     wide = jnp.promote_types(x.dtype, jnp.float32)
-    (kh, kw), (dh, dw) = kernel_size, geometry.dilation
+    geometry = layer.geometry
+    (kh, kw), (dh, dw) = layer.kernel_size, geometry.dilation
     size, g = (g.shape[1], g.shape[2]), g.astype(wide)
     x = _pad(_per_output(x, g.shape[3] // x.shape[3]).astype(wide), geometry.padding)
     taps = [
@@ -90,7 +91,7 @@ def kernel_gradient_by_tap(x: Array, g: Array, geometry: Geometry, kernel_size: 
     return total.reshape(kh, kw, 1, -1)
 
 
-def kernel_gradient(x: Array, g: Array, geometry: Geometry, kernel_size: Pair) -> Array:
+def kernel_gradient(x: Array, g: Array, layer: Layer) -> Array:
     """Return the transpose of `forward` in the kernel: [kh, kw, 1, O].
 
     Loops over images, rows of the kernel and a few rows of `g` at a time add products up
@@ -100,8 +101,8 @@ def kernel_gradient(x: Array, g: Array, geometry: Geometry, kernel_size: Pair) -
     """
     wide = jnp.promote_types(x.dtype, jnp.float32)
     multiplier = g.shape[3] // x.shape[3]
-    (sh, sw), _, (dh, dw), _ = geometry
-    (kh, kw), (_, height, width, outputs) = kernel_size, g.shape
+    (sh, sw), padding, (dh, dw), _ = layer.geometry
+    (kh, kw), (_, height, width, outputs) = layer.kernel_size, g.shape
     # Less than all rows: of a loop of one step XLA makes something slower.
     rows = largest_divisor(height, min(_PRODUCTS // kw, height - 1))
     span = (rows - 1) * sh + 1
@@ -110,12 +111,12 @@ def kernel_gradient(x: Array, g: Array, geometry: Geometry, kernel_size: Pair) -
     # EfficientNet-B0 0.97 and ConvNeXt-T 0.79 times (n = 8).
     whole = kh * kw <= _FUSED
     if whole:
-        x = _pad(x, geometry.padding)
+        x = _pad(x, padding)
 
     def one_image(image: Array, total: Array) -> Array:
         padded = _per_output(_block(x, 0, image, 1), multiplier).astype(wide)
         if not whole:
-            padded = _pad(padded, geometry.padding)
+            padded = _pad(padded, padding)
         padded = lax.optimization_barrier(padded)
         g_image = _block(g, 0, image, 1).astype(wide)
 

@@ -12,23 +12,26 @@ from jax import Array, lax
 
 from cnnjax.ops import xla
 from cnnjax.ops.forms import phases
-from cnnjax.ops.geometry import Geometry, Pads, Pair
+from cnnjax.ops.geometry import Geometry, Layer, Pads, Pair
 
 __all__ = ["forward", "input_gradient"]
 
 
-def forward(x: Array, w: Array, geometry: Geometry) -> Array:
+def forward(x: Array, w: Array, layer: Layer) -> Array:
     """Convolve [B, H, W, C] with [kh, kw, C, O]."""
-    return xla.forward(x, w, geometry)
+    return xla.forward(x, w, layer)
 
 
-def input_gradient(g: Array, w: Array, geometry: Geometry, image_size: Pair) -> Array:
-    """Return the transpose of `forward` in the images, [B, *image_size, C]."""
-    return phases.input_gradient(g, w, geometry, image_size, _correlate)
+def input_gradient(g: Array, w: Array, layer: Layer) -> Array:
+    """Return the transpose of `forward` in the images, [B, H, W, C]."""
+    return phases.input_gradient(g, w, layer, _correlate)
 
 
 def _correlate(g: Array, kernel: Array, size: Pair, padding: Pads, dilation: Pair) -> Array:
     if 0 in kernel.shape:  # fewer taps than strides: a phase that no tap reaches
         return jnp.zeros((g.shape[0], *size, kernel.shape[2]), g.dtype)
     kernel = lax.optimization_barrier(kernel.swapaxes(2, 3))
-    return xla.forward(g, kernel, Geometry((1, 1), padding, dilation, 1))
+    geometry = Geometry((1, 1), padding, dilation, 1)
+    return xla.forward(
+        g, kernel, Layer(geometry, (g.shape[1], g.shape[2]), (kernel.shape[0], kernel.shape[1]))
+    )

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from cnnjax.ops.forms.blocks import map_blocks, sum_blocks
-from cnnjax.ops.geometry import Geometry, Pads, Pair
+from cnnjax.ops.geometry import Layer, Pads, Pair
 
 __all__ = ["Window", "correlate", "forward", "input_gradient", "kernel_gradient"]
 
@@ -59,24 +59,22 @@ def correlate(x: Array, kernel: Array, size: Pair, window: Window) -> Array:
     return sum(products[1:], start=products[0]).astype(x.dtype)
 
 
-def forward(x: Array, kernels: Array, geometry: Geometry, *, images: int) -> Array:
+def forward(x: Array, kernels: Array, layer: Layer, *, images: int) -> Array:
     """Convolve with one dense kernel per slice of channels.
 
     x: [B, H, W, S * C]; kernels: [S, kh, kw, C, O]. Returns [B, H', W', S * O].
     """
-    window = Window(*geometry[:3])
-    size = geometry.output_size((x.shape[1], x.shape[2]), (kernels.shape[1], kernels.shape[2]))
+    window, size = Window(*layer.geometry[:3]), layer.output_size
     return map_blocks(lambda x, k: correlate(x, k, size, window), x, kernels, images)
 
 
-def input_gradient(
-    g: Array, kernels: Array, geometry: Geometry, image_size: Pair, *, images: int
-) -> Array:
+def input_gradient(g: Array, kernels: Array, layer: Layer, *, images: int) -> Array:
     """Return the transpose of `forward` in the images.
 
     With stride s the pixels of the result fall into s * s phases; each is a convolution of `g`
     without stride, and all of them together are one with s * s times the channels.
     """
+    geometry, image_size = layer.geometry, layer.image_size
     strides = geometry.strides
     slices, kh, kw, inner, outer = kernels.shape
     dilation = geometry.dilation
@@ -117,13 +115,12 @@ def input_gradient(
     return map_blocks(block, g, kernels, images)
 
 
-def kernel_gradient(
-    x: Array, g: Array, geometry: Geometry, kernel_size: Pair, *, slices: int, images: int
-) -> Array:
+def kernel_gradient(x: Array, g: Array, layer: Layer, *, slices: int, images: int) -> Array:
     """Return the transpose of `forward` in the kernels: [S, kh, kw, C, O], float32 or wider.
 
     The patches are those of `x`, or without stride those of `g` if it has fewer channels.
     """
+    geometry, kernel_size = layer.geometry, layer.kernel_size
     window = Window(*geometry[:3])
     wide = jnp.promote_types(x.dtype, jnp.float32)
     inner, outer = x.shape[3] // slices, g.shape[3] // slices

@@ -17,13 +17,14 @@ import numpy as np
 from jax import Array, lax
 
 from cnnjax.ops.forms.blocks import map_blocks, sum_blocks
-from cnnjax.ops.geometry import Pads, output_size
+from cnnjax.ops.geometry import Layer, Pads, output_size
 
 __all__ = [
     "Transforms",
     "combine",
     "combine_first",
     "forward",
+    "input_gradient",
     "kernel_gradient",
     "tile_counts",
     "transforms",
@@ -110,14 +111,24 @@ def tile_counts(m: int, height: int, width: int) -> tuple[int, int]:
     return -(-height // m), -(-width // m)
 
 
-def forward(
-    x: Array, kernels: Array, padding: Pads, *, m: int, images: int, rotate: bool = False
-) -> Array:
+def forward(x: Array, kernels: Array, layer: Layer, *, m: int, images: int) -> Array:
     """Convolve with dense 3x3 kernels, one per slice of channels.
 
-    x: [B, H, W, S * C]; kernels: [S, 3, 3, C, O]. With `rotate` the kernels are turned by 180
-    degrees and used from O to C, as the input gradient needs. Returns [B, H', W', S * O].
+    x: [B, H, W, S * C]; kernels: [S, 3, 3, C, O]. Returns [B, H', W', S * O].
     """
+    return _convolve(x, kernels, layer.geometry.padding, m=m, images=images, rotate=False)
+
+
+def input_gradient(g: Array, kernels: Array, layer: Layer, *, m: int, images: int) -> Array:
+    """Return the transpose of `forward` in the images: kernels turned, used from O to C."""
+    (top, bottom), (left, right) = layer.geometry.padding
+    padding: Pads = ((2 - top, 2 - bottom), (2 - left, 2 - right))
+    return _convolve(g, kernels, padding, m=m, images=images, rotate=True)
+
+
+def _convolve(
+    x: Array, kernels: Array, padding: Pads, *, m: int, images: int, rotate: bool
+) -> Array:
     q, t, dtype = m + 2, transforms(m), x.dtype
     # Without this XLA transforms the kernels of all layers at the start of the program, and they
     # live, four times as large, until they are needed.
@@ -147,9 +158,7 @@ def forward(
     return map_blocks(block, x, transformed, images)
 
 
-def kernel_gradient(
-    x: Array, g: Array, padding: Pads, *, slices: int, m: int, images: int
-) -> Array:
+def kernel_gradient(x: Array, g: Array, layer: Layer, *, slices: int, m: int, images: int) -> Array:
     """Return the gradient with respect to dense 3x3 kernels, one per slice of channels.
 
     x: [B, H, W, S * C]; g: [B, H', W', S * O]. Returns [S, 3, 3, C, O] in float32 or wider.
@@ -157,7 +166,7 @@ def kernel_gradient(
     q, t = m + 2, transforms(m)
     wide = jnp.promote_types(x.dtype, jnp.float32)
     height, width = g.shape[1:3]
-    tiles = tile_counts(m, height, width)
+    tiles, padding = tile_counts(m, height, width), layer.geometry.padding
 
     def block(x: Array, g: Array) -> Array:
         v = _input_tiles(x.astype(wide), m, tiles, padding)
