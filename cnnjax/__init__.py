@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cnnjax import ops
     from cnnjax.classifier import Classifier, load
     from cnnjax.models import build, list_models
+    from cnnjax.nn import fuse
     from cnnjax.weights import load_model, load_weights, save_weights
 
 __version__ = "0.1.0"
@@ -18,6 +19,7 @@ __all__ = [
     "Classifier",
     "__version__",
     "build",
+    "fuse",
     "list_models",
     "load",
     "load_model",
@@ -29,6 +31,7 @@ __all__ = [
 _HOMES = {
     "Classifier": "classifier",
     "build": "models",
+    "fuse": "nn",
     "list_models": "models",
     "load": "classifier",
     "load_model": "weights",

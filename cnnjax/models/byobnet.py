@@ -14,14 +14,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import ops
-from cnnjax.models.byobnet_blocks import Basic, Bottleneck, GlobalContext, average
+from cnnjax.models.byobnet_blocks import Basic, Bottleneck, average
 from cnnjax.models.network import Network, check_images
-from cnnjax.models.residual_blocks import EfficientChannelAttention
 from cnnjax.models.widths import round_width
 from cnnjax.nn import (
     BatchNorm,
     Conv,
     ConvNormAct,
+    EfficientChannelAttention,
+    GlobalContext,
     SqueezeExcite,
     drop_path_rates,
     kaiming_normal,
@@ -124,18 +125,20 @@ class ByobNet(nn.Module):
 
 
 def _squeeze_excite(
-    x: Array, inputs: int, *, ratio: float, name: str, dtype: DType = jnp.float32
+    x: Array, inputs: int, *, ratio: float, train: bool, name: str, dtype: DType
 ) -> Array:
     squeezed = round_width(ratio * x.shape[-1])
-    return SqueezeExcite(squeezed, kernel_init=kaiming_normal, dtype=dtype, name=name)(x)
+    return SqueezeExcite(squeezed, kernel_init=kaiming_normal, dtype=dtype, name=name)(
+        x, train=train
+    )
 
 
-def _eca(x: Array, inputs: int, *, name: str, dtype: DType = jnp.float32) -> Array:
-    return EfficientChannelAttention(dtype=dtype, name=name)(x)
+def _eca(x: Array, inputs: int, *, train: bool, name: str, dtype: DType) -> Array:
+    return EfficientChannelAttention(dtype=dtype, name=name)(x, train=train)
 
 
-def _global_context(x: Array, inputs: int, *, name: str, dtype: DType = jnp.float32) -> Array:
-    return GlobalContext(dtype=dtype, name=name)(x)
+def _global_context(x: Array, inputs: int, *, train: bool, name: str, dtype: DType) -> Array:
+    return GlobalContext(dtype=dtype, name=name)(x, train=train)
 
 
 _SE = partial(_squeeze_excite, ratio=1 / 16)

@@ -1,29 +1,25 @@
-"""The blocks of timm's byobnet: residual blocks of one scheme, and global context.
+"""The blocks of timm's byobnet: residual blocks of one scheme.
 
-Lin et al. 2020, "Neural Architecture Design for GPU-Efficient Networks" (arXiv:2006.14090); Cao et
-al. 2019, GCNet (arXiv:1904.11492), as timm.models.byobnet defines them.
+Lin et al. 2020, "Neural Architecture Design for GPU-Efficient Networks" (arXiv:2006.14090), as
+timm.models.byobnet defines them.
 """
 
 from collections.abc import Callable
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.nn import (
     BatchNorm,
-    Conv,
     ConvNormAct,
-    DropPath,
-    LayerNorm,
-    kaiming_normal,
+    drop_path,
     relu,
 )
 from cnnjax.typing import Activation, Array, DType
 
-__all__ = ["Basic", "Bottleneck", "GlobalContext", "average", "project"]
+__all__ = ["Basic", "Bottleneck", "average", "project"]
 
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 _last_norm = partial(_norm, scale_init=nn.initializers.zeros_init())
@@ -52,7 +48,7 @@ class Bottleneck(nn.Module):
 
     The inner width is `ratio` times `width`, with `from_input` times that of the input, in groups
     of `group_size` channels. `attention` precedes the last layer; it is called with the array, the
-    number of the block's input channels, `name` and `dtype`. Where the shape changes the shortcut
+    number of the block's input channels, `name`, `dtype` and `train`. Where the shape changes the shortcut
     is `shortcut`, called as `project` is, or there is none. With `pooled` a 2x2 mean after the 3x3
     takes its stride. The sum is activated unless `linear`. `names` are those of the three layers,
     the attention and the shortcut. With `zero_last` the branch begins at zero where there is a
@@ -92,13 +88,13 @@ class Bottleneck(nn.Module):
         if self.extra:
             y = spatial(name="conv2b_kxk")(y, train=train)
         if self.attention is not None:
-            y = self.attention(y, x.shape[-1], name=attention, dtype=self.dtype)
+            y = self.attention(y, x.shape[-1], name=attention, dtype=self.dtype, train=train)
         same = self.strides == 1 and x.shape[-1] == self.width
         added = same or self.shortcut is not None
         norm = _last_norm if self.zero_last and added else _norm
         y = layer(self.width, 1, norm=norm, act=None, name=last)(y, train=train)
         if added:
-            y = DropPath(self.drop_path_rate)(y, train=train)
+            y = drop_path(y, self.drop_path_rate, train=train)
             if not same and self.shortcut is not None:
                 x = self.shortcut(
                     x, self.width, self.strides, train=train, name=shortcut, dtype=self.dtype
@@ -124,28 +120,7 @@ class Basic(nn.Module):
         y = layer(3, self.strides, norm=_norm, act=self.act, name="conv1_kxk")(x, train=train)
         name = "conv2_kxk" if self.last == 3 else "conv2_1x1"
         y = layer(self.last, norm=_last_norm, act=None, name=name)(y, train=train)
-        y = DropPath(self.drop_path_rate)(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         if self.strides > 1 or x.shape[-1] != self.width:
             x = project(x, self.width, self.strides, train=train, name="shortcut", dtype=self.dtype)
         return self.act(x + y)
-
-
-class GlobalContext(nn.Module):
-    """A term for all positions, from a weighted mean: `x + W2 relu(norm(W1 context))`.
-
-    `context = sum(softmax(w x) x)` over the positions; W1 leaves an eighth of the channels, W2
-    begins at zero.
-    """
-
-    dtype: DType = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Map `[B, H, W, C]` to the same shape."""
-        conv, channels = partial(Conv, kernel_size=(1, 1), dtype=self.dtype), x.shape[-1]
-        weights = jax.nn.softmax(conv(1, kernel_init=_fan_in, name="conv_attn")(x), (1, 2))
-        context = jnp.einsum("bhwc,bhwo->boc", x, weights)[:, None]
-        hidden = conv(channels // 8, kernel_init=kaiming_normal, name="mlp_add.fc1")(context)
-        hidden = relu(LayerNorm(dtype=self.dtype, name="mlp_add.norm")(hidden))
-        zeros = nn.initializers.zeros_init()
-        return x + conv(channels, kernel_init=zeros, name="mlp_add.fc2")(hidden)

@@ -83,7 +83,7 @@ class ConditionalResidual(InvertedResidual):
             padding=size // 2 if self.padding is None else self.padding,
             name="conv_dw",
         )(y, weights)
-        y = self.attend(self.act(norm(name="bn2")(y, train=train)))
+        y = self.attend(self.act(norm(name="bn2")(y, train=train)), train)
         y = norm(name="bn3")(conv(row.width, name="conv_pwl")(y, weights), train=train)
         return self.add(x, y, train)
 

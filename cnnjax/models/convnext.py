@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, DropPath, LayerNorm, drop_path_rates, gelu, run, widen
+from cnnjax.nn import Conv, LayerNorm, drop_path, drop_path_rates, gelu, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "ConvNeXt", "ConvNeXtBlock"]
@@ -42,14 +42,14 @@ class ConvNeXtBlock(nn.Module):
             dtype=self.dtype,
             name="block.0",
         )(x)
-        y = _norm(dtype=self.dtype, name="block.2")(y)
+        y = _norm(dtype=self.dtype, name="block.2")(y, train=train)
         y = linear(width, name="block.5")(gelu(linear(4 * width, name="block.3")(y)))
         # [C, 1, 1] as in the reference's weight files.
         scale = self.param(
             "layer_scale", nn.initializers.constant(self.layer_scale), (width, 1, 1), jnp.float32
         )
         y = y * scale.reshape(1, 1, 1, width).astype(y.dtype)
-        return x + DropPath(self.drop_path_rate)(y, train=train)
+        return x + drop_path(y, self.drop_path_rate, train=train)
 
 
 class ConvNeXt(nn.Module):
@@ -77,11 +77,11 @@ class ConvNeXt(nn.Module):
         check_images(self, images, smallest=32)
         conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
         x = conv(self.widths[0], (4, 4), 4, padding=0, name="features.0.0")(images)
-        x = norm(name="features.0.1")(x)
+        x = norm(name="features.0.1")(x, train=train)
         stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
             if stage > 0:
-                x = norm(name=f"features.{2 * stage}.0")(x)
+                x = norm(name=f"features.{2 * stage}.0")(x, train=train)
                 x = conv(width, (2, 2), 2, padding=0, name=f"features.{2 * stage}.1")(x)
             for index in range(depth):
                 block = ConvNeXtBlock(
@@ -92,7 +92,7 @@ class ConvNeXt(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = norm(name="classifier.0")(ops.global_avg_pool(x))
+        x = norm(name="classifier.0")(ops.global_avg_pool(x), train=train)
         logits = _linear(self.num_classes, dtype=self.dtype, name="classifier.2")(x)
         logits = widen(logits)
         return (logits, stages) if features else logits

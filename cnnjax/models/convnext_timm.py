@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, DropPath, LayerNorm, drop_path_rates, gelu, run, widen
+from cnnjax.nn import Conv, LayerNorm, drop_path, drop_path_rates, gelu, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "GlobalResponseNorm", "ScaleNorm", "TimmConvNeXt", "TimmConvNeXtBlock"]
@@ -60,8 +60,9 @@ class ScaleNorm(nn.Module):
     dtype: DType | None = None
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Scale `x` `[..., C]` by its last axis."""
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Scale `x` `[..., C]` by its last axis, whatever `train` is."""
+        del train
         scale = self.param("scale", nn.initializers.ones_init(), (x.shape[-1],), jnp.float32)
         values = widen(x)
         if self.variance:
@@ -110,7 +111,7 @@ class TimmConvNeXtBlock(nn.Module):
             dtype=self.dtype,
             name="conv_dw",
         )(x)
-        y = _NORMS[self.norm](epsilon=self.epsilon, dtype=self.dtype, name="norm")(y)
+        y = _NORMS[self.norm](epsilon=self.epsilon, dtype=self.dtype, name="norm")(y, train=train)
         y = gelu(layer(4 * width, name="mlp.fc1")(y))
         if self.response:
             y = GlobalResponseNorm(name="mlp.grn")(y)
@@ -118,7 +119,7 @@ class TimmConvNeXtBlock(nn.Module):
         if not self.response:
             gamma = self.param("gamma", nn.initializers.constant(1e-6), (width,), jnp.float32)
             y = y * gamma.reshape(1, 1, 1, width).astype(y.dtype)
-        return x + DropPath(self.drop_path_rate)(y, train=train)
+        return x + drop_path(y, self.drop_path_rate, train=train)
 
 
 class TimmConvNeXt(nn.Module):
@@ -164,14 +165,14 @@ class TimmConvNeXt(nn.Module):
             x = gelu(x) if self.stem_act else x
             second = 2 if self.stem_act else 1
             x = conv(self.width, (3, 3), 2, padding=1, name=f"stem.{second}")(x)
-            x = norm(name=f"stem.{second + 1}")(x)
+            x = norm(name=f"stem.{second + 1}")(x, train=train)
         else:
             x = conv(self.width, (4, 4), 4, padding=0, name="stem.0")(images)
-            x = norm(name="stem.1")(x)
+            x = norm(name="stem.1")(x, train=train)
         stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, depth in enumerate(self.depths):
             if stage > 0:
-                x = norm(name=f"stages.{stage}.downsample.0")(x)
+                x = norm(name=f"stages.{stage}.downsample.0")(x, train=train)
                 x = conv(
                     self.width * 2**stage,
                     (2, 2),
@@ -192,9 +193,9 @@ class TimmConvNeXt(nn.Module):
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
         if self.norm_first:
-            x = ops.global_avg_pool(norm(name="norm_pre")(x))
+            x = ops.global_avg_pool(norm(name="norm_pre")(x, train=train))
         else:
-            x = norm(name="head.norm")(ops.global_avg_pool(x))
+            x = norm(name="head.norm")(ops.global_avg_pool(x), train=train)
         if self.hidden:
             x = gelu(linear(self.hidden, name="head.pre_logits.fc")(x))
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)

@@ -16,8 +16,8 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import (
     BatchNorm,
     ConvNormAct,
-    DropPath,
     SqueezeExcite,
+    drop_path,
     drop_path_rates,
     kaiming_normal,
     leaky_relu,
@@ -34,7 +34,9 @@ _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 _last_norm = partial(_norm, scale_init=nn.initializers.zeros_init())
 
 
-def _squeeze_excite(x: Array, share: float | None, act: Activation, name: str) -> Array:
+def _squeeze_excite(
+    x: Array, share: float | None, act: Activation, name: str, *, train: bool
+) -> Array:
     """Squeeze-excite to `share` of the channels, in multiples of 8; the identity for None."""
     if share is None:
         return x
@@ -42,7 +44,7 @@ def _squeeze_excite(x: Array, share: float | None, act: Activation, name: str) -
     attention = SqueezeExcite(
         squeezed, act=act, kernel_init=kaiming_normal, dtype=x.dtype, name=name
     )
-    return attention(x)
+    return attention(x, train=train)
 
 
 class CspBottleneck(nn.Module):
@@ -65,10 +67,10 @@ class CspBottleneck(nn.Module):
         inner = round(x.shape[-1] * self.ratio)
         y = layer(inner, 1, name="conv1")(x, train=train)
         y = layer(inner, 3, groups=self.groups, name="conv2")(y, train=train)
-        y = _squeeze_excite(y, self.squeeze, self.act, "attn2")
+        y = _squeeze_excite(y, self.squeeze, self.act, "attn2", train=train)
         last = partial(ConvNormAct, norm=_last_norm, act=None, dtype=self.dtype, name="conv3")
         y = last(x.shape[-1], 1)(y, train=train)
-        return self.act(DropPath(self.drop_path_rate)(y, train=train) + x)
+        return self.act(drop_path(y, self.drop_path_rate, train=train) + x)
 
 
 class DarkBlock(nn.Module):
@@ -94,9 +96,9 @@ class DarkBlock(nn.Module):
         first, second = (spatial, pointwise) if self.edge else (pointwise, spatial)
         settings: dict[str, Any] = {"act": self.act, "dtype": self.dtype}
         y = first(round(x.shape[-1] * self.ratio), **settings, name="conv1")(x, train=train)
-        y = _squeeze_excite(y, self.squeeze, self.act, "attn")
+        y = _squeeze_excite(y, self.squeeze, self.act, "attn", train=train)
         y = second(x.shape[-1], norm=_last_norm, **settings, name="conv2")(y, train=train)
-        return DropPath(self.drop_path_rate)(y, train=train) + x
+        return drop_path(y, self.drop_path_rate, train=train) + x
 
 
 class CspStage(nn.Module):

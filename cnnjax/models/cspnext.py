@@ -11,10 +11,10 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.models.vovnet import EffectiveSqueezeExcite
 from cnnjax.nn import (
     ConvNormAct,
-    DropPath,
+    EffectiveSqueezeExcite,
+    drop_path,
     drop_path_rates,
     run,
     silu,
@@ -57,7 +57,7 @@ class CSPNeXtBlock(nn.Module):
         y = layer(3, name="conv1")(x, train=train)
         y = layer(5, groups=width, name="conv2.depthwise_conv")(y, train=train)
         y = layer(1, name="conv2.pointwise_conv")(y, train=train)
-        return x + DropPath(self.drop_path_rate)(y, train=train) if self.shortcut else y
+        return x + drop_path(y, self.drop_path_rate, train=train) if self.shortcut else y
 
 
 class CSPNeXtLayer(nn.Module):
@@ -81,7 +81,9 @@ class CSPNeXtLayer(nn.Module):
             block = CSPNeXtBlock(self.shortcut, rate, dtype=self.dtype, name=f"blocks.{index}")
             main = run(block, main, train=train, remat=self.remat)
         x = jnp.concatenate([main, short], axis=-1)
-        x = EffectiveSqueezeExcite(kernel_init=uniform, dtype=self.dtype, name="attention")(x)
+        x = EffectiveSqueezeExcite(kernel_init=uniform, dtype=self.dtype, name="attention")(
+            x, train=train
+        )
         return layer(width, name="final_conv")(x, train=train)
 
 

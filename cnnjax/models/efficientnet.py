@@ -17,8 +17,8 @@ from cnnjax.models.widths import round_width
 from cnnjax.nn import (
     BatchNorm,
     ConvNormAct,
-    DropPath,
     SqueezeExcite,
+    drop_path,
     kaiming_normal,
     run,
     silu,
@@ -72,12 +72,12 @@ class MBConv(nn.Module):
                 kernel_init=kaiming_normal,
                 dtype=self.dtype,
                 name=f"block.{at}",
-            )(y)
+            )(y, train=train)
         if not self.fused or self.expansion > 1:
             y = layer(self.width, 1, act=None, name=f"block.{at + 1}")(y, train=train)
         if self.strides > 1 or x.shape != y.shape:
             return y
-        return x + DropPath(self.drop_path_rate)(y, train=train)
+        return x + drop_path(y, self.drop_path_rate, train=train)
 
 
 class EfficientNet(nn.Module):

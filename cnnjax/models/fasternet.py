@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, DropPath, drop_path_rates, gelu, relu, run, widen
+from cnnjax.nn import BatchNorm, Conv, drop_path, drop_path_rates, gelu, relu, run, widen
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = ["NETWORKS", "FasterBlock", "FasterNet"]
@@ -39,7 +39,7 @@ class FasterBlock(nn.Module):
         y = conv(2 * width, (1, 1), name="mlp.0")(y)
         y = self.act(_norm(dtype=self.dtype, name="mlp.1")(y, train=train))
         y = conv(width, (1, 1), name="mlp.3")(y)
-        return x + DropPath(self.drop_path_rate)(y, train=train)
+        return x + drop_path(y, self.drop_path_rate, train=train)
 
 
 class FasterNet(nn.Module):

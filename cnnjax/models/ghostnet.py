@@ -144,7 +144,7 @@ class GhostBottleneck(nn.Module):
                 bias_init=uniform_bias,
                 dtype=self.dtype,
                 name="se",
-            )(y)
+            )(y, train=train)
         y = self.ghost(y, self.width, identity, "ghost2", train)
         if self.strides > 1 or channels != self.width:
             names = "shortcut.0", "shortcut.1"

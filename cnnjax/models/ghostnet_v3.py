@@ -4,7 +4,6 @@ Liu et al. 2024 (arXiv:2404.11202), as timm.models.ghostnet defines it.
 """
 
 import re
-from collections import defaultdict
 from functools import partial
 from typing import Any
 
@@ -13,23 +12,21 @@ from flax import linen as nn
 
 from cnnjax.models.ghostnet import GhostBottleneck, GhostNet
 from cnnjax.models.network import Network
-from cnnjax.models.repvgg import Branch, join
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, uniform, uniform_bias
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, join_branches, uniform, uniform_bias
 from cnnjax.typing import Activation, Array, Variables
 
-__all__ = ["NETWORKS", "GhostBottleneckV3", "GhostNetV3", "fuse"]
+__all__ = ["NETWORKS", "GhostBottleneckV3", "GhostNetV3"]
 
 # What replaces the branches of a name when deployed.
 _DEPLOYED = {"primary": "primary_conv.0", "cheap": "cheap_operation.0", "dw": "conv_dw"}
-_BRANCH = re.compile(r"(.*?)(primary|cheap|dw)_rpr_(conv\.\d+|scale|skip)")
+_BRANCH = re.compile(r"(.*?)(primary|cheap|dw)_rpr_.*")
 
 
 class GhostBottleneckV3(GhostBottleneck):
     """A `GhostBottleneck` of three parallel layers each.
 
     Beside depthwise ones there is a 1x1 layer, and a normalised identity where they do not stride.
-    With `deployed`, one convolution with a bias in place of each sum, whose parameters `fuse`
-    makes.
+    With `deployed`, one convolution with a bias in place of each sum.
     """
 
     deployed: bool = False
@@ -85,44 +82,26 @@ class GhostBottleneckV3(GhostBottleneck):
 class GhostNetV3(GhostNet):
     """A `GhostNet` of `GhostBottleneckV3`.
 
-    `deployed` is the fused form: give it `fuse(variables)`.
+    `deployed` is the fused form, which `cnnjax.fuse` makes.
     """
 
     attention: bool = True
     deployed: bool = False
+
+    @nn.nowrap
+    def fused(self, variables: Variables) -> Variables:
+        """Return the variables of the deployed form: what `cnnjax.fuse` takes."""
+        return join_branches(variables, _place)
 
     def block(self, **fields: Any) -> nn.Module:
         """One of the blocks, of `GhostBottleneck`'s fields."""
         return GhostBottleneckV3(deployed=self.deployed, **fields)
 
 
-def fuse(variables: Variables, *, epsilon: float = 1e-5) -> Variables:
-    """Return the variables of the deployed form, which computes what evaluation mode computes.
-
-    As `cnnjax.models.repvgg.fuse` does: a sum of convolutions, each normalised, is a convolution.
-    `variables` has "params" and "batch_stats" of a `GhostNetV3`, and so has the result: the norms
-    of single layers stay.
-    """
-    params: dict[str, Any] = {}
-    statistics: dict[str, Any] = {}
-    for name, block in variables["params"].items():
-        running = variables["batch_stats"].get(name, {})
-        branches: dict[str, list[Branch]] = defaultdict(list)
-        params[name] = {}
-        for part, values in block.items():
-            if match := _BRANCH.fullmatch(part):
-                prefix, kind, which = match.groups()
-                branch: Branch = (None, values, running[part])
-                if which != "skip":
-                    branch = (values["conv"]["kernel"], values["bn1"], running[part]["bn1"])
-                branches[prefix + _DEPLOYED[kind]].append(branch)
-            else:
-                params[name][part] = values
-        for part, parts in branches.items():
-            params[name][part] = join(parts, epsilon)
-        if rest := {part: running[part] for part in running if not _BRANCH.fullmatch(part)}:
-            statistics[name] = rest
-    return {"params": params, "batch_stats": statistics}
+def _place(part: str) -> str | None:
+    """Return the convolution that a part of a `GhostBottleneckV3` becomes a part of."""
+    branch = _BRANCH.fullmatch(part)
+    return branch and branch[1] + _DEPLOYED[branch[2]]
 
 
 def _row(width: float, *row: Any) -> Network:

@@ -15,7 +15,7 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import (
     BatchNorm,
     Conv,
-    DropPath,
+    drop_path,
     drop_path_rates,
     kaiming_normal,
     relu,
@@ -124,7 +124,7 @@ class HGNetBlock(nn.Module):
                 name="aggregation.1.conv",
             )(ops.global_avg_pool(y)[:, None, None, :])
             y = y * sigmoid(scale)
-        return x + DropPath(self.drop_path_rate)(y, train=train) if self.residual else y
+        return x + drop_path(y, self.drop_path_rate, train=train) if self.residual else y
 
 
 class HGNet(nn.Module):

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, DropPath, LayerNorm, drop_path_rates, gelu, run, widen
+from cnnjax.nn import BatchNorm, Conv, LayerNorm, drop_path, drop_path_rates, gelu, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "InceptionNeXt", "InceptionNeXtBlock"]
@@ -56,7 +56,7 @@ class InceptionNeXtBlock(nn.Module):
         scale = nn.initializers.constant(self.layer_scale)
         gamma = self.param("gamma", scale, (width,), jnp.float32)
         y = y * gamma.reshape(1, 1, 1, width).astype(y.dtype)
-        return x + DropPath(self.drop_path_rate)(y, train=train)
+        return x + drop_path(y, self.drop_path_rate, train=train)
 
 
 class InceptionNeXt(nn.Module):
@@ -115,7 +115,7 @@ class InceptionNeXt(nn.Module):
             stages[f"stage{stage + 1}"] = x
         x = ops.global_avg_pool(x)
         x = gelu(linear(3 * x.shape[-1], name="head.fc1")(x))
-        x = LayerNorm(epsilon=1e-6, dtype=self.dtype, name="head.norm")(x)
+        x = LayerNorm(epsilon=1e-6, dtype=self.dtype, name="head.norm")(x, train=train)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         logits = linear(self.num_classes, name="head.fc2")(x)
         logits = widen(logits)

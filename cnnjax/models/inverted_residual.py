@@ -18,8 +18,8 @@ from cnnjax.models.widths import round_width
 from cnnjax.nn import (
     BatchNorm,
     Conv,
-    DropPath,
     SqueezeExcite,
+    drop_path,
     kaiming_normal,
     relu,
     sigmoid,
@@ -175,7 +175,7 @@ class _Block(nn.Module):
         """Return the number of channels that the block widens its input to."""
         return round_width((self.row.base or x.shape[-1]) * self.row.expansion)
 
-    def attend(self, x: Array) -> Array:
+    def attend(self, x: Array, train: bool) -> Array:
         """Apply squeeze-excite where the row has it."""
         if not self.row.squeeze:
             return x
@@ -187,13 +187,13 @@ class _Block(nn.Module):
             kernel_init=kaiming_normal,
             dtype=self.dtype,
             name="se",
-        )(x)
+        )(x, train=train)
 
     def add(self, x: Array, y: Array, train: bool) -> Array:
         """Add the input where the row wants it and shapes agree."""
         if not self.row.shortcut or self.row.strides > 1 or x.shape != y.shape:
             return y
-        return x + DropPath(self.drop_path_rate)(y, train=train)
+        return x + drop_path(y, self.drop_path_rate, train=train)
 
 
 class Separable(_Block):
@@ -205,7 +205,7 @@ class Separable(_Block):
         row, conv, inner = self.row, self.layers(train), x.shape[-1]
         sizes, end = (row.kernel_size, row.strides), None if row.linear else self.act
         y = conv(x, inner, ("conv_dw", "bn1"), *sizes, groups=inner, act=self.act)
-        y = conv(self.attend(y), row.width, ("conv_pw", "bn2"), act=end)
+        y = conv(self.attend(y, train), row.width, ("conv_pw", "bn2"), act=end)
         return self.add(x, y, train)
 
 
@@ -219,7 +219,7 @@ class InvertedResidual(_Block):
         sizes = (row.kernel_size, row.strides)
         y = conv(x, inner, ("conv_pw", "bn1"), row.expand_size, act=self.act)
         y = conv(y, inner, ("conv_dw", "bn2"), *sizes, groups=inner, act=self.act)
-        y = conv(self.attend(y), row.width, ("conv_pwl", "bn3"), row.project_size)
+        y = conv(self.attend(y, train), row.width, ("conv_pwl", "bn3"), row.project_size)
         return self.add(x, y, train)
 
 
@@ -233,7 +233,7 @@ class FusedResidual(_Block):
         sizes = (row.kernel_size, row.strides)
         groups = inner // row.group_size if row.group_size else 1
         y = conv(x, inner, ("conv_exp", "bn1"), *sizes, groups=groups, act=self.act)
-        y = conv(self.attend(y), row.width, ("conv_pwl", "bn2"))
+        y = conv(self.attend(y, train), row.width, ("conv_pwl", "bn2"))
         return self.add(x, y, train)
 
 

@@ -12,12 +12,21 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.models.repvgg import join
 from cnnjax.models.widths import round_width
-from cnnjax.nn import Conv, ConvNormAct, SqueezeExcite, kaiming_normal, relu, run, uniform, widen
+from cnnjax.nn import (
+    Conv,
+    ConvNormAct,
+    SqueezeExcite,
+    join_branches,
+    kaiming_normal,
+    relu,
+    run,
+    uniform,
+    widen,
+)
 from cnnjax.typing import Array, DType, Images, Variables
 
-__all__ = ["NETWORKS", "LCNetV2", "SeparableBlock", "fuse"]
+__all__ = ["NETWORKS", "LCNetV2", "SeparableBlock"]
 
 
 class SeparableBlock(nn.Module):
@@ -25,7 +34,7 @@ class SeparableBlock(nn.Module):
 
     With `parallel` the depthwise layer is a sum of normalised convolutions of `kernel_size`,
     `kernel_size - 2` and so on to 1x1, which is left out where it strides; with `deployed` too one
-    convolution with a bias, whose parameters `fuse` makes. `split`: two 1x1 layers, through half
+    convolution with a bias. `split`: two 1x1 layers, through half
     the width. The shortcut is there where the shape stays.
     """
 
@@ -70,7 +79,7 @@ class SeparableBlock(nn.Module):
             squeeze = SqueezeExcite(
                 channels // 4, kernel_init=kaiming_normal, dtype=self.dtype, name="se"
             )
-            y = squeeze(y)
+            y = squeeze(y, train=train)
         if self.split:
             y = layer(self.width // 2, 1, name="pw_conv.0")(y, train=train)
             y = layer(self.width, 1, name="pw_conv.1")(y, train=train)
@@ -92,7 +101,7 @@ class LCNetV2(nn.Module):
     """A strided 3x3 layer, a block, four strided stages, pooling, a ReLU layer and a linear one.
 
     `width_mult` multiplies the channels; `hidden` is the width of the layer before the last.
-    `deployed` is the fused form: give it `fuse(variables)`.
+    `deployed` is the fused form, which `cnnjax.fuse` makes.
     """
 
     width_mult: float
@@ -103,6 +112,11 @@ class LCNetV2(nn.Module):
     dropout_rate: float = 0.0
     remat: bool = False
     dtype: DType = jnp.float32
+
+    @nn.nowrap
+    def fused(self, variables: Variables) -> Variables:
+        """Return the variables of the deployed form: what `cnnjax.fuse` takes."""
+        return join_branches(variables, _place)
 
     @nn.compact
     def __call__(
@@ -149,28 +163,9 @@ class LCNetV2(nn.Module):
         return (logits, stages) if features else logits
 
 
-def fuse(variables: Variables, *, epsilon: float = 1e-5) -> Variables:
-    """Return the variables of the deployed form, which computes what evaluation mode computes.
-
-    As `cnnjax.models.repvgg.fuse` does, of the parallel depthwise branches: the other norms stay.
-    `variables` has "params" and "batch_stats" of an `LCNetV2`, and so has the result.
-    """
-    fused: dict[str, dict[str, Any]] = {"params": {}, "batch_stats": {}}
-    for name, block in variables["params"].items():
-        params, statistics = dict(block), dict(variables["batch_stats"].get(name, {}))
-        layers = [layer for layer in block if layer.startswith("dw_conv_list.")]
-        branches = [
-            (params[layer]["conv"]["kernel"], params[layer]["bn"], statistics[layer]["bn"])
-            for layer in layers
-        ]
-        if branches:
-            params["dw_conv"] = join(branches, epsilon)
-        for layer in layers:
-            del params[layer], statistics[layer]
-        fused["params"][name] = params
-        if statistics:
-            fused["batch_stats"][name] = statistics
-    return fused
+def _place(part: str) -> str | None:
+    """Return the convolution that a part of a `SeparableBlock` becomes a part of."""
+    return "dw_conv" if part.startswith("dw_conv_list.") else None
 
 
 def _row(width_mult: float, depths: tuple[int, ...], *row: Any) -> Network:

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, DropPath, LayerNorm, activation, drop_path_rates, gelu, run, widen
+from cnnjax.nn import Conv, LayerNorm, activation, drop_path, drop_path_rates, gelu, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "GatedBlock", "MambaOut"]
@@ -43,7 +43,7 @@ class GatedBlock(nn.Module):
         """Map `[B, H, W, C]` to the same shape."""
         width, linear = x.shape[-1], partial(_linear, dtype=self.dtype)
         hidden, mixed = int(self.expansion * width), int(self.mixed * width)
-        y = linear(2 * hidden, name="fc1")(_norm(dtype=self.dtype, name="norm")(x))
+        y = linear(2 * hidden, name="fc1")(_norm(dtype=self.dtype, name="norm")(x, train=train))
         gate, kept, convolved = jnp.split(y, (hidden, 2 * hidden - mixed), -1)
         convolved = _conv(
             mixed, (7, 7), padding=3, feature_group_count=mixed, dtype=self.dtype, name="conv"
@@ -53,7 +53,7 @@ class GatedBlock(nn.Module):
         if self.scaled:
             gamma = self.param("ls.gamma", nn.initializers.constant(1e-5), (width,), jnp.float32)
             y = y * gamma.reshape(1, 1, 1, width).astype(y.dtype)
-        return x + DropPath(self.drop_path_rate)(y, train=train)
+        return x + drop_path(y, self.drop_path_rate, train=train)
 
 
 class MambaOut(nn.Module):
@@ -90,17 +90,16 @@ class MambaOut(nn.Module):
         strided = partial(_conv, kernel_size=(3, 3), strides=2, padding=1, dtype=self.dtype)
         act = activation(self.act)
         x = strided(self.widths[0] // 2, name="stem.conv1")(images)
-        x = act(x if self.plain else norm(name="stem.norm1")(x))
-        x = norm(name="stem.norm2")(strided(self.widths[0], name="stem.conv2")(x))
+        x = act(x if self.plain else norm(name="stem.norm1")(x, train=train))
+        x = strided(self.widths[0], name="stem.conv2")(x)
+        x = norm(name="stem.norm2")(x, train=train)
         stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
             if stage > 0:
-                layers = [
-                    strided(width, name=f"stages.{stage}.downsample.conv"),
-                    norm(name=f"stages.{stage}.downsample.norm"),
-                ]
-                for layer in reversed(layers) if self.plain else layers:
-                    x = layer(x)
+                conv = strided(width, name=f"stages.{stage}.downsample.conv")
+                between = norm(name=f"stages.{stage}.downsample.norm")
+                x = between(x, train=train) if self.plain else conv(x)
+                x = conv(x) if self.plain else between(x, train=train)
             for index in range(depth):
                 block = GatedBlock(
                     self.expansion,
@@ -113,9 +112,9 @@ class MambaOut(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = norm(name="head.norm")(ops.global_avg_pool(x))
+        x = norm(name="head.norm")(ops.global_avg_pool(x), train=train)
         x = gelu(linear(4 * x.shape[-1], name="head.pre_logits.fc")(x))
-        x = x if self.plain else norm(name="head.pre_logits.norm")(x)
+        x = x if self.plain else norm(name="head.pre_logits.norm")(x, train=train)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         logits = widen(linear(self.num_classes, name="head.fc")(x))
         return (logits, stages) if features else logits

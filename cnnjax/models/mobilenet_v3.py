@@ -70,7 +70,7 @@ class InvertedResidual(nn.Module):
                 kernel_init=kaiming_normal,
                 dtype=self.dtype,
                 name=f"block.{at}",
-            )(y)
+            )(y, train=train)
         y = layer(self.width, 1, act=None, name=f"block.{at + 1}")(y, train=train)
         return x + y if self.strides == 1 and x.shape == y.shape else y
 

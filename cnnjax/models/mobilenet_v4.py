@@ -14,7 +14,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, DropPath, kaiming_normal, relu, run, widen
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, drop_path, kaiming_normal, relu, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "FusedBottleneck", "MobileNetV4", "PlainLayer", "UniversalBottleneck"]
@@ -67,7 +67,7 @@ class UniversalBottleneck(nn.Module):
         y = layer(self.width, 1, act=None, name="pw_proj")(y, train=train)
         if self.strides > 1 or x.shape != y.shape:
             return y
-        return x + DropPath(self.drop_path_rate)(y, train=train)
+        return x + drop_path(y, self.drop_path_rate, train=train)
 
 
 class FusedBottleneck(nn.Module):

@@ -1,7 +1,6 @@
 """MobileOne: separable convolutions with parallel branches in training, single when deployed.
 
-Vasu et al. 2022 (arXiv:2206.04040), as timm.models.byobnet defines it. `cnnjax.models.repvgg.fuse`
-makes the variables of the deployed form.
+Vasu et al. 2022 (arXiv:2206.04040), as timm.models.byobnet defines it.
 """
 
 from functools import partial
@@ -12,8 +11,8 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, SqueezeExcite, relu, run, widen
-from cnnjax.typing import Array, DType, Images
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, SqueezeExcite, join_branches, relu, run, widen
+from cnnjax.typing import Array, DType, Images, Variables
 
 __all__ = ["NETWORKS", "MobileOne", "MobileOneBlock"]
 
@@ -24,7 +23,7 @@ class MobileOneBlock(nn.Module):
     """`branches` parallel layers, a 1x1 one beside larger ones, a normalised identity; their sum.
 
     The identity is there where the shape stays. With `attention` a squeeze-excite comes before the
-    ReLU. With `deployed`, one convolution with a bias, whose parameters `fuse` makes.
+    ReLU. With `deployed`, one convolution with a bias.
     """
 
     width: int
@@ -74,7 +73,7 @@ class MobileOneBlock(nn.Module):
         if self.attention:
             kaiming = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
             y = SqueezeExcite(self.width // 16, kernel_init=kaiming, dtype=self.dtype, name="attn")(
-                y
+                y, train=train
             )
         return relu(y)
 
@@ -83,7 +82,7 @@ class MobileOne(nn.Module):
     """A strided block, four strided stages of depthwise 3x3 and 1x1 blocks, pooling, a linear layer.
 
     `attentions` counts the last pairs of blocks of each stage that have squeeze-excite. `deployed`
-    is the fused form: give it `fuse(variables)`.
+    is the fused form, which `cnnjax.fuse` makes.
     """
 
     widths: tuple[int, ...]
@@ -96,6 +95,11 @@ class MobileOne(nn.Module):
     dropout_rate: float = 0.0
     remat: bool = False
     dtype: DType = jnp.float32
+
+    @nn.nowrap
+    def fused(self, variables: Variables) -> Variables:
+        """Return the variables of the deployed form: what `cnnjax.fuse` takes."""
+        return join_branches(variables, _place)
 
     @nn.compact
     def __call__(
@@ -133,6 +137,11 @@ class MobileOne(nn.Module):
         )(x)
         logits = widen(logits)
         return (logits, stages) if features else logits
+
+
+def _place(part: str) -> str | None:
+    """Return the convolution that a part of a `MobileOneBlock` becomes a part of."""
+    return "reparam_conv" if part == "identity" or part.startswith("conv_") else None
 
 
 def _row(widths: tuple[int, ...], *row: Any, **fields: Any) -> Network:

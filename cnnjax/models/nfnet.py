@@ -16,9 +16,18 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.models.residual_blocks import EfficientChannelAttention
 from cnnjax.models.widths import round_width
-from cnnjax.nn import DropPath, SqueezeExcite, drop_path_rates, gelu, relu, run, silu, widen
+from cnnjax.nn import (
+    EfficientChannelAttention,
+    SqueezeExcite,
+    drop_path,
+    drop_path_rates,
+    gelu,
+    relu,
+    run,
+    silu,
+    widen,
+)
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = ["NETWORKS", "NormFreeBlock", "NormFreeNet", "ScaledConv"]
@@ -91,7 +100,7 @@ class NormFreeBlock(nn.Module):
     strides: int = 1
     group_size: int | None = None
     extra: bool = False
-    attention: Callable[..., Array] | None = None
+    attention: Callable[..., nn.Module] | None = None
     early: bool = False
     skip_gain: bool = False
     drop_path_rate: float = 0.0
@@ -117,14 +126,14 @@ class NormFreeBlock(nn.Module):
         if self.extra:
             y = conv(inner, 3, groups=groups, name="conv2b")(act(y))
         if self.attention is not None and self.early:
-            y = 2 * self.attention(y, self.dtype, name="attn")
+            y = 2 * self.attention(dtype=self.dtype, name="attn")(y, train=train)
         # Without the gain after it, the branch starts at zero through this one.
         gain_init = 1.0 if self.skip_gain else 0.0
         y = conv(self.features, 1, gain_init=gain_init, name="conv3")(act(y))
         if self.attention is not None and not self.early:
             # Twice, since a gate of about one half halves the deviation.
-            y = 2 * self.attention(y, self.dtype, name="attn_last")
-        y = DropPath(self.drop_path_rate)(y, train=train)
+            y = 2 * self.attention(dtype=self.dtype, name="attn_last")(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         if self.skip_gain:
             gain = self.param("skipinit_gain", nn.initializers.zeros_init(), (), jnp.float32)
             y = y * gain.astype(y.dtype)
@@ -136,8 +145,7 @@ class NormFreeNet(nn.Module):
 
     `quad` is a stem of four 3x3 convolutions, strides 2, 1, 1, 2; without it a 7x7 and max pooling.
     A block's inner width is its width times `bottleneck`, in groups of `group_size` channels.
-    `extra` adds a 3x3 convolution to a block; `attention` is called with the array, `dtype` and
-    `name`. `regnet`: the stem is one 3x3 of the first width, every stage is strided, a block's
+    `extra` adds a 3x3 convolution to a block; `attention` is one of `cnnjax.nn.attention`. `regnet`: the stem is one 3x3 of the first width, every stage is strided, a block's
     inner width follows from its input's, and attention precedes its last convolution. `last_width`
     is that of the 1x1 layer. `deepmind` scales activations instead of kernels, pads as TensorFlow
     does and multiplies each branch by a gain that starts at zero. `drop_path_rate` grows linearly
@@ -151,7 +159,7 @@ class NormFreeNet(nn.Module):
     bottleneck: float = 0.5
     group_size: int | None = 128
     extra: bool = True
-    attention: Callable[..., Array] | None = None
+    attention: Callable[..., nn.Module] | None = None
     last_width: int | None = 3072
     act: Activation = gelu
     deepmind: bool = False
@@ -232,13 +240,15 @@ class NormFreeNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _squeeze_excite(x: Array, dtype: DType, *, name: str, ratio: float = 1 / 2) -> Array:
-    squeezed = round_width(x.shape[-1] * ratio)
-    return SqueezeExcite(squeezed, kernel_init=_init, dtype=dtype, name=name)(x)
+def _share(channels: int, *, ratio: float) -> int:
+    return round_width(channels * ratio)
 
 
-def _eca(x: Array, dtype: DType, *, name: str) -> Array:
-    return EfficientChannelAttention(dtype=dtype, name=name)(x)
+def _squeeze_excite(ratio: float) -> Callable[..., nn.Module]:
+    return partial(SqueezeExcite, partial(_share, ratio=ratio), kernel_init=_init)
+
+
+_SE = _squeeze_excite(1 / 2)
 
 
 def _row(fields: dict[str, Any], depths: tuple[int, ...], *row: Any) -> Network:
@@ -264,16 +274,21 @@ _RES: dict[str, Any] = {
     "last_width": None,
     "act": relu,
 }
-_F: dict[str, Any] = {"attention": _squeeze_excite}
-_DM: dict[str, Any] = {"attention": _squeeze_excite, "deepmind": True}
-_ECA: dict[str, Any] = {"bottleneck": 0.25, "group_size": 64, "act": silu, "attention": _eca}
+_F: dict[str, Any] = {"attention": _SE}
+_DM: dict[str, Any] = {"attention": _SE, "deepmind": True}
+_ECA: dict[str, Any] = {
+    "bottleneck": 0.25,
+    "group_size": 64,
+    "act": silu,
+    "attention": EfficientChannelAttention,
+}
 _L0: dict[str, Any] = {
     **_ECA,
-    "attention": partial(_squeeze_excite, ratio=1 / 4),
+    "attention": _squeeze_excite(1 / 4),
     "last_width": 2304,
 }
-_SE_RES: dict[str, Any] = {**_RES, "attention": partial(_squeeze_excite, ratio=1 / 16)}
-_ECA_RES: dict[str, Any] = {**_RES, "attention": _eca}
+_SE_RES: dict[str, Any] = {**_RES, "attention": _squeeze_excite(1 / 16)}
+_ECA_RES: dict[str, Any] = {**_RES, "attention": EfficientChannelAttention}
 
 
 def _reg(widths: tuple[int, ...], last_width: int) -> dict[str, Any]:
@@ -284,7 +299,7 @@ def _reg(widths: tuple[int, ...], last_width: int) -> dict[str, Any]:
         "bottleneck": 2.25,
         "group_size": 8,
         "extra": False,
-        "attention": _squeeze_excite,
+        "attention": _SE,
         "last_width": last_width,
         "act": silu,
     }

@@ -11,11 +11,11 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.models.vovnet import EffectiveSqueezeExcite
 from cnnjax.nn import (
     Conv,
-    DropPath,
+    EffectiveSqueezeExcite,
     LayerNorm,
+    drop_path,
     drop_path_rates,
     gelu,
     run,
@@ -64,17 +64,17 @@ class DenseMixer(nn.Module):
         """Map `[B, H, W, C]` to `[B, H, W, C + growth]`."""
         channels, conv = x.shape[-1], partial(_conv, dtype=self.dtype)
         y = conv(x, channels, 7, groups=channels, name="layers.layers.0")
-        y = _norm(dtype=self.dtype, name="layers.layers.1")(y)
+        y = _norm(dtype=self.dtype, name="layers.layers.1")(y, train=train)
         y = gelu(conv(y, channels * 4 // 8 * 8, 1, name="layers.layers.2"))
         y = conv(y, self.growth, 1, name="layers.layers.4")
         if self.attention:
             attention = EffectiveSqueezeExcite(
                 kernel_init=_kernel_init, dtype=self.dtype, name="layers.layers.5"
             )
-            y = attention(y)
+            y = attention(y, train=train)
         gamma = self.param("gamma", nn.initializers.constant(1e-6), (self.growth,), jnp.float32)
         y = y * gamma.reshape(1, 1, 1, -1).astype(y.dtype)
-        y = DropPath(self.drop_path_rate)(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         return jnp.concatenate([x, y], axis=-1)
 
 
@@ -107,7 +107,8 @@ class RDNet(nn.Module):
         """
         check_images(self, images, smallest=32)
         conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
-        x = norm(name="stem.1")(conv(images, self.stem_width, 4, 4, name="stem.0"))
+        x = conv(images, self.stem_width, 4, 4, name="stem.0")
+        x = norm(name="stem.1")(x, train=train)
         stages, stage = {"stem": x}, 1
         rates = drop_path_rates(self.drop_path_rate, (self.depth,) * len(self.growths))
         for dense_stage, growth in enumerate(self.growths):
@@ -116,7 +117,8 @@ class RDNet(nn.Module):
                 stride = 2 if dense_stage in self.strided else 1
                 stage += stride - 1
                 width = x.shape[-1] // 2 // 8 * 8
-                x = conv(norm(name=f"{name}.0")(x), width, stride, stride, name=f"{name}.1")
+                x = norm(name=f"{name}.0")(x, train=train)
+                x = conv(x, width, stride, stride, name=f"{name}.1")
             for index in range(self.depth):
                 block = DenseMixer(
                     growth,
@@ -127,7 +129,7 @@ class RDNet(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage}"] = x
-        x = norm(name="head.norm")(ops.global_avg_pool(x))
+        x = norm(name="head.norm")(ops.global_avg_pool(x), train=train)
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="head.fc")(
             x

@@ -86,7 +86,7 @@ class RegNetBlock(nn.Module):
                 bias_init=uniform_bias,
                 dtype=self.dtype,
                 name="f.se",
-            )(y)
+            )(y, train=train)
         y = layer(1, act=None, name="f.c")(y, train=train)
         if self.strides > 1 or x.shape != y.shape:
             x = layer(1, self.strides, act=None, name="proj")(x, train=train)

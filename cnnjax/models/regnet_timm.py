@@ -21,8 +21,8 @@ from cnnjax.nn import (
     BatchNorm,
     Conv,
     ConvNormAct,
-    DropPath,
     SqueezeExcite,
+    drop_path,
     drop_path_rates,
     identity,
     kaiming_normal,
@@ -50,12 +50,18 @@ def nearest(width: float, divisor: int) -> int:
 
 
 def _squeeze_excite(
-    x: Array, inputs: int, *, name: str, act: Activation = relu, dtype: DType = jnp.float32
+    x: Array,
+    inputs: int,
+    *,
+    train: bool,
+    name: str,
+    act: Activation = relu,
+    dtype: DType = jnp.float32,
 ) -> Array:
     """Squeeze-excite through a quarter of the block's input channels."""
     return SqueezeExcite(
         round(inputs / 4), act=act, kernel_init=kaiming_normal, dtype=dtype, name=name
-    )(x)
+    )(x, train=train)
 
 
 class PreActivated(nn.Module):
@@ -94,9 +100,9 @@ class PreActivated(nn.Module):
             kernel_init=init,
             name="conv2",
         )(y)
-        y = _squeeze_excite(y, inputs, act=self.act, name="se", dtype=self.dtype)
+        y = _squeeze_excite(y, inputs, act=self.act, name="se", dtype=self.dtype, train=train)
         y = conv((1, 1), name="conv3")(norm_act(y, "norm3"))
-        y = DropPath(self.drop_path_rate)(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         if x.shape == y.shape:
             return x + y
         if not self.average:

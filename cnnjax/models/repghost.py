@@ -9,11 +9,10 @@ from flax import linen as nn
 
 from cnnjax.models.ghostnet import GROUPS, GhostBottleneck, GhostNet, Group, layer
 from cnnjax.models.network import Network
-from cnnjax.models.repvgg import join
-from cnnjax.nn import BatchNorm, Conv, uniform, uniform_bias
+from cnnjax.nn import BatchNorm, Conv, join_branches, uniform, uniform_bias
 from cnnjax.typing import Activation, Array, Variables
 
-__all__ = ["NETWORKS", "RepGhostBottleneck", "RepGhostNet", "fuse"]
+__all__ = ["NETWORKS", "RepGhostBottleneck", "RepGhostNet"]
 
 # GhostNet's, expanded by half as much; two blocks, by more than half.
 _GROUPS: tuple[Group, ...] = tuple(
@@ -28,7 +27,7 @@ _GROUPS: tuple[Group, ...] = tuple(
 class RepGhostBottleneck(GhostBottleneck):
     """A `GhostBottleneck` of layers `act(bn(depthwise(y)) + bn(y))`, `y` a 1x1 layer.
 
-    With `deployed`, one depthwise convolution with a bias, whose parameters `fuse` makes.
+    With `deployed`, one depthwise convolution with a bias.
     """
 
     deployed: bool = False
@@ -59,48 +58,28 @@ class RepGhostBottleneck(GhostBottleneck):
 class RepGhostNet(GhostNet):
     """A `GhostNet` of `RepGhostBottleneck`.
 
-    `deployed` is the fused form: give it `fuse(variables)`.
+    `deployed` is the fused form, which `cnnjax.fuse` makes.
     """
 
     groups: tuple[Group, ...] = _GROUPS
     deployed: bool = False
     last = 2
 
+    @nn.nowrap
+    def fused(self, variables: Variables) -> Variables:
+        """Return the variables of the deployed form: what `cnnjax.fuse` takes."""
+        return join_branches(variables, _place)
+
     def block(self, **fields: Any) -> nn.Module:
         """One of the blocks, of `GhostBottleneck`'s fields."""
         return RepGhostBottleneck(deployed=self.deployed, **fields)
 
 
-def fuse(variables: Variables, *, epsilon: float = 1e-5) -> Variables:
-    """Return the variables of the deployed form, which computes what evaluation mode computes.
-
-    As `cnnjax.models.repvgg.fuse` does: the depthwise layer and the identity, both normalised, are
-    one convolution. `variables` has "params" and "batch_stats" of a `RepGhostNet`, and so has the
-    result: the other norms stay.
-    """
-    fused: dict[str, dict[str, Any]] = {"params": {}, "batch_stats": {}}
-    for name, block in variables["params"].items():
-        running = variables["batch_stats"].get(name, {})
-        params, statistics = dict(block), dict(running)
-        for ghost in ("ghost1", "ghost2"):
-            convolution, norm, shortcut = (
-                f"{ghost}.{part}"
-                for part in ("cheap_operation.0", "cheap_operation.1", "fusion_bn.0")
-            )
-            if convolution not in block:
-                continue
-            kernel = params.pop(convolution)["kernel"]
-            params[f"{ghost}.cheap_operation"] = join(
-                [
-                    (kernel, params.pop(norm), statistics.pop(norm)),
-                    (None, params.pop(shortcut), statistics.pop(shortcut)),
-                ],
-                epsilon,
-            )
-        fused["params"][name] = params
-        if statistics:
-            fused["batch_stats"][name] = statistics
-    return fused
+def _place(part: str) -> str | None:
+    """Return the convolution that a part of a `RepGhostBottleneck` becomes a part of."""
+    ghost, _, layer = part.partition(".")
+    branches = ("cheap_operation.0", "cheap_operation.1", "fusion_bn.0")
+    return f"{ghost}.cheap_operation" if layer in branches else None
 
 
 def _row(width: float, *row: Any) -> Network:

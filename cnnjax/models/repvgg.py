@@ -3,7 +3,6 @@
 Ding et al. 2021 (arXiv:2101.03697), as timm.models.byobnet defines it.
 """
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,9 +16,10 @@ from cnnjax.nn import (
     BatchNorm,
     Conv,
     ConvNormAct,
-    DropPath,
     SqueezeExcite,
+    drop_path,
     drop_path_rates,
+    join_branches,
     kaiming_normal,
     relu,
     run,
@@ -27,10 +27,7 @@ from cnnjax.nn import (
 )
 from cnnjax.typing import Array, DType, Images, Variables
 
-__all__ = ["NETWORKS", "Branch", "RepVGG", "RepVGGBlock", "fuse", "join"]
-
-# A kernel, the parameters and the running statistics of the norm behind it.
-Branch = tuple[Array | None, Mapping[str, Array], Mapping[str, Array]]
+__all__ = ["NETWORKS", "RepVGG", "RepVGGBlock"]
 
 
 def _scale_init(key: Array, shape: tuple[int, ...], dtype: DType = jnp.float32) -> Array:
@@ -50,7 +47,7 @@ class RepVGGBlock(nn.Module):
     """`relu(bn(conv3x3(x)) + bn(conv1x1(x)) + bn(x))`, the last where the shape stays.
 
     With `attention` a squeeze-excite comes before the ReLU. With `deployed`, one 3x3 convolution
-    with a bias, whose parameters `fuse` makes.
+    with a bias.
     """
 
     width: int
@@ -91,12 +88,12 @@ class RepVGGBlock(nn.Module):
             y = layer(kernel_size=1, name="conv_1x1")(x, train=train)
             y = y + layer(kernel_size=3, name="conv_kxk")(x, train=train)
             if x.shape == y.shape:
-                y = DropPath(self.drop_path_rate)(y, train=train)
+                y = drop_path(y, self.drop_path_rate, train=train)
                 y = y + _norm(dtype=self.dtype, name="identity")(x, train=train)
         if self.attention:
             y = SqueezeExcite(
                 self.width // 16, kernel_init=kaiming_normal, dtype=self.dtype, name="attn"
-            )(y)
+            )(y, train=train)
         return relu(y)
 
 
@@ -104,7 +101,7 @@ class RepVGG(nn.Module):
     """A strided block, four strided stages of `RepVGGBlock`, pooling and a linear layer.
 
     Every second block of a stage has `groups` groups. With `attention` every block, the first one
-    too, has squeeze-excite. `deployed` is the fused form: give it `fuse(variables)`.
+    too, has squeeze-excite. `deployed` is the fused form, which `cnnjax.fuse` makes.
     `drop_path_rate` grows linearly from 0 at the first block to itself at the
     last.
     """
@@ -120,6 +117,11 @@ class RepVGG(nn.Module):
     drop_path_rate: float = 0.0
     remat: bool = False
     dtype: DType = jnp.float32
+
+    @nn.nowrap
+    def fused(self, variables: Variables) -> Variables:
+        """Return the variables of the deployed form: what `cnnjax.fuse` takes."""
+        return join_branches(variables, _place)
 
     @nn.compact
     def __call__(
@@ -154,57 +156,9 @@ class RepVGG(nn.Module):
         return (logits, stages) if features else logits
 
 
-def fuse(variables: Variables, *, epsilon: float = 1e-5) -> Variables:
-    """Return the variables of the deployed form, which computes what evaluation mode computes.
-
-    In each block every branch `bn(conv(x))` is a convolution of kernel `t * kernel` and bias
-    `bias - t * mean`, `t = scale / sqrt(var + epsilon)`; 1x1 kernels and the identity are padded to
-    the size of the largest, and all are added. Parameters outside the blocks stay as they are.
-    `variables` has "params" and "batch_stats" of a `RepVGG` or `MobileOne`; the result "params".
-    """
-    fused = {}
-    for name, block in variables["params"].items():
-        statistics = variables["batch_stats"].get(name)
-        fused[name] = _fuse_block(block, statistics, epsilon) if statistics else block
-    return {"params": fused}
-
-
-def _fuse_block(block: Any, statistics: Any, epsilon: float) -> dict[str, Any]:
-    branches: list[Branch] = []
-    for name in statistics:
-        if name == "identity":
-            branches.append((None, block[name], statistics[name]))
-        elif name.startswith("conv_"):
-            layer = block[name]
-            branches.append((layer["conv"]["kernel"], layer["bn"], statistics[name]["bn"]))
-    rest = {
-        name: value
-        for name, value in block.items()
-        if name != "identity" and not name.startswith("conv_")
-    }
-    return {"reparam_conv": join(branches, epsilon), **rest}
-
-
-def join(branches: Sequence[Branch], epsilon: float) -> dict[str, Array]:
-    """Return kernel and bias of the one convolution that is the sum of `branches`.
-
-    A branch is a kernel `[kh, kw, C / groups, features]`, None for the identity, with the
-    parameters and the running statistics of the norm behind it.
-    """
-    kernels = [kernel for kernel, *_ in branches if kernel is not None]
-    size = max(kernel.shape[0] for kernel in kernels)
-    _, _, group, width = kernels[0].shape
-    # Output c copies input c, which is number c mod `group` of its group.
-    copy = jnp.eye(group)[None, None, :, jnp.arange(width) % group]
-    total, bias = jnp.zeros((size, size, group, width)), jnp.zeros(width)
-    for kernel, norm, running in branches:
-        kernel = copy if kernel is None else kernel
-        factor = norm["scale"] / jnp.sqrt(running["var"] + epsilon)
-        edge = (size - kernel.shape[0]) // 2
-        kernel = jnp.pad(kernel, [(edge, edge), (edge, edge), (0, 0), (0, 0)])
-        total = total + kernel * factor.reshape(1, 1, 1, width)
-        bias = bias + norm["bias"] - running["mean"] * factor
-    return {"kernel": total, "bias": bias}
+def _place(part: str) -> str | None:
+    """Return the convolution that a part of a `RepVGGBlock` becomes a part of."""
+    return "reparam_conv" if part == "identity" or part.startswith("conv_") else None
 
 
 def _row(fields: dict[str, Any], *row: Any, input_size: int = 224) -> Network:

@@ -18,6 +18,7 @@ from cnnjax.nn import (
     Conv,
     ConvNormAct,
     SqueezeExcite,
+    affine,
     gelu,
     run,
     uniform,
@@ -26,7 +27,7 @@ from cnnjax.nn import (
 )
 from cnnjax.typing import Array, DType, Images, Variables
 
-__all__ = ["NETWORKS", "ChannelMixer", "RepViT", "RepViTBlock", "TokenMixer", "fuse"]
+__all__ = ["NETWORKS", "ChannelMixer", "RepViT", "RepViTBlock", "TokenMixer"]
 
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 _layer = partial(ConvNormAct, norm=_norm, act=None, kernel_init=uniform, names=("c", "bn"))
@@ -96,7 +97,9 @@ class RepViTBlock(nn.Module):
         x = TokenMixer(self.outer_norm, name="token_mixer", **form)(x, train=train)
         if self.squeeze:
             squeezed = round_width(x.shape[-1] / 4)
-            x = SqueezeExcite(squeezed, bias_init=uniform_bias, dtype=self.dtype, name="se")(x)
+            x = SqueezeExcite(squeezed, bias_init=uniform_bias, dtype=self.dtype, name="se")(
+                x, train=train
+            )
         return ChannelMixer(name="channel_mixer", **form)(x, train=train)
 
 
@@ -106,7 +109,7 @@ class RepViT(nn.Module):
     Between stages a block, a strided depthwise 3x3, a 1x1 layer and a `ChannelMixer`. Every second
     block of a stage, the first too, has squeeze-excite. A classifier is a norm and a linear layer;
     the second is there to learn from another network. `outer_norm` is that of `TokenMixer`.
-    `deployed` is the fused form: give it `fuse(variables)`.
+    `deployed` is the fused form, which `cnnjax.fuse` makes.
     """
 
     widths: tuple[int, ...]
@@ -117,6 +120,28 @@ class RepViT(nn.Module):
     dropout_rate: float = 0.0
     remat: bool = False
     dtype: DType = jnp.float32
+
+    @nn.nowrap
+    def fused(self, variables: Variables) -> Variables:
+        """Return the variables of the deployed form: what `cnnjax.fuse` takes.
+
+        A norm goes into the layer before it, or into the linear layer after it, and a token mixer's
+        branches are added as 3x3 kernels; the two classifiers become their mean.
+        """
+        params, statistics = variables["params"], variables["batch_stats"]
+        fused = {
+            name: _fuse(value, statistics.get(name, {}))
+            for name, value in params.items()
+            if not name.startswith("head.")
+        }
+        kernels, biases = [], []
+        for name in ("head.head", "head.head_dist"):
+            factor, shift = affine(params[f"{name}.bn"], statistics[f"{name}.bn"])
+            kernel, bias = params[f"{name}.l"]["kernel"], params[f"{name}.l"]["bias"]
+            kernels.append(factor[:, None] * kernel)
+            biases.append(shift @ kernel + bias)
+        fused["head.l"] = {"kernel": sum(kernels) / 2, "bias": sum(biases) / 2}
+        return {"params": fused}
 
     @nn.compact
     def __call__(
@@ -163,58 +188,29 @@ class RepViT(nn.Module):
         return (logits, stages) if features else logits
 
 
-def fuse(variables: Variables, *, epsilon: float = 1e-5) -> Variables:
-    """Return the variables of the deployed form, which computes what evaluation mode computes.
-
-    A norm is `t * x + (bias - t * mean)`, `t = scale / sqrt(var + epsilon)`: it goes into the layer
-    before it, or into the linear layer after it, and a token mixer's branches are added as 3x3
-    kernels. `variables` has "params" and "batch_stats" of a `RepViT`; the result "params".
-    """
-    params, statistics = variables["params"], variables["batch_stats"]
-    fused = {
-        name: _fuse(value, statistics.get(name, {}), epsilon)
-        for name, value in params.items()
-        if not name.startswith("head.")
-    }
-    kernels, biases = [], []
-    for name in ("head.head", "head.head_dist"):
-        factor, shift = _affine(params[f"{name}.bn"], statistics[f"{name}.bn"], epsilon)
-        kernel, bias = params[f"{name}.l"]["kernel"], params[f"{name}.l"]["bias"]
-        kernels.append(factor[:, None] * kernel)
-        biases.append(shift @ kernel + bias)
-    fused["head.l"] = {"kernel": sum(kernels) / 2, "bias": sum(biases) / 2}
-    return {"params": fused}
-
-
-def _affine(norm: Any, running: Any, epsilon: float) -> tuple[Array, Array]:
-    """Return factor and shift of a norm in evaluation mode."""
-    factor = norm["scale"] / jnp.sqrt(running["var"] + epsilon)
-    return factor, norm["bias"] - running["mean"] * factor
-
-
-def _fuse(params: Any, statistics: Any, epsilon: float) -> Any:
+def _fuse(params: Any, statistics: Any) -> Any:
     if "c" in params:
-        factor, shift = _affine(params["bn"], statistics["bn"], epsilon)
+        factor, shift = affine(params["bn"], statistics["bn"])
         kernel = params["c"]["kernel"] * factor.reshape(1, 1, 1, -1)
         return {"c": {"kernel": kernel, "bias": shift}}
     if "conv" in params:
-        return _fuse_mixer(params, statistics, epsilon)
+        return _fuse_mixer(params, statistics)
     return {
-        name: _fuse(value, statistics.get(name, {}), epsilon) if isinstance(value, dict) else value
+        name: _fuse(value, statistics.get(name, {})) if isinstance(value, dict) else value
         for name, value in params.items()
     }
 
 
-def _fuse_mixer(params: Any, statistics: Any, epsilon: float) -> Any:
-    large = _fuse(params["conv"], statistics["conv"], epsilon)["c"]
+def _fuse_mixer(params: Any, statistics: Any) -> Any:
+    large = _fuse(params["conv"], statistics["conv"])["c"]
     small = params["conv1"]
     if "bn" not in params:
-        small = _fuse(small, statistics["conv1"], epsilon)["c"]
+        small = _fuse(small, statistics["conv1"])["c"]
     # The 1x1 kernel and the identity lie in the middle of the 3x3 one.
     kernel = large["kernel"].at[1, 1].add(small["kernel"][0, 0] + 1)
     bias = large["bias"] + small["bias"]
     if "bn" in params:
-        factor, shift = _affine(params["bn"], statistics["bn"], epsilon)
+        factor, shift = affine(params["bn"], statistics["bn"])
         kernel, bias = kernel * factor.reshape(1, 1, 1, -1), bias * factor + shift
     return {"conv": {"c": {"kernel": kernel, "bias": bias}}}
 

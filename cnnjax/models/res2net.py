@@ -11,9 +11,8 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network
-from cnnjax.models.residual_blocks import project
 from cnnjax.models.resnet_d import ResNetD
-from cnnjax.nn import BatchNorm, Conv, DropPath, kaiming_normal, relu
+from cnnjax.nn import BatchNorm, Conv, drop_path, kaiming_normal, project, relu
 from cnnjax.typing import Array, DType
 
 __all__ = ["NETWORKS", "ScaleBottleneck", "hierarchy"]
@@ -81,7 +80,7 @@ class ScaleBottleneck(nn.Module):
         )
         y = conv(outer, (1, 1), name="conv3")(y)
         y = norm(scale_init=nn.initializers.zeros_init(), name="bn3")(y, train=train)
-        y = DropPath(self.drop_path_rate)(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         shortcut = partial(project, average=self.average, dtype=self.dtype, train=train)
         return relu(y + shortcut(x, outer, self.strides))
 

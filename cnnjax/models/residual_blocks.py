@@ -1,4 +1,4 @@
-"""Residual blocks of timm's ResNets, and the attention, norms and pooling that they are built with.
+"""Residual blocks of timm's ResNets, and the norms and attention that they are built with.
 
 He et al. 2019, "Bag of Tricks" (arXiv:1812.01187): shortcuts that average before they project. Hu
 et al. 2018 (arXiv:1709.01507) and Wang et al. 2020 (arXiv:1910.03151): attention after the last
@@ -8,138 +8,45 @@ timm.models.resnet defines them: the last norm of a block starts at zero.
 
 from collections.abc import Callable
 from functools import partial
-from math import log2
 
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.nn import (
     BatchNorm,
     Conv,
-    DropPath,
     GroupNorm,
     SqueezeExcite,
+    drop_path,
     kaiming_normal,
+    project,
     relu,
-    sigmoid,
-    uniform,
     uniform_bias,
 )
 from cnnjax.typing import Array, DType
 
-__all__ = [
-    "BasicBlockD",
-    "BottleneckD",
-    "EfficientChannelAttention",
-    "batch_norm",
-    "efficient_channel_attention",
-    "group_norm",
-    "project",
-    "squeeze_excite",
-]
+__all__ = ["BasicBlockD", "BottleneckD", "batch_norm", "group_norm", "squeeze_excite"]
 
 _conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
-_ones, _zeros = nn.initializers.ones_init(), nn.initializers.zeros_init()
+_zeros = nn.initializers.zeros_init()
 
 
-def batch_norm(
-    x: Array,
-    *,
-    train: bool,
-    dtype: DType,
-    name: str,
-    scale_init: nn.initializers.Initializer = _ones,
-) -> Array:
-    """Normalise over the batch, by a submodule of that name."""
-    norm = BatchNorm(momentum=0.9, epsilon=1e-5, scale_init=scale_init, dtype=dtype, name=name)
-    return norm(x, train=train)
+batch_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+group_norm = partial(GroupNorm, 32, epsilon=1e-5)
 
 
-def group_norm(
-    x: Array,
-    *,
-    train: bool,
-    dtype: DType,
-    name: str,
-    scale_init: nn.initializers.Initializer = _ones,
-) -> Array:
-    """Normalise over 32 groups of channels of each image, by a submodule of that name."""
-    del train
-    return GroupNorm(
-        32, epsilon=1e-5, use_fast_variance=False, scale_init=scale_init, dtype=dtype, name=name
-    )(x)
+def _squeezed(channels: int, *, reduction: int) -> int:
+    return max(8, channels // reduction)
 
 
-class EfficientChannelAttention(nn.Module):
-    """`x * sigmoid(conv1d(mean(x)))`: a convolution along the channels, of 3 to 7 neighbours.
-
-    The kernel size is the odd number next to `(log2(C) + 1) / 2`, rounded down, at least 3.
-    """
-
-    dtype: DType = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Map `[B, H, W, C]` to the same shape."""
-        size = max(3, int((log2(x.shape[-1]) + 1) / 2) // 2 * 2 + 1)
-        scale = ops.global_avg_pool(x)[:, :, None]
-        scale = Conv(
-            1,
-            (size,),
-            padding=size // 2,
-            use_bias=False,
-            kernel_init=uniform,
-            dtype=self.dtype,
-            name="conv",
-        )(scale)
-        return x * sigmoid(scale[:, None, None, :, 0])
-
-
-def squeeze_excite(x: Array, dtype: DType, *, reduction: int = 16) -> Array:
-    """Return `x` gated by a squeeze-excite to `1 / reduction` of the channels, at least 8."""
-    squeezed = max(8, x.shape[-1] // reduction)
-    return SqueezeExcite(
-        squeezed, kernel_init=kaiming_normal, bias_init=uniform_bias, dtype=dtype, name="se"
-    )(x)
-
-
-def efficient_channel_attention(x: Array, dtype: DType) -> Array:
-    """Return `x` gated by an `EfficientChannelAttention`."""
-    return EfficientChannelAttention(dtype=dtype, name="se")(x)
-
-
-def project(
-    x: Array,
-    features: int,
-    strides: int,
-    *,
-    average: bool,
-    dtype: DType,
-    train: bool,
-    kernel_size: int = 1,
-    norm: Callable[..., Array] = batch_norm,
-) -> Array:
-    """Return the shortcut: the identity, or a projection where the shape changes.
-
-    With `average` a 2x2 mean takes the stride before a 1x1 convolution; without, the convolution
-    itself, which is of `kernel_size` where it strides. To be called in a block's `__call__`, whose
-    submodules it adds.
-    """
-    if x.shape[-1] == features and strides == 1:
-        return x
-    if average:
-        if strides > 1:
-            x = ops.avg_pool(x, 2, strides=2, ceil_mode=True, count_include_pad=False)
-        x = _conv(features, (1, 1), dtype=dtype, name="downsample.1")(x)
-        return norm(x, dtype=dtype, train=train, name="downsample.2")
-    size = kernel_size if strides > 1 else 1
-    x = _conv(features, size, strides, padding=size // 2, dtype=dtype, name="downsample.0")(x)
-    return norm(x, dtype=dtype, train=train, name="downsample.1")
+def squeeze_excite(reduction: int) -> Callable[..., nn.Module]:
+    """Return the squeeze-excite to `1 / reduction` of the channels, at least 8."""
+    squeezed = partial(_squeezed, reduction=reduction)
+    return partial(SqueezeExcite, squeezed, kernel_init=kaiming_normal, bias_init=uniform_bias)
 
 
 class BasicBlockD(nn.Module):
-    """Two 3x3 convolutions, `attention` (called with `x` and `dtype`) if any, and a shortcut.
+    """Two 3x3 convolutions, `attention` if any, and a shortcut.
 
     `halve`, if any, subsamples by 2 after the first convolution, which then has no stride.
     """
@@ -148,7 +55,7 @@ class BasicBlockD(nn.Module):
     strides: int = 1
     average: bool = True
     halve: Callable[[Array], Array] | None = None
-    attention: Callable[..., Array] | None = None
+    attention: Callable[..., nn.Module] | None = None
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
 
@@ -156,16 +63,17 @@ class BasicBlockD(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
         conv = partial(_conv, padding=1, dtype=self.dtype)
-        norm = partial(batch_norm, train=train, dtype=self.dtype)
+        norm = partial(batch_norm, dtype=self.dtype)
         halve = self.halve if self.strides > 1 else None
         y = conv(self.width, (3, 3), 1 if halve else self.strides, name="conv1")(x)
-        y = relu(norm(y, name="bn1"))
+        y = relu(norm(name="bn1")(y, train=train))
         if halve is not None:
             y = halve(y)
-        y = norm(conv(self.width, (3, 3), name="conv2")(y), scale_init=_zeros, name="bn2")
+        y = conv(self.width, (3, 3), name="conv2")(y)
+        y = norm(scale_init=_zeros, name="bn2")(y, train=train)
         if self.attention is not None:
-            y = self.attention(y, self.dtype)
-        y = DropPath(self.drop_path_rate)(y, train=train)
+            y = self.attention(dtype=self.dtype, name="se")(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         shortcut = partial(project, average=self.average, dtype=self.dtype, train=train)
         return relu(y + shortcut(x, self.width, self.strides))
 
@@ -186,8 +94,8 @@ class BottleneckD(nn.Module):
     average: bool = True
     shortcut_kernel: int = 1
     halve: Callable[[Array], Array] | None = None
-    attention: Callable[..., Array] | None = None
-    norm: Callable[..., Array] = batch_norm
+    attention: Callable[..., nn.Module] | None = None
+    norm: Callable[..., nn.Module] = batch_norm
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
 
@@ -195,10 +103,11 @@ class BottleneckD(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to `[B, H / strides, W / strides, 4 * width]`."""
         conv = partial(_conv, dtype=self.dtype)
-        norm = partial(self.norm, train=train, dtype=self.dtype)
+        norm = partial(self.norm, dtype=self.dtype)
         halve = self.halve if self.strides > 1 else None
         inner, outer = self.width * self.base_width // 64 * self.groups, 4 * self.width
-        y = relu(norm(conv(inner // self.first_reduction, (1, 1), name="conv1")(x), name="bn1"))
+        y = conv(inner // self.first_reduction, (1, 1), name="conv1")(x)
+        y = relu(norm(name="bn1")(y, train=train))
         y = conv(
             inner,
             (3, 3),
@@ -207,13 +116,14 @@ class BottleneckD(nn.Module):
             feature_group_count=self.groups,
             name="conv2",
         )(y)
-        y = relu(norm(y, name="bn2"))
+        y = relu(norm(name="bn2")(y, train=train))
         if halve is not None:
             y = halve(y)
-        y = norm(conv(outer, (1, 1), name="conv3")(y), scale_init=_zeros, name="bn3")
+        y = conv(outer, (1, 1), name="conv3")(y)
+        y = norm(scale_init=_zeros, name="bn3")(y, train=train)
         if self.attention is not None:
-            y = self.attention(y, self.dtype)
-        y = DropPath(self.drop_path_rate)(y, train=train)
+            y = self.attention(dtype=self.dtype, name="se")(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         shortcut = project(
             x,
             outer,

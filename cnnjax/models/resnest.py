@@ -13,9 +13,8 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network
-from cnnjax.models.residual_blocks import project
 from cnnjax.models.resnet_d import ResNetD
-from cnnjax.nn import BatchNorm, Conv, DropPath, kaiming_normal, relu, uniform_bias
+from cnnjax.nn import BatchNorm, Conv, drop_path, kaiming_normal, project, relu, uniform_bias
 from cnnjax.typing import Array, DType
 
 __all__ = ["NETWORKS", "SplitAttention", "SplitBottleneck"]
@@ -100,7 +99,7 @@ class SplitBottleneck(nn.Module):
         y = _norm(scale_init=nn.initializers.zeros_init(), dtype=self.dtype, name="bn3")(
             y, train=train
         )
-        y = DropPath(self.drop_path_rate)(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         shortcut = partial(project, average=True, dtype=self.dtype, train=train)
         return relu(y + shortcut(x, outer, self.strides))
 

@@ -21,11 +21,20 @@ from cnnjax.models.residual_blocks import (
     BasicBlockD,
     BottleneckD,
     batch_norm,
-    efficient_channel_attention,
     group_norm,
     squeeze_excite,
 )
-from cnnjax.nn import Conv, drop_path_rates, kaiming_normal, relu, run, uniform, uniform_bias, widen
+from cnnjax.nn import (
+    Conv,
+    EfficientChannelAttention,
+    drop_path_rates,
+    kaiming_normal,
+    relu,
+    run,
+    uniform,
+    uniform_bias,
+    widen,
+)
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "ResNetD"]
@@ -51,7 +60,7 @@ class ResNetD(nn.Module):
     `stem` has the widths of its three 3x3 convolutions; None is one 7x7 of 64 channels. `pool`
     halves its output; None is one more 3x3 layer, strided. `block` is called with `width`,
     `strides`, `drop_path_rate`, `dtype` and `name`; `depths` counts the blocks of each stage.
-    `norm` is a function of an array, `name`, `train` and `dtype` that normalises, in the stem.
+    `norm` is that of the stem, called with `name` and `dtype`.
     `drop_path_rate` grows linearly from 0 at the first block.
     """
 
@@ -59,7 +68,7 @@ class ResNetD(nn.Module):
     depths: tuple[int, ...]
     stem: tuple[int, int, int] | None = (32, 32, 64)
     pool: Callable[[Array], Array] | None = _max_pool
-    norm: Callable[..., Array] = batch_norm
+    norm: Callable[..., nn.Module] = batch_norm
     num_classes: int = 1000
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
@@ -73,21 +82,21 @@ class ResNetD(nn.Module):
         """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
         check_images(self, images)
         conv = partial(_conv, dtype=self.dtype)
-        norm = partial(self.norm, train=train, dtype=self.dtype)
+        norm = partial(self.norm, dtype=self.dtype)
         if self.stem is None:
             x = conv(64, (7, 7), 2, padding=3, name="conv1")(images)
         else:
             first, second, third = self.stem
             x = conv(first, (3, 3), 2, padding=1, name="conv1.0")(images)
-            x = relu(norm(x, name="conv1.1"))
+            x = relu(norm(name="conv1.1")(x, train=train))
             x = conv(second, (3, 3), padding=1, name="conv1.3")(x)
-            x = relu(norm(x, name="conv1.4"))
+            x = relu(norm(name="conv1.4")(x, train=train))
             x = conv(third, (3, 3), padding=1, name="conv1.6")(x)
-        x = relu(norm(x, name="bn1"))
+        x = relu(norm(name="bn1")(x, train=train))
         stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         if self.pool is None:
             x = conv(x.shape[-1], (3, 3), 2, padding=1, name="maxpool.0")(x)
-            x = relu(norm(x, name="maxpool.1"))
+            x = relu(norm(name="maxpool.1")(x, train=train))
         else:
             x = self.pool(x)
         for stage, depth in enumerate(self.depths):
@@ -133,11 +142,11 @@ def _row(
 
 _DEEP, _TIERED, _S = (32, 32, 64), (24, 32, 64), (64, 64, 128)
 _PLAIN = partial(BottleneckD, average=False)
-_SE_BASIC = partial(BasicBlockD, average=False, attention=squeeze_excite)
-_SE = partial(BottleneckD, average=False, attention=squeeze_excite)
-_SE_D = partial(BottleneckD, attention=squeeze_excite)
-_RS = partial(BottleneckD, attention=partial(squeeze_excite, reduction=4))
-_ECA = partial(BottleneckD, attention=efficient_channel_attention)
+_SE_BASIC = partial(BasicBlockD, average=False, attention=squeeze_excite(16))
+_SE = partial(BottleneckD, average=False, attention=squeeze_excite(16))
+_SE_D = partial(BottleneckD, attention=squeeze_excite(16))
+_RS = partial(BottleneckD, attention=squeeze_excite(4))
+_ECA = partial(BottleneckD, attention=EfficientChannelAttention)
 
 # fmt: off
 NETWORKS = {

@@ -18,8 +18,8 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import (
     BatchNorm,
     Conv,
-    DropPath,
     GroupNorm,
+    drop_path,
     drop_path_rates,
     kaiming_normal,
     relu,
@@ -73,9 +73,7 @@ def _batch_norm(x: Array, *, name: str, train: bool, dtype: DType) -> Array:
 
 
 def _group_norm(x: Array, *, name: str, train: bool, dtype: DType) -> Array:
-    del train
-    norm = GroupNorm(32, epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)
-    return relu(norm(x))
+    return relu(GroupNorm(32, epsilon=1e-5, dtype=dtype, name=name)(x, train=train))
 
 
 def _project(
@@ -118,7 +116,7 @@ class PreActivationBasic(nn.Module):
             shortcut = _project(y, self.width, self.strides, average=self.average, conv=conv)
         y = layer(strides=self.strides, name="conv1")(y)
         y = layer(name="conv2")(norm(y, name="norm2"))
-        return shortcut + DropPath(self.drop_path_rate)(y, train=train)
+        return shortcut + drop_path(y, self.drop_path_rate, train=train)
 
 
 class PreActivationBottleneck(nn.Module):
@@ -150,7 +148,7 @@ class PreActivationBottleneck(nn.Module):
         y = conv(features=inner, kernel_size=(3, 3), strides=strides, padding=1, name="conv2")(y)
         y = norm(y, name="norm3")
         y = conv(features=outer, kernel_size=(1, 1), padding=0, name="conv3")(y)
-        return shortcut + DropPath(self.drop_path_rate)(y, train=train)
+        return shortcut + drop_path(y, self.drop_path_rate, train=train)
 
 
 class ResNetV2(nn.Module):

@@ -16,7 +16,7 @@ from cnnjax.nn import (
     BatchNorm,
     Conv,
     ConvNormAct,
-    DropPath,
+    drop_path,
     drop_path_rates,
     relu,
     relu6,
@@ -93,7 +93,7 @@ class ReXBlock(nn.Module):
         y = layer(relu6(y), self.width, name="conv_pwl")
         if self.strides > 1 or channels > self.width:
             return y
-        y = DropPath(self.drop_path_rate)(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         return y + jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, self.width - channels)))
 
 

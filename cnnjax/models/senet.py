@@ -14,24 +14,35 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.models.residual_blocks import batch_norm, project
-from cnnjax.nn import Conv, SqueezeExcite, kaiming_normal, relu, run, uniform, uniform_bias, widen
+from cnnjax.nn import (
+    BatchNorm,
+    Conv,
+    SqueezeExcite,
+    kaiming_normal,
+    project,
+    relu,
+    run,
+    uniform,
+    uniform_bias,
+    widen,
+)
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "SENet", "SqueezeExciteBasic", "SqueezeExciteBottleneck"]
 
 _conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
+_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 
 
-def _gate(x: Array, dtype: DType) -> Array:
+def _gate(channels: int, dtype: DType) -> SqueezeExcite:
     """Squeeze-excite to a sixteenth of the channels."""
     return SqueezeExcite(
-        x.shape[-1] // 16,
+        channels // 16,
         kernel_init=kaiming_normal,
         bias_init=uniform_bias,
         dtype=dtype,
         name="se_module",
-    )(x)
+    )
 
 
 class SqueezeExciteBasic(nn.Module):
@@ -45,11 +56,14 @@ class SqueezeExciteBasic(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
         conv = partial(_conv, kernel_size=(3, 3), padding=1, dtype=self.dtype)
-        norm = partial(batch_norm, train=train, dtype=self.dtype)
-        y = relu(norm(conv(self.width, strides=self.strides, name="conv1")(x), name="bn1"))
-        y = relu(norm(conv(self.width, name="conv2")(y), name="bn2"))
+        norm = partial(_norm, dtype=self.dtype)
+        y = conv(self.width, strides=self.strides, name="conv1")(x)
+        y = relu(norm(name="bn1")(y, train=train))
+        y = conv(self.width, name="conv2")(y)
+        y = relu(norm(name="bn2")(y, train=train))
         shortcut = partial(project, average=False, dtype=self.dtype, train=train)
-        return relu(_gate(y, self.dtype) + shortcut(x, self.width, self.strides))
+        y = _gate(y.shape[-1], self.dtype)(y, train=train)
+        return relu(y + shortcut(x, self.width, self.strides))
 
 
 class SqueezeExciteBottleneck(nn.Module):
@@ -72,7 +86,7 @@ class SqueezeExciteBottleneck(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to `[B, H / strides, W / strides, 4 * width]`."""
         conv = partial(_conv, dtype=self.dtype)
-        norm = partial(batch_norm, train=train, dtype=self.dtype)
+        norm = partial(_norm, dtype=self.dtype)
         one, three = (self.strides, 1) if self.stride_first else (1, self.strides)
         y = conv(self.first * self.width, (1, 1), one, name="conv1")(x)
         y = conv(
@@ -82,9 +96,11 @@ class SqueezeExciteBottleneck(nn.Module):
             padding=1,
             feature_group_count=self.groups,
             name="conv2",
-        )(relu(norm(y, name="bn1")))
-        y = conv(4 * self.width, (1, 1), name="conv3")(relu(norm(y, name="bn2")))
-        y = _gate(norm(y, name="bn3"), self.dtype)
+        )(relu(norm(name="bn1")(y, train=train)))
+        y = relu(norm(name="bn2")(y, train=train))
+        y = conv(4 * self.width, (1, 1), name="conv3")(y)
+        y = norm(name="bn3")(y, train=train)
+        y = _gate(y.shape[-1], self.dtype)(y, train=train)
         shortcut = project(
             x,
             4 * self.width,
@@ -120,16 +136,16 @@ class SENet(nn.Module):
         """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
         check_images(self, images)
         conv = partial(_conv, dtype=self.dtype)
-        norm = partial(batch_norm, train=train, dtype=self.dtype)
+        norm = partial(_norm, dtype=self.dtype)
         if self.stem is None:
             x = conv(64, (7, 7), 2, padding=3, name="layer0.conv1")(images)
-            x = relu(norm(x, name="layer0.bn1"))
+            x = relu(norm(name="layer0.bn1")(x, train=train))
         else:
             x = images
             for index, width in enumerate(self.stem, start=1):
                 strides = 2 if index == 1 else 1
                 x = conv(width, (3, 3), strides, padding=1, name=f"layer0.conv{index}")(x)
-                x = relu(norm(x, name=f"layer0.bn{index}"))
+                x = relu(norm(name=f"layer0.bn{index}")(x, train=train))
         stages = {"stem": x}
         x = ops.max_pool(x, 3, strides=2, ceil_mode=True)
         for stage, depth in enumerate(self.depths, start=1):

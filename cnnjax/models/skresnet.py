@@ -13,10 +13,9 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network
-from cnnjax.models.residual_blocks import project
 from cnnjax.models.resnet_d import ResNetD
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, DropPath, kaiming_normal, relu
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, drop_path, kaiming_normal, project, relu
 from cnnjax.typing import Array, DType
 
 __all__ = ["NETWORKS", "SelectiveBasic", "SelectiveBottleneck", "SelectiveKernel"]
@@ -81,7 +80,7 @@ class SelectiveBasic(nn.Module):
             self.width, self.strides, reduction=8, divisor=16, dtype=self.dtype, name="conv1"
         )(x, train=train)
         y = ConvNormAct(self.width, 3, act=None, dtype=self.dtype, name="conv2")(y, train=train)
-        y = DropPath(self.drop_path_rate)(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         shortcut = partial(project, average=False, dtype=self.dtype, train=train)
         return relu(y + shortcut(x, self.width, self.strides))
 
@@ -114,7 +113,7 @@ class SelectiveBottleneck(nn.Module):
             name="conv2",
         )(y, train=train)
         y = ConvNormAct(outer, 1, act=None, dtype=self.dtype, name="conv3")(y, train=train)
-        y = DropPath(self.drop_path_rate)(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         shortcut = partial(project, average=self.average, dtype=self.dtype, train=train)
         return relu(y + shortcut(x, outer, self.strides))
 

@@ -14,7 +14,7 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import (
     BatchNorm,
     ConvNormAct,
-    DropPath,
+    drop_path,
     drop_path_rates,
     relu6,
     run,
@@ -50,7 +50,7 @@ class StarBlock(nn.Module):
         second = layer(inner, 1, norm=None, name="f2")(y, train=train)
         y = layer(width, 1, name="g")(relu6(first) * second, train=train)
         y = layer(width, 7, groups=width, norm=None, name="dwconv2")(y, train=train)
-        return x + DropPath(self.drop_path_rate)(y, train=train)
+        return x + drop_path(y, self.drop_path_rate, train=train)
 
 
 class StarNet(nn.Module):

@@ -17,8 +17,8 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import (
     BatchNorm,
     ConvNormAct,
-    DropPath,
     SqueezeExcite,
+    drop_path,
     drop_path_rates,
     kaiming_normal,
     leaky_relu,
@@ -46,15 +46,14 @@ def _shortcut(x: Array, features: int, strides: int, *, dtype: DType, train: boo
     return ConvNormAct(features, 1, act=None, dtype=dtype, name=name)(x, train=train)
 
 
-def _squeeze_excite(x: Array, squeezed: int, dtype: DType) -> Array:
-    module = SqueezeExcite(
+def _squeeze_excite(squeezed: int, dtype: DType) -> SqueezeExcite:
+    return SqueezeExcite(
         max(squeezed, 64),
         kernel_init=kaiming_normal,
         bias_init=uniform_bias,
         dtype=dtype,
         name="se",
     )
-    return module(x)
 
 
 class TResNetBasic(nn.Module):
@@ -74,8 +73,8 @@ class TResNetBasic(nn.Module):
         y = ops.blur_pool(y) if self.strides > 1 else y
         y = layer(act=None, norm=_last_norm, name="conv2")(y, train=train)
         if self.squeeze_excite:
-            y = _squeeze_excite(y, self.width // 4, self.dtype)
-        y = DropPath(self.drop_path_rate)(y, train=train)
+            y = _squeeze_excite(self.width // 4, self.dtype)(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         return relu(y + _shortcut(x, self.width, self.strides, dtype=self.dtype, train=train))
 
 
@@ -96,9 +95,9 @@ class TResNetBottleneck(nn.Module):
         y = layer(self.width, 3, act=_act, name="conv2")(y, train=train)
         y = ops.blur_pool(y) if self.strides > 1 else y
         if self.squeeze_excite:
-            y = _squeeze_excite(y, self.width // 2, self.dtype)
+            y = _squeeze_excite(self.width // 2, self.dtype)(y, train=train)
         y = layer(outer, 1, act=None, norm=_last_norm, name="conv3")(y, train=train)
-        y = DropPath(self.drop_path_rate)(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         return relu(y + _shortcut(x, outer, self.strides, dtype=self.dtype, train=train))
 
 

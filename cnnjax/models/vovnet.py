@@ -13,27 +13,25 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.models.residual_blocks import EfficientChannelAttention
 from cnnjax.nn import (
     BatchNorm,
     Conv,
     ConvNormAct,
-    DropPath,
+    EffectiveSqueezeExcite,
+    EfficientChannelAttention,
+    drop_path,
     drop_path_rates,
-    hard_sigmoid,
     kaiming_normal,
     relu,
     run,
     sigmoid,
     uniform,
-    uniform_bias,
     widen,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = [
     "NETWORKS",
-    "EffectiveSqueezeExcite",
     "EvoNormS0",
     "OneShotAggregation",
     "SeparableLayer",
@@ -41,27 +39,6 @@ __all__ = [
 ]
 
 _batch_norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
-
-
-class EffectiveSqueezeExcite(nn.Module):
-    """Channel attention by one layer: `x * hard_sigmoid(W mean(x) + b)`."""
-
-    kernel_init: nn.initializers.Initializer = kaiming_normal
-    dtype: DType = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Map `[B, H, W, C]` to the same shape."""
-        channels = x.shape[-1]
-        scale = Conv(
-            channels,
-            (1, 1),
-            kernel_init=self.kernel_init,
-            bias_init=uniform_bias(channels),
-            dtype=self.dtype,
-            name="fc",
-        )(ops.global_avg_pool(x)[:, None, None, :])
-        return x * hard_sigmoid(scale)
 
 
 class EvoNormS0(nn.Module):
@@ -147,8 +124,8 @@ class OneShotAggregation(nn.Module):
         y = jnp.concatenate(outputs, axis=-1)
         y = pointwise(self.features, name="conv_concat")(y, train=train)
         if self.attention is not None:
-            y = self.attention(dtype=self.dtype, name="attn")(y)
-        y = DropPath(self.drop_path_rate)(y, train=train)
+            y = self.attention(dtype=self.dtype, name="attn")(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
         return y + x if self.residual else y
 
 

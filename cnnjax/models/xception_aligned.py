@@ -15,7 +15,7 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import (
     BatchNorm,
     Conv,
-    DropPath,
+    drop_path,
     drop_path_rates,
     relu,
     run,
@@ -69,7 +69,7 @@ class AlignedBlock(nn.Module):
         if x.shape != y.shape:
             x = conv(self.widths[-1], (1, 1), self.strides, name="shortcut.conv")(x)
             x = norm(x, name="shortcut.bn")
-        return x + DropPath(self.drop_path_rate)(y, train=train)
+        return x + drop_path(y, self.drop_path_rate, train=train)
 
 
 class PreActivationAlignedBlock(nn.Module):
@@ -102,7 +102,7 @@ class PreActivationAlignedBlock(nn.Module):
             return y
         if x.shape != y.shape:
             x = conv(self.widths[-1], (1, 1), self.strides, name="shortcut")(x)
-        return x + DropPath(self.drop_path_rate)(y, train=train)
+        return x + drop_path(y, self.drop_path_rate, train=train)
 
 
 def _depthwise(x: Array, strides: int, dtype: DType, name: str) -> Array:

@@ -16,41 +16,49 @@ from cnnjax.nn.activations import (
     silu,
     tanh,
 )
-from cnnjax.nn.blocks import (
-    ConvNormAct,
-    DropPath,
+from cnnjax.nn.attention import (
+    EffectiveSqueezeExcite,
+    EfficientChannelAttention,
+    GlobalContext,
     SqueezeExcite,
-    drop_path_rates,
-    flatten,
-    kaiming_normal,
-    run,
-    uniform,
-    uniform_bias,
-    widen,
 )
+from cnnjax.nn.blocks import ConvNormAct, flatten, run
+from cnnjax.nn.branches import affine, fuse, join, join_branches
 from cnnjax.nn.conv import Conv
+from cnnjax.nn.head import classify, widen
+from cnnjax.nn.initializers import kaiming_normal, uniform, uniform_bias, zero_bias
 from cnnjax.nn.norm import BatchNorm, GroupNorm, LayerNorm
+from cnnjax.nn.shortcut import drop_path, drop_path_rates, project
 
 __all__ = [
     "ACTIVATIONS",
     "BatchNorm",
     "Conv",
     "ConvNormAct",
-    "DropPath",
+    "EffectiveSqueezeExcite",
+    "EfficientChannelAttention",
+    "GlobalContext",
     "GroupNorm",
     "LayerNorm",
     "SqueezeExcite",
     "activation",
+    "affine",
+    "classify",
+    "drop_path",
     "drop_path_rates",
     "elu",
     "flatten",
+    "fuse",
     "gelu",
     "gelu_tanh",
     "hard_sigmoid",
     "hard_swish",
     "identity",
+    "join",
+    "join_branches",
     "kaiming_normal",
     "leaky_relu",
+    "project",
     "relu",
     "relu6",
     "run",
@@ -60,4 +68,5 @@ __all__ = [
     "uniform",
     "uniform_bias",
     "widen",
+    "zero_bias",
 ]

@@ -9,8 +9,6 @@ from cnnjax.typing import Array, DType
 
 __all__ = ["BatchNorm", "GroupNorm", "LayerNorm"]
 
-GroupNorm = nn.GroupNorm
-
 
 class BatchNorm(nn.Module):
     """Batch normalisation over all axes but the last (Ioffe and Szegedy 2015, arXiv:1502.03167).
@@ -61,25 +59,31 @@ class BatchNorm(nn.Module):
         return self.param(name, init, shape, jnp.float32) if used else default(shape, jnp.float32)
 
 
-class LayerNorm(nn.Module):
-    """Layer normalisation over the channels of each position (Ba et al. 2016, arXiv:1607.06450).
+class GroupNorm(nn.GroupNorm):
+    """Group normalization (Wu and He 2018, arXiv:1803.08494): Flax's, called as every norm is.
 
-    Parameters `scale`, `bias`: `[C]`. Computed in at least float32, biased variance, returned as
-    `dtype`.
+    Fields and parameters are those of `flax.linen.GroupNorm`; the variance is that of the
+    differences from the mean, since the mean of the squares loses what a large mean leaves of it.
     """
 
-    epsilon: float = 1e-6
-    dtype: DType | None = None
+    use_fast_variance: bool = False
 
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Normalise `x` `[..., C]` over its last axis."""
-        channels = (x.shape[-1],)
-        shape = (1,) * (x.ndim - 1) + channels
-        scale = self.param("scale", nn.initializers.ones_init(), channels, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros_init(), channels, jnp.float32)
-        values = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        centred = values - values.mean(-1, keepdims=True)
-        var = jnp.square(centred).mean(-1, keepdims=True)
-        y = centred * jax.lax.rsqrt(var + self.epsilon) * scale.reshape(shape) + bias.reshape(shape)
-        return y.astype(self.dtype or x.dtype)
+    def __call__(self, x: Array, *, train: bool) -> Array:  # type: ignore[override]
+        """Normalize each of `x` `[B, ..., C]` over groups of channels, whatever `train` is."""
+        del train
+        return super().__call__(x)
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer normalization over the channels of each position (Ba et al. 2016, arXiv:1607.06450).
+
+    Fields and parameters are those of `flax.linen.LayerNorm`; the variance is computed as
+    `GroupNorm` does.
+    """
+
+    use_fast_variance: bool = False
+
+    def __call__(self, x: Array, *, train: bool) -> Array:  # type: ignore[override]
+        """Normalize `x` `[..., C]` over its last axis, whatever `train` is."""
+        del train
+        return super().__call__(x)

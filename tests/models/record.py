@@ -19,7 +19,7 @@ from jax import lax
 
 from cnnjax import ops
 from cnnjax.models import MODELS, build
-from cnnjax.nn import BatchNorm, DropPath, GroupNorm, LayerNorm, norm
+from cnnjax.nn import BatchNorm, GroupNorm, LayerNorm, norm
 
 # As `cnnjax.nn.activations` spells them, and PyTorch's names.
 ACTIVATIONS = {
@@ -102,6 +102,8 @@ class Recorder:
                 assert keywords["train"], f"{module.name} evaluates in training"
                 settings = f"{_number(module.epsilon)} momentum {_number(1 - module.momentum)}"
                 self.lines[f"batch_norm {channels} epsilon {settings}"] += 1
+            elif isinstance(module, LayerNorm | GroupNorm) and "train" not in keywords:
+                pass  # what the norm hands to Flax's own `__call__`
             elif isinstance(module, LayerNorm):
                 self.lines[f"layer_norm {channels} epsilon {_number(module.epsilon)}"] += 1
             elif isinstance(module, GroupNorm):
@@ -110,9 +112,8 @@ class Recorder:
             elif isinstance(module, nn.Dense):
                 self.lines[f"linear {channels}>{module.features}"] += 1
             elif isinstance(module, nn.Dropout) and module.rate > 0:
-                self.lines[f"dropout {_number(module.rate)}"] += 1
-            elif isinstance(module, DropPath) and module.rate > 0:
-                self.lines[f"drop_path {_number(module.rate)}"] += 1
+                kind = "drop_path" if module.broadcast_dims else "dropout"
+                self.lines[f"{kind} {_number(module.rate)}"] += 1
         return call(*arguments, **keywords)
 
 

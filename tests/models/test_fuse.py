@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import cnnjax
 from cnnjax import ops
-from cnnjax.models import build, ghostnet_v3, lcnet_v2, repghost, repvgg, repvit
+from cnnjax.errors import BadArgument
+from cnnjax.models import build
 from tests.models.test_networks import GHOSTS
 
 # Grouped and dense 3x3, depthwise, 1x1; one branch and several; with squeeze-excite and without.
@@ -26,19 +28,11 @@ TINY = {
     "repvit_m0_9": {"depths": (2, 1, 1, 1), "widths": (16, 16, 16, 16)},
     "repvit_m1": {"depths": (1, 1, 1, 1), "widths": (16, 16, 16, 16)},
 }
-FUSE = {
-    "ghostnetv3_050": ghostnet_v3.fuse,
-    "lcnetv2_small": lcnet_v2.fuse,
-    "repghostnet_050": repghost.fuse,
-    "repvit_m0_9": repvit.fuse,
-    "repvit_m1": repvit.fuse,
-}
 
 
 @pytest.mark.parametrize("name", TINY)
 def test_deployed_form_gives_the_logits_of_the_training_form(name):
     model = build(name, num_classes=7, **TINY[name])
-    deployed = build(name, num_classes=7, deployed=True, **TINY[name])
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.standard_normal((2, 34, 34, 3)), jnp.float32)
 
@@ -50,7 +44,8 @@ def test_deployed_form_gives_the_logits_of_the_training_form(name):
     with ops.stock():
         abstract = jax.eval_shape(lambda: model.init(jax.random.key(0), images, train=False))
         variables = jax.tree.map(draw, abstract)
-        fused = FUSE.get(name, repvgg.fuse)(variables)
+        deployed, fused = cnnjax.fuse(model, variables)
+        assert deployed == build(name, num_classes=7, deployed=True, **TINY[name])
         expected = jax.eval_shape(lambda: deployed.init(jax.random.key(0), images, train=False))
         assert jax.tree.map(jnp.shape, fused) == jax.tree.map(lambda leaf: leaf.shape, expected)
 
@@ -58,3 +53,12 @@ def test_deployed_form_gives_the_logits_of_the_training_form(name):
         same = jax.jit(lambda v: deployed.apply(v, images, train=False))(fused)
     assert np.std(np.asarray(logits), axis=0).max() > 0.0
     np.testing.assert_allclose(same, logits, rtol=1e-3, atol=1e-4 * np.abs(logits).max())
+
+
+def test_what_has_no_branches_is_refused():
+    for name, overrides, wanted in (
+        ("lenet5", {}, "model is a LeNet; it must have parallel branches"),
+        ("repvgg_a0", {"deployed": True}, "model is a RepVGG that is deployed; it must not be"),
+    ):
+        with pytest.raises(BadArgument, match=wanted):
+            cnnjax.fuse(build(name, **overrides), {"params": {}, "batch_stats": {}})

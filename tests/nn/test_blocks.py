@@ -43,28 +43,6 @@ def test_symmetric_and_same_padding_differ_at_stride_two():
     assert not np.allclose(a, b)
 
 
-def test_squeeze_excite_scales_channels_by_a_gate_of_their_means():
-    block = nn.SqueezeExcite(2)
-    y, variables = block.init_with_output(jax.random.key(0), IMAGES)
-    p = jax.tree.map(np.asarray, variables["params"])
-    means = IMAGES.mean((1, 2))
-    hidden = np.maximum(means @ p["fc1"]["kernel"][0, 0] + p["fc1"]["bias"], 0)
-    gate = 1 / (1 + np.exp(-(hidden @ p["fc2"]["kernel"][0, 0] + p["fc2"]["bias"])))
-    np.testing.assert_allclose(y, IMAGES * gate[:, None, None, :], rtol=1e-4, atol=1e-5)
-
-
-def test_drop_path_drops_whole_images_and_keeps_the_expectation():
-    ones = jnp.ones((2000, 2, 2, 1))
-    drop = nn.DropPath(0.25)
-    y = np.asarray(drop.apply({}, ones, train=True, rngs={"dropout": jax.random.key(0)}))
-    per_image = y.reshape(len(y), -1)
-    assert (per_image == per_image[:, :1]).all()
-    np.testing.assert_allclose(np.unique(y), [0, 1 / 0.75], rtol=1e-6)
-    # Five standard errors of the mean of 2,000 Bernoulli draws.
-    assert abs(y.mean() - 1) < 5 * np.sqrt(0.25 / 0.75 / 2000)
-    assert (np.asarray(drop.apply({}, ones, train=False)) == 1).all()
-
-
 def test_flatten_is_in_pytorch_order():
     x = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
     np.testing.assert_array_equal(

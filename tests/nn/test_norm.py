@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnjax.nn import BatchNorm, LayerNorm
+from cnnjax.nn import BatchNorm, GroupNorm, LayerNorm
 
 
 def noise(*shape, seed=0):
@@ -67,4 +67,32 @@ def test_layer_norm_follows_its_formula(shape):
     centred = wide - wide.mean(-1, keepdims=True)
     expected = centred / np.sqrt(wide.var(-1, keepdims=True) + 1e-6)
     expected = expected * variables["params"]["scale"] + variables["params"]["bias"]
-    np.testing.assert_allclose(norm.apply(variables, x), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(norm.apply(variables, x, train=True), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_group_norm_follows_its_formula():
+    x = noise(3, 4, 5, 6)
+    variables = {"params": {"scale": noise(6, seed=1), "bias": noise(6, seed=2)}}
+    wide = x.astype(np.float64).reshape(3, 4, 5, 2, 3)
+    centred = wide - wide.mean((1, 2, 4), keepdims=True)
+    expected = (centred / np.sqrt(wide.var((1, 2, 4), keepdims=True) + 1e-5)).reshape(x.shape)
+    expected = expected * variables["params"]["scale"] + variables["params"]["bias"]
+    y = GroupNorm(2, epsilon=1e-5).apply(variables, x, train=True)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("norm", [LayerNorm(), GroupNorm(2)])
+def test_variances_survive_a_large_mean_in_every_type(norm):
+    """As Flax computes them by default, E[x^2] - E[x]^2, they would be 0 or hundreds here."""
+    x = np.random.default_rng(0).normal(3e3, 1.0, (2, 4, 4, 64)).astype(np.float32)
+    variables = norm.init(jax.random.key(0), x, train=False)
+    axes = (3,) if isinstance(norm, LayerNorm) else (1, 2, 4)
+    grouped = x.astype(np.float64)
+    grouped = grouped if len(axes) == 1 else grouped.reshape(2, 4, 4, 2, 32)
+    centred = grouped - grouped.mean(axes, keepdims=True)
+    expected = (centred / grouped.std(axes, keepdims=True)).reshape(x.shape)
+    np.testing.assert_allclose(norm.apply(variables, x, train=False), expected, atol=2e-2)
+    half = norm.clone(dtype=jnp.bfloat16)
+    y = half.apply(variables, x, train=False)
+    assert y.dtype == jnp.bfloat16  # what is returned, not what the statistics are computed in
+    np.testing.assert_allclose(np.asarray(y, np.float32), expected, atol=4e-2)
