@@ -84,7 +84,7 @@ def grad_cam(
         variables: its weights.
         images: `[B, H, W, C]`.
         classes: `[B]` integers.
-        stage: one of the model's; None takes the last.
+        stage: one of the model's; None takes the last that has maps.
 
     Returns:
         `[B, h, w]` float32, at least 0, of the stage's size.
@@ -102,14 +102,19 @@ def grad_cam(
         return scores.sum(), list(stages.values())
 
     closed = jax.make_jaxpr(forward)(images)
-    if stage is None:
-        stage = list(stage_shapes)[-1]
-    if stage not in stage_shapes:
+    if stage is not None and stage not in stage_shapes:
         raise unknown("stage", stage, stage_shapes)
-    place: Any = closed.jaxpr.outvars[1 + list(stage_shapes).index(stage)]
-    if not isinstance(place, Var) or len(stage_shapes[stage]) != 4:
+    made = {variable for equation in closed.jaxpr.eqns for variable in equation.outvars}
+    places = dict(zip(stage_shapes, closed.jaxpr.outvars[1:], strict=True))
+    maps = [
+        name
+        for name, place in places.items()
+        if len(stage_shapes[name]) == 4 and isinstance(place, Var) and place in made
+    ]
+    stage = stage or (maps or list(stage_shapes))[-1]
+    if stage not in maps:
         raise BadArgument(f"stage: {stage!r} has no maps [B, h, w, C]")
-    before, after = _cut(closed, place)
+    before, after = _cut(closed, places[stage])
     activations, *others = before(images)
     gradient = jax.grad(lambda activations: after(activations, *others))(activations)
     weights = gradient.astype(jnp.float32).mean(axis=(1, 2), keepdims=True)

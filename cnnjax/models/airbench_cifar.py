@@ -142,13 +142,14 @@ class Airbench(nn.Module):
         for stage, width in enumerate(self.widths, start=1):
             x = ConvGroup(width, dtype=self.dtype, name=f"{stage + 1}")(x, train=train)
             stages[f"stage{stage}"] = x
+        x = stages["pre_logits"] = x.max((1, 2))
         logits = nn.Dense(
             self.num_classes,
             use_bias=False,
             dtype=self.dtype,
             kernel_init=uniform,
             name=f"{len(self.widths) + 4}",
-        )(x.max((1, 2)))
+        )(x)
         logits = widen(logits) * self.scaling
         return (logits, stages) if features else logits
 

@@ -74,7 +74,7 @@ class AlexNet(nn.Module):
         x = relu(linear(dropout(x), 1, self.hidden))
         x = relu(linear(dropout(x), 4, self.hidden))
         logits = widen(linear(x, 6, self.num_classes))
-        stages = {"stem": stem, "stage1": stage1, "stage2": stage2}
+        stages = {"stem": stem, "stage1": stage1, "stage2": stage2, "pre_logits": x}
         return (logits, stages) if features else logits
 
 

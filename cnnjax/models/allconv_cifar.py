@@ -22,7 +22,9 @@ class AllConvolutional(nn.Module):
     """Two stages of convolutions that end in a strided 3x3, and a 3x3 and two 1x1 convolutions.
 
     `sizes` are the kernel sizes of a stage before its strided convolution. Every convolution has a
-    ReLU, the last too; its maps are averaged to the logits. `input_dropout_rate` is that of pixels,
+    ReLU, the last too; its maps are averaged to the logits.
+    "pre_logits" is the average of what the last of them is given, in which logits are not linear.
+    `input_dropout_rate` is that of pixels,
     `dropout_rate` that of what the strided convolutions put out.
     """
 
@@ -65,7 +67,9 @@ class AllConvolutional(nn.Module):
         x = stages["stage3"] = layer(x, 192, 1, "stage3.conv2")
         x = layer(x, self.num_classes, 1, "classifier")
         logits = widen(ops.global_avg_pool(x))
-        return (logits, stages) if features else logits
+        if not features:
+            return logits
+        return logits, {**stages, "pre_logits": ops.global_avg_pool(stages["stage3"])}
 
 
 def _row(sizes: tuple[int, ...], parameters: int, gmacs: float, accuracy: float) -> Network:

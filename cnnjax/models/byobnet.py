@@ -24,12 +24,12 @@ from cnnjax.nn import (
     EfficientChannelAttention,
     GlobalContext,
     SqueezeExcite,
+    classify,
     drop_path_rates,
     kaiming_normal,
     relu,
     run,
     silu,
-    widen,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
@@ -112,15 +112,15 @@ class ByobNet(nn.Module):
             stages[f"stage{stage + 1}"] = x
         if self.last_width:
             x = layer(self.last_width, 1, name="final_conv")(x, train=train)
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.normal(0.01),
+            train=train,
             name="head.fc",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.normal(0.01),
+        )
         return (logits, stages) if features else logits
 
 

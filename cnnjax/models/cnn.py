@@ -26,7 +26,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.errors import BadArgument, unknown
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import ACTIVATIONS, BatchNorm, Conv, flatten, widen
+from cnnjax.nn import ACTIVATIONS, BatchNorm, Conv, classify, flatten
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "Layer", "SpecNetwork", "check_size", "parse"]
@@ -168,8 +168,9 @@ class SpecNetwork(nn.Module):
                 stages.setdefault("stem", x)
         if x.ndim == 4:
             x = flatten(x)
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x)
-        logits = widen(logits)
+        logits, stages["pre_logits"] = classify(
+            x, self.num_classes, train=train, name="classifier", dtype=self.dtype
+        )
         return (logits, stages) if features else logits
 
     def _apply(self, x: Array, layer: Layer, name: str, train: bool) -> Array:

@@ -9,9 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, gelu, relu, run, uniform, uniform_bias, widen
+from cnnjax.nn import BatchNorm, Conv, classify, gelu, relu, run, uniform, uniform_bias
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = ["NETWORKS", "ConvMixer", "MixerBlock"]
@@ -85,16 +84,16 @@ class ConvMixer(nn.Module):
             )
             x = run(block, x, train=train, remat=self.remat)
         stages["stage1"] = x
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=uniform,
-            bias_init=uniform_bias(self.width),
+            train=train,
             name="head",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

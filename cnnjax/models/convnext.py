@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, LayerNorm, drop_path, drop_path_rates, gelu, run, widen
+from cnnjax.nn import Conv, LayerNorm, classify, drop_path, drop_path_rates, gelu, run
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "ConvNeXt", "ConvNeXtBlock"]
@@ -93,8 +93,14 @@ class ConvNeXt(nn.Module):
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
         x = norm(name="classifier.0")(ops.global_avg_pool(x), train=train)
-        logits = _linear(self.num_classes, dtype=self.dtype, name="classifier.2")(x)
-        logits = widen(logits)
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="classifier.2",
+            dtype=self.dtype,
+            kernel_init=_init,
+        )
         return (logits, stages) if features else logits
 
 

@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, LayerNorm, drop_path, drop_path_rates, gelu, run, widen
+from cnnjax.nn import Conv, LayerNorm, classify, drop_path, drop_path_rates, gelu, run, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "GlobalResponseNorm", "ScaleNorm", "TimmConvNeXt", "TimmConvNeXtBlock"]
@@ -198,8 +198,15 @@ class TimmConvNeXt(nn.Module):
             x = norm(name="head.norm")(ops.global_avg_pool(x), train=train)
         if self.hidden:
             x = gelu(linear(self.hidden, name="head.pre_logits.fc")(x))
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = widen(linear(self.num_classes, name="head.fc")(x))
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="head.fc",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=_init,
+        )
         return (logits, stages) if features else logits
 
 

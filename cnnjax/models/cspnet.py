@@ -17,13 +17,13 @@ from cnnjax.nn import (
     BatchNorm,
     ConvNormAct,
     SqueezeExcite,
+    classify,
     drop_path,
     drop_path_rates,
     kaiming_normal,
     leaky_relu,
     run,
     silu,
-    widen,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
@@ -210,15 +210,15 @@ class CspNet(nn.Module):
                 name=f"stages.{index}",
             )(x, train=train)
             maps[f"stage{index + 1}"] = x
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        logits, maps["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.normal(0.01),
+            train=train,
             name="head.fc",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.normal(0.01),
+        )
         return (logits, maps) if features else logits
 
 

@@ -14,13 +14,13 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import (
     ConvNormAct,
     EffectiveSqueezeExcite,
+    classify,
     drop_path,
     drop_path_rates,
     run,
     silu,
     uniform,
     uniform_bias,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -127,16 +127,16 @@ class CSPNeXt(nn.Module):
                 name=f"{name}.{2 if stage == last else 1}",
             )
             x = stages[f"stage{stage + 1}"] = blocks(x, train=train)
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=uniform,
-            bias_init=uniform_bias(x.shape[-1]),
+            train=train,
             name="head.fc",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, relu, run, uniform, widen
+from cnnjax.nn import BatchNorm, Conv, classify, relu, run, uniform
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "DenseLayer", "DenseNet", "Transition"]
@@ -113,11 +113,14 @@ class DenseNet(nn.Module):
                 x = run(layer, x, train=train, remat=self.remat)
             stages[f"stage{stage}"] = x
         x = relu(norm(name="features.norm5")(x, train=train))
-        x = ops.global_avg_pool(x)
-        logits = nn.Dense(
-            self.num_classes, dtype=self.dtype, kernel_init=uniform, name="classifier"
-        )(x)
-        logits = widen(logits)
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="classifier",
+            dtype=self.dtype,
+            kernel_init=uniform,
+        )
         return (logits, stages) if features else logits
 
 

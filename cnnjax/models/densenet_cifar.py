@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, widen
+from cnnjax.nn import BatchNorm, Conv, classify, kaiming_normal, relu, run
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "DenseLayer", "DenseNetCifar"]
@@ -80,8 +80,9 @@ class DenseNetCifar(nn.Module):
                 x = _conv(width, (1, 1), dtype=self.dtype, name=f"trans{stage}.conv")(x)
                 x = ops.avg_pool(x, 2)
         x = relu(_norm(dtype=self.dtype, name="bn")(x, train=train))
-        dense = nn.Dense(self.num_classes, dtype=self.dtype, name="linear")
-        logits = widen(dense(ops.global_avg_pool(x)))
+        logits, stages["pre_logits"] = classify(
+            x, self.num_classes, train=train, name="linear", dtype=self.dtype
+        )
         return (logits, stages) if features else logits
 
 

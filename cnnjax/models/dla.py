@@ -14,7 +14,16 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.res2net import hierarchy
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, kaiming_normal, relu, run, uniform_bias, widen
+from cnnjax.nn import (
+    BatchNorm,
+    Conv,
+    ConvNormAct,
+    classify,
+    kaiming_normal,
+    relu,
+    run,
+    uniform_bias,
+)
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["DLA", "NETWORKS", "DlaBasic", "DlaBottleneck", "DlaScaleBottleneck", "DlaTree"]
@@ -197,18 +206,17 @@ class DLA(nn.Module):
                 name=f"level{level}",
             )(x, train=train)
             stages[f"stage{level}"] = x
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        # The reference's last layer is a 1x1 convolution.
-        logits = Conv(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            (1, 1),
-            dtype=self.dtype,
-            kernel_init=kaiming_normal,
-            bias_init=uniform_bias(x.shape[-1]),
+            train=train,
             name="fc",
-        )(x[:, None, None, :])
-        logits = widen(logits[:, 0, 0, :])
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=kaiming_normal,
+            bias_init=uniform_bias,
+            pointwise=True,
+        )
         return (logits, stages) if features else logits
 
 

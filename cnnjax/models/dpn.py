@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, relu, run, silu, uniform, uniform_bias, widen
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, classify, relu, run, silu, uniform, uniform_bias
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = ["DPN", "NETWORKS", "DualPathBlock"]
@@ -140,18 +140,17 @@ class DPN(nn.Module):
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
         x = self.act(_norm(dtype=self.dtype, name="features.conv5_bn_ac.bn")(x, train=train))
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        # The reference's last layer is a 1x1 convolution.
-        logits = Conv(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            (1, 1),
-            dtype=self.dtype,
-            kernel_init=uniform,
-            bias_init=uniform_bias(x.shape[-1]),
+            train=train,
             name="classifier",
-        )(x[:, None, None, :])
-        logits = widen(logits[:, 0, 0, :])
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
+            bias_init=uniform_bias,
+            pointwise=True,
+        )
         return (logits, stages) if features else logits
 
 

@@ -11,18 +11,17 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
 from cnnjax.nn import (
     BatchNorm,
     ConvNormAct,
     SqueezeExcite,
+    classify,
     drop_path,
     kaiming_normal,
     run,
     silu,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -143,15 +142,15 @@ class EfficientNet(nn.Module):
             stages[f"stage{stage}" if stage else "stem"] = x
         width = self.last_width or 4 * x.shape[-1]
         x = layer(width, 1, name=f"features.{len(self.groups) + 1}")(x, train=train)
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+            train=train,
             name="classifier.1",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+        )
         return (logits, stages) if features else logits
 
 

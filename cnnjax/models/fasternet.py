@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, drop_path, drop_path_rates, gelu, relu, run, widen
+from cnnjax.nn import BatchNorm, Conv, classify, drop_path, drop_path_rates, gelu, relu, run
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = ["NETWORKS", "FasterBlock", "FasterNet"]
@@ -87,11 +87,15 @@ class FasterNet(nn.Module):
             stages[f"stage{stage + 1}"] = x
         x = ops.global_avg_pool(x)[:, None, None, :]
         x = self.act(conv(1280, (1, 1), name="conv_head")(x))[:, 0, 0, :]
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=_init, name="classifier")(
-            x
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="classifier",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=_init,
         )
-        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

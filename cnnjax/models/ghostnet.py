@@ -17,6 +17,7 @@ from cnnjax.nn import (
     BatchNorm,
     Conv,
     SqueezeExcite,
+    classify,
     hard_sigmoid,
     identity,
     relu,
@@ -24,7 +25,6 @@ from cnnjax.nn import (
     sigmoid,
     uniform,
     uniform_bias,
-    widen,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
@@ -223,15 +223,16 @@ class GhostNet(nn.Module):
             dtype=self.dtype,
             name="conv_head",
         )(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(relu(x)[:, 0, 0, :])
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            relu(x)[:, 0, 0, :],
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=uniform,
-            bias_init=uniform_bias(1280),
+            train=train,
             name="classifier",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, ConvNormAct, flatten, relu, uniform_bias, widen
+from cnnjax.nn import BatchNorm, ConvNormAct, classify, flatten, relu, uniform_bias
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "AuxiliaryHead", "GoogLeNet", "Inception"]
@@ -75,14 +75,22 @@ class AuxiliaryHead(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to logits `[B, num_classes]`."""
         x = _layer(128, 1, dtype=self.dtype, name="conv")(ops.adaptive_avg_pool(x, 4), train=train)
-        x = relu(_linear(flatten(x), 1024, "fc1", self.dtype))
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        return widen(_linear(x, self.num_classes, "fc2", self.dtype))
-
-
-def _linear(x: Array, width: int, name: str, dtype: DType) -> Array:
-    bias_init = uniform_bias(x.shape[-1])
-    return nn.Dense(width, dtype=dtype, kernel_init=_init, bias_init=bias_init, name=name)(x)
+        x = flatten(x)
+        bias_init = uniform_bias(x.shape[-1])
+        linear = nn.Dense(
+            1024, dtype=self.dtype, kernel_init=_init, bias_init=bias_init, name="fc1"
+        )
+        logits, _ = classify(
+            relu(linear(x)),
+            self.num_classes,
+            train=train,
+            name="fc2",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=_init,
+            bias_init=uniform_bias,
+        )
+        return logits
 
 
 class GoogLeNet(nn.Module):
@@ -128,9 +136,16 @@ class GoogLeNet(nn.Module):
                     )
                     stages[_AUXILIARY[name]] = head(x, train=train)
             stages[f"stage{stage}"] = x
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = widen(_linear(x, self.num_classes, "fc", self.dtype))
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="fc",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=_init,
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

@@ -15,6 +15,7 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import (
     BatchNorm,
     Conv,
+    classify,
     drop_path,
     drop_path_rates,
     kaiming_normal,
@@ -23,7 +24,6 @@ from cnnjax.nn import (
     sigmoid,
     uniform,
     uniform_bias,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -192,11 +192,15 @@ class HGNet(nn.Module):
         x = relu(x)[:, 0, 0, :]
         if self.affine:
             x = _affine(self, "head.last_conv.2", x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="head.fc")(
-            x
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="head.fc",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
         )
-        logits = widen(logits)
         return (logits, stages) if features else logits
 
     def _stem(self, images: Images, layer: Any, train: bool) -> Array:

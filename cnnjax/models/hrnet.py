@@ -11,19 +11,18 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.resnet import BasicBlock, Bottleneck
 from cnnjax.nn import (
     BatchNorm,
     Conv,
     ConvNormAct,
+    classify,
     kaiming_normal,
     relu,
     run,
     uniform,
     uniform_bias,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -148,16 +147,17 @@ class HighResolutionNet(nn.Module):
             if index > 0:
                 y = y + layer(x, y.shape[-1], 3, 2, f"downsamp_modules.{index - 1}")
             x = y
-        x = ops.global_avg_pool(layer(x, 2048, 1, 1, "final_layer"))
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        x = layer(x, 2048, 1, 1, "final_layer")
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=dtype,
-            kernel_init=uniform,
-            bias_init=uniform_bias(x.shape[-1]),
+            train=train,
             name="classifier",
-        )(x)
-        logits = widen(logits)
+            dtype=dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

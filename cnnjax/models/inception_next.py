@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, LayerNorm, drop_path, drop_path_rates, gelu, run, widen
+from cnnjax.nn import BatchNorm, Conv, LayerNorm, classify, drop_path, drop_path_rates, gelu, run
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "InceptionNeXt", "InceptionNeXtBlock"]
@@ -116,9 +116,15 @@ class InceptionNeXt(nn.Module):
         x = ops.global_avg_pool(x)
         x = gelu(linear(3 * x.shape[-1], name="head.fc1")(x))
         x = LayerNorm(epsilon=1e-6, dtype=self.dtype, name="head.norm")(x, train=train)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = linear(self.num_classes, name="head.fc2")(x)
-        logits = widen(logits)
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="head.fc2",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=_init,
+        )
         return (logits, stages) if features else logits
 
 

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, ConvNormAct, uniform_bias, widen
+from cnnjax.nn import BatchNorm, ConvNormAct, classify, uniform_bias
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "AuxiliaryHead", "Inception", "InceptionV3"]
@@ -139,18 +139,16 @@ class AuxiliaryHead(nn.Module):
         x = ops.avg_pool(x, 5, strides=3)
         x = _layer(128, 1, dtype=self.dtype, name="conv0")(x, train=train)
         x = _layer(768, 5, padding=0, dtype=self.dtype, name="conv1")(x, train=train)
-        return _linear(ops.global_avg_pool(x), self.num_classes, 0.001, self.dtype)
-
-
-def _linear(x: Array, width: int, deviation: float, dtype: DType) -> Array:
-    layer = nn.Dense(
-        width,
-        dtype=dtype,
-        kernel_init=nn.initializers.normal(deviation),
-        bias_init=uniform_bias(x.shape[-1]),
-        name="fc",
-    )
-    return widen(layer(x))
+        logits, _ = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="fc",
+            dtype=self.dtype,
+            kernel_init=nn.initializers.normal(0.001),
+            bias_init=uniform_bias,
+        )
+        return logits
 
 
 class InceptionV3(nn.Module):
@@ -193,9 +191,16 @@ class InceptionV3(nn.Module):
                 stages["aux1"] = head(x, train=train)
             module = Inception(branches, dtype=self.dtype, name=f"Mixed_{name}")
             x = stages[f"stage{stage}"] = module(x, train=train)
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = _linear(x, self.num_classes, 0.1, self.dtype)
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="fc",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.normal(0.1),
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, relu, run, uniform, uniform_bias, widen
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, classify, relu, run, uniform, uniform_bias
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "Branches", "InceptionC", "InceptionResNetV2", "InceptionV4", "Residual"]
@@ -180,15 +180,16 @@ class InceptionV4(nn.Module):
                 x = run(block, x, train=train, remat=self.remat)
                 at += 1
             stages[f"stage{stage + 2}"] = x
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=uniform,
-            bias_init=uniform_bias(1536),
+            train=train,
             name="last_linear",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 
@@ -242,15 +243,16 @@ class InceptionResNetV2(nn.Module):
             stages[f"stage{stage + 2}"] = x
         x = Residual(_8, 1.0, act=False, dtype=self.dtype, name="block8")(x, train=train)
         x = layer(1536, 1, name="conv2d_7b")(x, train=train)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=uniform,
-            bias_init=uniform_bias(1536),
+            train=train,
             name="classif",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

@@ -13,7 +13,7 @@ from cnnjax import ops
 from cnnjax.models.inverted_residual import Row, Squeeze, Stages, convolve, layer
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import hard_sigmoid, relu, run, widen
+from cnnjax.nn import classify, hard_sigmoid, relu, run
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = [
@@ -108,15 +108,16 @@ class InvertedResidualNet(nn.Module):
             )
             x = self.act(x)[:, 0, 0, :]
         else:
-            x = ops.global_avg_pool(conv(x, self.head_width, ("conv_head", "bn2")))
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+            x = conv(x, self.head_width, ("conv_head", "bn2"))
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+            train=train,
             name="classifier",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+        )
         return (logits, stages) if features else logits
 
 

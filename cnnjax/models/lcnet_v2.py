@@ -17,12 +17,12 @@ from cnnjax.nn import (
     Conv,
     ConvNormAct,
     SqueezeExcite,
+    classify,
     join_branches,
     kaiming_normal,
     relu,
     run,
     uniform,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images, Variables
 
@@ -155,11 +155,15 @@ class LCNetV2(nn.Module):
                 name="conv_head",
             )(x)
         )
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x[:, 0, 0])
-        logits = nn.Dense(
-            self.num_classes, dtype=self.dtype, kernel_init=uniform, name="classifier"
-        )(x)
-        logits = widen(logits)
+        logits, stages["pre_logits"] = classify(
+            x[:, 0, 0],
+            self.num_classes,
+            train=train,
+            name="classifier",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
+        )
         return (logits, stages) if features else logits
 
 

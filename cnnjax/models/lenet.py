@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, flatten, tanh, widen
+from cnnjax.nn import Conv, classify, flatten, tanh
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = ["NETWORKS", "LeNet"]
@@ -43,7 +43,9 @@ class LeNet(nn.Module):
         x = flatten(ops.avg_pool(x, 2))
         x = self.act(nn.Dense(120, dtype=self.dtype, name="fc1")(x))
         x = self.act(nn.Dense(84, dtype=self.dtype, name="fc2")(x))
-        logits = widen(nn.Dense(self.num_classes, dtype=self.dtype, name="fc3")(x))
+        logits, stages["pre_logits"] = classify(
+            x, self.num_classes, train=train, name="fc3", dtype=self.dtype
+        )
         return (logits, stages) if features else logits
 
 

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, LayerNorm, activation, drop_path, drop_path_rates, gelu, run, widen
+from cnnjax.nn import Conv, LayerNorm, activation, classify, drop_path, drop_path_rates, gelu, run
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "GatedBlock", "MambaOut"]
@@ -115,8 +115,15 @@ class MambaOut(nn.Module):
         x = norm(name="head.norm")(ops.global_avg_pool(x), train=train)
         x = gelu(linear(4 * x.shape[-1], name="head.pre_logits.fc")(x))
         x = x if self.plain else norm(name="head.pre_logits.norm")(x, train=train)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = widen(linear(self.num_classes, name="head.fc")(x))
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="head.fc",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=_init,
+        )
         return (logits, stages) if features else logits
 
 

@@ -10,10 +10,9 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, widen
+from cnnjax.nn import BatchNorm, Conv, classify, kaiming_normal, relu, run
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "InvertedResidual", "MNASNet"]
@@ -120,15 +119,16 @@ class MNASNet(nn.Module):
                 x = run(block, x, train=train, remat=self.remat)
             stage += strides - 1
             stages[f"stage{stage}"] = x
-        x = ops.global_avg_pool(relu(layer(x, 14, 1280)))
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        x = relu(layer(x, 14, 1280))
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.variance_scaling(1.0, "fan_out", "uniform"),
+            train=train,
             name="classifier.1",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.variance_scaling(1.0, "fan_out", "uniform"),
+        )
         return (logits, stages) if features else logits
 
 

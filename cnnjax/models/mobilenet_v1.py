@@ -9,10 +9,9 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu6, run, widen
+from cnnjax.nn import BatchNorm, Conv, classify, kaiming_normal, relu6, run
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "MobileNetV1", "Separable"]
@@ -93,14 +92,15 @@ class MobileNetV1(nn.Module):
         if self.head:
             x = conv(1024, (1, 1), name="conv_head")(x)
             x = relu6(norm(name="bn2")(x, train=train))
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+            train=train,
             name="classifier",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+        )
         return (logits, stages) if features else logits
 
 

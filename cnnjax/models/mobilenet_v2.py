@@ -8,10 +8,9 @@ from functools import partial
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, kaiming_normal, relu6, run, widen
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, classify, kaiming_normal, relu6, run
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "InvertedResidual", "MobileNetV2"]
@@ -104,14 +103,15 @@ class MobileNetV2(nn.Module):
             stages[f"stage{stage}" if stage else "stem"] = x
         width = round_width(1280 * max(1.0, self.width_mult))
         x = layer(width, 1, name=f"features.{index}")(x, train=train)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.normal(0.01),
+            train=train,
             name="classifier.1",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.normal(0.01),
+        )
         return (logits, stages) if features else logits
 
 

@@ -15,12 +15,12 @@ from cnnjax.nn import (
     BatchNorm,
     ConvNormAct,
     SqueezeExcite,
+    classify,
     hard_sigmoid,
     hard_swish,
     kaiming_normal,
     relu,
     run,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -125,8 +125,15 @@ class MobileNetV3(nn.Module):
         x = ops.global_avg_pool(x)
         linear = partial(nn.Dense, dtype=self.dtype, kernel_init=_linear_init)
         x = hard_swish(linear(scaled(self.last_width), name="classifier.0")(x))
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = widen(linear(self.num_classes, name="classifier.3")(x))
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="classifier.3",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=_linear_init,
+        )
         return (logits, stages) if features else logits
 
 

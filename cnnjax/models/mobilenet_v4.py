@@ -14,7 +14,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, drop_path, kaiming_normal, relu, run, widen
+from cnnjax.nn import BatchNorm, Conv, ConvNormAct, classify, drop_path, kaiming_normal, relu, run
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "FusedBottleneck", "MobileNetV4", "PlainLayer", "UniversalBottleneck"]
@@ -167,14 +167,15 @@ class MobileNetV4(nn.Module):
         x = ops.global_avg_pool(x)[:, None, None, :]
         x = conv(1280, (1, 1), name="conv_head")(x)
         x = relu(norm(name="norm_head")(x, train=train))[:, 0, 0, :]
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+            train=train,
             name="classifier",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+        )
         return (logits, stages) if features else logits
 
 

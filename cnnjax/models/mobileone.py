@@ -9,9 +9,17 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, SqueezeExcite, join_branches, relu, run, widen
+from cnnjax.nn import (
+    BatchNorm,
+    Conv,
+    ConvNormAct,
+    SqueezeExcite,
+    classify,
+    join_branches,
+    relu,
+    run,
+)
 from cnnjax.typing import Array, DType, Images, Variables
 
 __all__ = ["NETWORKS", "MobileOne", "MobileOneBlock"]
@@ -128,14 +136,15 @@ class MobileOne(nn.Module):
                 pointwise = block(width, 1, name=f"stages.{stage}.{2 * index + 1}")
                 x = run(pointwise, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.normal(0.01),
+            train=train,
             name="head.fc",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.normal(0.01),
+        )
         return (logits, stages) if features else logits
 
 

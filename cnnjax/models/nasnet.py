@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, relu, run, uniform, uniform_bias, widen
+from cnnjax.nn import BatchNorm, Conv, classify, relu, run, uniform, uniform_bias
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "Cell", "NASNet", "maximum", "pointwise", "same"]
@@ -205,16 +205,17 @@ class NASNet(nn.Module):
                 previous, x = x, run(block, x, previous, train=train, remat=self.remat)
                 at += 1
             stages[f"stage{stage + 2}"] = x
-        x = ops.global_avg_pool(relu(x))
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        x = relu(x)
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=uniform,
-            bias_init=uniform_bias(x.shape[-1]),
+            train=train,
             name="last_linear",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

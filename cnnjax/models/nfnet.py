@@ -20,13 +20,13 @@ from cnnjax.models.widths import round_width
 from cnnjax.nn import (
     EfficientChannelAttention,
     SqueezeExcite,
+    classify,
     drop_path,
     drop_path_rates,
     gelu,
     relu,
     run,
     silu,
-    widen,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
@@ -228,15 +228,16 @@ class NormFreeNet(nn.Module):
             stages[f"stage{stage + 1}"] = x
         if self.last_width:
             x = conv(self.last_width, 1, name="final_conv")(x)
-        x = ops.global_avg_pool(act(x))
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        x = act(x)
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.normal(0.01),
+            train=train,
             name="head.fc",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.normal(0.01),
+        )
         return (logits, stages) if features else logits
 
 

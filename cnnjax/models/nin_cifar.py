@@ -40,14 +40,17 @@ class NetworkInNetwork(nn.Module):
                 conv = Conv(
                     width, (k, k), padding=pad, kernel_init=_he, dtype=self.dtype, name=name
                 )
-                x = relu(conv(x))
+                last, x = x, relu(conv(x))
             stages[f"stage{stage}"] = x
             if stage < 3:
                 pool = ops.max_pool if stage == 1 else ops.avg_pool
                 x = pool(x, 3, strides=2, padding=1)
                 x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         logits = widen(ops.global_avg_pool(x))
-        return (logits, {"stem": stages["stage1"], **stages}) if features else logits
+        if not features:
+            return logits
+        pre_logits = ops.global_avg_pool(last)
+        return logits, {"stem": stages["stage1"], **stages, "pre_logits": pre_logits}
 
 
 NETWORKS = {

@@ -12,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform, widen
+from cnnjax.nn import BatchNorm, Conv, classify, kaiming_normal, relu, run, uniform
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "PreActBlock", "PreResNetCifar", "PyramidBlock", "PyramidNetCifar"]
@@ -100,7 +100,10 @@ class PreResNetCifar(nn.Module):
             stages[f"stage{stage + 1}"] = x
         if self.final_norm:
             x = relu(_norm(dtype=self.dtype, name="bn")(x, train=train))
-        return _head(self, x, stages, features)
+        logits, stages["pre_logits"] = classify(
+            x, self.num_classes, train=train, name="linear", dtype=self.dtype, kernel_init=uniform
+        )
+        return (logits, stages) if features else logits
 
 
 class PyramidNetCifar(nn.Module):
@@ -132,15 +135,10 @@ class PyramidNetCifar(nn.Module):
             x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
         x = relu(_norm(dtype=self.dtype, name="bn")(x, train=train))
-        return _head(self, x, stages, features)
-
-
-def _head(
-    network: PreResNetCifar | PyramidNetCifar, x: Array, stages: dict[str, Array], features: bool
-) -> Array | tuple[Array, dict[str, Array]]:
-    dense = nn.Dense(network.num_classes, dtype=network.dtype, kernel_init=uniform, name="linear")
-    logits = widen(dense(ops.global_avg_pool(x)))
-    return (logits, stages) if features else logits
+        logits, stages["pre_logits"] = classify(
+            x, self.num_classes, train=train, name="linear", dtype=self.dtype, kernel_init=uniform
+        )
+        return (logits, stages) if features else logits
 
 
 def _row(family: type[nn.Module], fields: dict[str, Any], *row: Any) -> Network:

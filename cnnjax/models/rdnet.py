@@ -15,13 +15,13 @@ from cnnjax.nn import (
     Conv,
     EffectiveSqueezeExcite,
     LayerNorm,
+    classify,
     drop_path,
     drop_path_rates,
     gelu,
     run,
     uniform,
     uniform_bias,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -130,11 +130,15 @@ class RDNet(nn.Module):
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage}"] = x
         x = norm(name="head.norm")(ops.global_avg_pool(x), train=train)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="head.fc")(
-            x
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="head.fc",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
         )
-        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

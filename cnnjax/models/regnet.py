@@ -12,18 +12,17 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
 from cnnjax.nn import (
     BatchNorm,
     ConvNormAct,
     SqueezeExcite,
+    classify,
     kaiming_normal,
     relu,
     run,
     uniform_bias,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -130,14 +129,14 @@ class RegNet(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage}"] = x
-        x = ops.global_avg_pool(x)
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
+            train=train,
+            name="fc",
             dtype=self.dtype,
             kernel_init=nn.initializers.normal(0.01),
-            name="fc",
-        )(x)
-        logits = widen(logits)
+        )
         return (logits, stages) if features else logits
 
 

@@ -22,6 +22,7 @@ from cnnjax.nn import (
     Conv,
     ConvNormAct,
     SqueezeExcite,
+    classify,
     drop_path,
     drop_path_rates,
     identity,
@@ -29,7 +30,6 @@ from cnnjax.nn import (
     relu,
     run,
     silu,
-    widen,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
@@ -172,15 +172,15 @@ class RegNetTimm(nn.Module):
             x = layer(self.last_width, 1, name="final_conv")(x, train=train)
         else:
             x = self.last_act(x)
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.normal(0.01),
+            train=train,
             name="head.fc",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.normal(0.01),
+        )
         return (logits, stages) if features else logits
 
 

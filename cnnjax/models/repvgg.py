@@ -10,20 +10,19 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.nn import (
     BatchNorm,
     Conv,
     ConvNormAct,
     SqueezeExcite,
+    classify,
     drop_path,
     drop_path_rates,
     join_branches,
     kaiming_normal,
     relu,
     run,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images, Variables
 
@@ -145,14 +144,15 @@ class RepVGG(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.normal(0.01),
+            train=train,
             name="head.fc",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.normal(0.01),
+        )
         return (logits, stages) if features else logits
 
 

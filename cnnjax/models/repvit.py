@@ -174,7 +174,8 @@ class RepViT(nn.Module):
                 block = RepViTBlock(squeeze, self.outer_norm, name=name, **form)
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
+        x = stages["pre_logits"] = ops.global_avg_pool(x)
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         linear = partial(nn.Dense, self.num_classes, kernel_init=_linear_init, dtype=self.dtype)
         if self.deployed:
             logits = linear(name="head.l")(x)

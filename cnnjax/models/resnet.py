@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform, uniform_bias, widen
+from cnnjax.nn import BatchNorm, Conv, classify, kaiming_normal, relu, run, uniform, uniform_bias
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "BasicBlock", "Bottleneck", "ResNet"]
@@ -105,15 +105,15 @@ class ResNet(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = ops.global_avg_pool(x)
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
+            train=train,
+            name="fc",
             dtype=self.dtype,
             kernel_init=uniform,
-            bias_init=uniform_bias(x.shape[-1]),
-            name="fc",
-        )(x)
-        logits = widen(logits)
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

@@ -12,10 +12,9 @@ from typing import Any, Literal
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.errors import unknown
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform, widen
+from cnnjax.nn import BatchNorm, Conv, classify, kaiming_normal, relu, run, uniform
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "BasicBlock", "Bottleneck", "ResNetCifar"]
@@ -128,9 +127,9 @@ class ResNetCifar(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = ops.global_avg_pool(x)
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="linear")(x)
-        logits = widen(logits)
+        logits, stages["pre_logits"] = classify(
+            x, self.num_classes, train=train, name="linear", dtype=self.dtype, kernel_init=uniform
+        )
         return (logits, stages) if features else logits
 
 

@@ -19,12 +19,12 @@ from cnnjax.nn import (
     BatchNorm,
     Conv,
     GroupNorm,
+    classify,
     drop_path,
     drop_path_rates,
     kaiming_normal,
     relu,
     run,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -213,16 +213,17 @@ class ResNetV2(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = ops.global_avg_pool(norm(x, name="norm"))
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = Conv(
+        x = norm(x, name="norm")
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            (1, 1),
-            dtype=self.dtype,
-            kernel_init=nn.initializers.normal(0.01),
+            train=train,
             name="head.fc",
-        )(x[:, None, None, :])[:, 0, 0, :]
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.normal(0.01),
+            pointwise=True,
+        )
         return (logits, stages) if features else logits
 
 

@@ -16,6 +16,7 @@ from cnnjax.nn import (
     BatchNorm,
     Conv,
     ConvNormAct,
+    classify,
     drop_path,
     drop_path_rates,
     relu,
@@ -23,7 +24,6 @@ from cnnjax.nn import (
     run,
     sigmoid,
     silu,
-    widen,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
@@ -146,15 +146,16 @@ class ReXNet(nn.Module):
                 at += 1
             stages[f"stage{stage}" if stage else "stem"] = x
         width = round_width(1280 * self.width_mult, self.divisor)
-        x = ops.global_avg_pool(layer(x, width, name=f"features.{at}"))
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        x = layer(x, width, name=f"features.{at}")
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+            train=train,
             name="head.fc",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+        )
         return (logits, stages) if features else logits
 
 

@@ -9,9 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, ConvNormAct, relu, uniform, uniform_bias, widen
+from cnnjax.nn import BatchNorm, ConvNormAct, classify, relu, uniform, uniform_bias
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "SelecSLS", "SelecSLSBlock"]
@@ -91,16 +90,16 @@ class SelecSLS(nn.Module):
             x = _layer(width, size, strides, dtype=self.dtype, name=name)(x, train=train)
             if index % 2:
                 stages[f"stage{4 + index // 2}"] = x
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=uniform,
-            bias_init=uniform_bias(x.shape[-1]),
+            train=train,
             name="fc",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

@@ -18,13 +18,13 @@ from cnnjax.nn import (
     BatchNorm,
     Conv,
     SqueezeExcite,
+    classify,
     kaiming_normal,
     project,
     relu,
     run,
     uniform,
     uniform_bias,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -158,15 +158,16 @@ class SENet(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage}"] = x
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=uniform,
-            bias_init=uniform_bias(x.shape[-1]),
+            train=train,
             name="last_linear",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

@@ -10,9 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform, widen
+from cnnjax.nn import BatchNorm, Conv, classify, kaiming_normal, relu, run, uniform
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "ShakeBlock", "ShakeShake", "mix"]
@@ -130,9 +129,10 @@ class ShakeShake(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = ops.global_avg_pool(relu(x))
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="linear")(x)
-        logits = widen(logits)
+        x = relu(x)
+        logits, stages["pre_logits"] = classify(
+            x, self.num_classes, train=train, name="linear", dtype=self.dtype, kernel_init=uniform
+        )
         return (logits, stages) if features else logits
 
 

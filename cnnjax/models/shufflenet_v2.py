@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, relu, run, uniform, uniform_bias, widen
+from cnnjax.nn import BatchNorm, Conv, classify, relu, run, uniform, uniform_bias
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "ShuffleNetV2", "ShuffleUnit", "channel_shuffle"]
@@ -116,15 +116,16 @@ class ShuffleNetV2(nn.Module):
                 )
                 x = run(unit, x, train=train, remat=self.remat)
             stages[f"stage{stage}"] = x
-        x = ops.global_avg_pool(layer(x, "conv5", self.widths[4], 1, 1))
-        logits = nn.Dense(
+        x = layer(x, "conv5", self.widths[4], 1, 1)
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
+            train=train,
+            name="fc",
             dtype=self.dtype,
             kernel_init=uniform,
-            bias_init=uniform_bias(x.shape[-1]),
-            name="fc",
-        )(x)
-        logits = widen(logits)
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

@@ -68,6 +68,7 @@ class SqueezeNet(nn.Module):
                 x = Fire(squeezed, 4 * squeezed, dtype=self.dtype, name=f"features.{at}")(x)
                 at += 1
             stages[f"stage{stage}"] = x
+        last = x
         x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
         x = Conv(
             self.num_classes,
@@ -77,7 +78,9 @@ class SqueezeNet(nn.Module):
             name="classifier.1",
         )(x)
         logits = widen(ops.global_avg_pool(relu(x)))
-        return (logits, stages) if features else logits
+        if not features:
+            return logits
+        return logits, {**stages, "pre_logits": ops.global_avg_pool(last)}
 
 
 NETWORKS = {

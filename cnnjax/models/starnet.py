@@ -9,17 +9,16 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.nn import (
     BatchNorm,
     ConvNormAct,
+    classify,
     drop_path,
     drop_path_rates,
     relu6,
     run,
     uniform_bias,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -89,10 +88,16 @@ class StarNet(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = ops.global_avg_pool(_norm(dtype=self.dtype, name="norm")(x, train=train))
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=_init, name="head")(x)
-        logits = widen(logits)
+        x = _norm(dtype=self.dtype, name="norm")(x, train=train)
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="head",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=_init,
+        )
         return (logits, stages) if features else logits
 
 

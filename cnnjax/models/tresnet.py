@@ -18,6 +18,7 @@ from cnnjax.nn import (
     BatchNorm,
     ConvNormAct,
     SqueezeExcite,
+    classify,
     drop_path,
     drop_path_rates,
     kaiming_normal,
@@ -25,7 +26,6 @@ from cnnjax.nn import (
     relu,
     run,
     uniform_bias,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -150,16 +150,16 @@ class TResNet(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=nn.initializers.normal(0.01),
-            bias_init=uniform_bias(x.shape[-1]),
+            train=train,
             name="head.fc",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.normal(0.01),
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

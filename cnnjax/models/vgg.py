@@ -4,6 +4,7 @@ Simonyan and Zisserman 2015 (arXiv:1409.1556), configurations A, B, D and E, as
 torchvision.models.vgg defines them.
 """
 
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, flatten, kaiming_normal, relu, widen
+from cnnjax.nn import BatchNorm, Conv, classify, flatten, kaiming_normal, relu
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "VGG"]
@@ -64,16 +65,20 @@ class VGG(nn.Module):
             x = ops.max_pool(x, 2)
             at += 1
         x = flatten(ops.adaptive_avg_pool(x, 7))
-        for layer, width in enumerate((self.hidden, self.hidden, self.num_classes)):
-            x = nn.Dense(
-                width,
-                dtype=self.dtype,
-                kernel_init=nn.initializers.normal(0.01),
-                name=f"classifier.{3 * layer}",
-            )(x)
-            if layer < 2:
-                x = nn.Dropout(self.dropout_rate, deterministic=not train)(relu(x))
-        logits = widen(x)
+        init = nn.initializers.normal(0.01)
+        linear = partial(nn.Dense, self.hidden, dtype=self.dtype, kernel_init=init)
+        x = relu(linear(name="classifier.0")(x))
+        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+        x = relu(linear(name="classifier.3")(x))
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="classifier.6",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=init,
+        )
         return (logits, stages) if features else logits
 
 

@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, widen
+from cnnjax.nn import BatchNorm, Conv, classify, kaiming_normal, relu
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "VGGCifar"]
@@ -55,10 +55,14 @@ class VGGCifar(nn.Module):
             if min(x.shape[1:3]) > 1:
                 x = ops.max_pool(x, 2)
             position += 1
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x)
-        logits = widen(logits)
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="classifier",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+        )
         return (logits, stages) if features else logits
 
 

@@ -19,6 +19,7 @@ from cnnjax.nn import (
     ConvNormAct,
     EffectiveSqueezeExcite,
     EfficientChannelAttention,
+    classify,
     drop_path,
     drop_path_rates,
     kaiming_normal,
@@ -189,12 +190,15 @@ class VoVNet(nn.Module):
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = ops.global_avg_pool(x)
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(self.num_classes, dtype=self.dtype, kernel_init=uniform, name="head.fc")(
-            x
+        logits, stages["pre_logits"] = classify(
+            x,
+            self.num_classes,
+            train=train,
+            name="head.fc",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
         )
-        logits = widen(logits)
         return (logits, stages) if features else logits
 
 

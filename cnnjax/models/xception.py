@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu, run, uniform, uniform_bias, widen
+from cnnjax.nn import BatchNorm, Conv, classify, kaiming_normal, relu, run, uniform, uniform_bias
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "Xception", "XceptionBlock"]
@@ -102,15 +102,16 @@ class Xception(nn.Module):
         x = _separable(x, 2048, dtype=self.dtype, name="conv4")
         x = relu(norm(name="bn4")(x, train=train))
         stages["stage4"] = x
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=uniform,
-            bias_init=uniform_bias(2048),
+            train=train,
             name="fc",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

@@ -10,18 +10,17 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.nn import (
     BatchNorm,
     Conv,
+    classify,
     drop_path,
     drop_path_rates,
     relu,
     run,
     uniform,
     uniform_bias,
-    widen,
 )
 from cnnjax.typing import Array, DType, Images
 
@@ -168,15 +167,16 @@ class XceptionAligned(nn.Module):
         if self.preact:
             x = relu(x)
         stages[f"stage{len(stages)}"] = x
-        x = nn.Dropout(self.dropout_rate, deterministic=not train)(ops.global_avg_pool(x))
-        logits = nn.Dense(
+        logits, stages["pre_logits"] = classify(
+            x,
             self.num_classes,
-            dtype=self.dtype,
-            kernel_init=uniform,
-            bias_init=uniform_bias(x.shape[-1]),
+            train=train,
             name="head.fc",
-        )(x)
-        logits = widen(logits)
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=uniform,
+            bias_init=uniform_bias,
+        )
         return (logits, stages) if features else logits
 
 

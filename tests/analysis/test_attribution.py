@@ -53,8 +53,10 @@ def test_grad_cam_equals_its_formula_in_finite_differences(stage):
         def apply(self, variables, images, *, train, features=False):
             first = jnp.stack([images[..., 0] ** 2, jnp.sin(images[..., 1])], axis=-1)
             second = first * variables["factor"]
-            logits = jnp.tanh(second.mean((1, 2))) @ kernel
-            return (logits, {"stage1": first, "stage2": second}) if features else logits
+            pooled = jnp.tanh(second.mean((1, 2)))
+            logits = pooled @ kernel
+            stages = {"stage1": first, "stage2": second, "pre_logits": pooled}
+            return (logits, stages) if features else logits
 
     variables = {"factor": jnp.array([[[[1.5, -0.5]]]])}
     images = jax.random.normal(jax.random.key(4), (2, 3, 4, 2))

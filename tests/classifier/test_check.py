@@ -15,7 +15,7 @@ from cnnjax.errors import BadArgument, Failed
 from cnnjax.weights import About, Preprocessing, save_weights
 
 SPEC = "conv4-relu-pool-fc3-relu"
-STAGES = ["stem", "stage1", "stage2", "logits"]
+STAGES = ["stem", "stage1", "stage2", "pre_logits", "logits"]
 
 
 @pytest.fixture(autouse=True)
