@@ -50,10 +50,10 @@ def test_help_and_a_table_need_no_extra():
 
 def test_names_are_those_of_their_homes_and_come_when_asked_for():
     import cnnjax
-    from cnnjax import classifier, models, weights
+    from cnnjax import classifier, models, nn, weights
 
     homes = {"build": models, "list_models": models, "load_model": weights, "load_weights": weights}
-    homes |= {"save_weights": weights, "load": classifier, "Classifier": classifier}
+    homes |= {"save_weights": weights, "load": classifier, "Classifier": classifier, "fuse": nn}
     for name, home in homes.items():
         assert getattr(cnnjax, name) is getattr(home, name)
     assert {*homes, "ops", "__version__"} == set(cnnjax.__all__) <= set(dir(cnnjax))

@@ -68,6 +68,7 @@ class GroupNorm(nn.GroupNorm):
 
     use_fast_variance: bool = False
 
+    @nn.nowrap  # to Flax it is one call, of its own `__call__`
     def __call__(self, x: Array, *, train: bool) -> Array:  # type: ignore[override]
         """Normalize each of `x` `[B, ..., C]` over groups of channels, whatever `train` is."""
         del train
@@ -83,6 +84,7 @@ class LayerNorm(nn.LayerNorm):
 
     use_fast_variance: bool = False
 
+    @nn.nowrap  # to Flax it is one call, of its own `__call__`
     def __call__(self, x: Array, *, train: bool) -> Array:  # type: ignore[override]
         """Normalize `x` `[..., C]` over its last axis, whatever `train` is."""
         del train

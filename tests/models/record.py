@@ -102,8 +102,6 @@ class Recorder:
                 assert keywords["train"], f"{module.name} evaluates in training"
                 settings = f"{_number(module.epsilon)} momentum {_number(1 - module.momentum)}"
                 self.lines[f"batch_norm {channels} epsilon {settings}"] += 1
-            elif isinstance(module, LayerNorm | GroupNorm) and "train" not in keywords:
-                pass  # what the norm hands to Flax's own `__call__`
             elif isinstance(module, LayerNorm):
                 self.lines[f"layer_norm {channels} epsilon {_number(module.epsilon)}"] += 1
             elif isinstance(module, GroupNorm):
