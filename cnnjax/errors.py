@@ -1,9 +1,12 @@
 """The two kinds of error that cnnjax raises on purpose, and how they word what is not allowed."""
 
 import difflib
+import math
+import numbers
+import struct
 from collections.abc import Iterable
 
-__all__ = ["BadArgument", "Failed", "bounded", "missing_extra", "unknown"]
+__all__ = ["BadArgument", "Failed", "bounded", "missing_extra", "number", "unknown"]
 
 GUESSES = 3
 """So many near names are suggested at most."""
@@ -62,6 +65,36 @@ def bounded(argument: str, value: int, least: int, most: int) -> int:
             f"{argument}: received {value!r}, allowed: integers from {least} to {most}"
         )
     return value
+
+
+def number(
+    argument: str, value: object, below: float = math.inf, *, above_zero: bool = False
+) -> None:
+    """Raise `BadArgument` unless a value is a number in [0, below), as a float32 too.
+
+    Args:
+        argument: what the value is called, for the error.
+        value: to be looked at.
+        below: what it must be less than.
+        above_zero: 0 is not allowed either.
+
+    >>> number("warmup", 1.0, below=1)
+    Traceback (most recent call last):
+    cnnjax.errors.BadArgument: warmup: received 1.0, allowed: numbers in [0, 1)
+    """
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        try:
+            exact = float(value)
+            (rounded,) = struct.unpack("f", struct.pack("f", exact))
+        except OverflowError:
+            exact = rounded = math.inf
+        if exact >= 0 and rounded < below and (rounded > 0 or not above_zero):
+            return
+    if below == math.inf:
+        allowed = "numbers above 0" if above_zero else "finite numbers from 0"
+    else:
+        allowed = f"numbers in {'(' if above_zero else '['}0, {below:g})"
+    raise BadArgument(f"{argument}: received {value!r}, allowed: {allowed}")
 
 
 def missing_extra(package: str, extra: str) -> Failed:

@@ -14,6 +14,7 @@ __all__ = [
     "Labels",
     "Logits",
     "Model",
+    "Targets",
     "Variables",
 ]
 
@@ -21,10 +22,13 @@ Array = jax.Array
 """Any array."""
 
 Images = jax.Array
-"""`[B, H, W, C]`: uint8 in 0..255 as stored, or a float type once normalised."""
+"""`[B, H, W, C]`: uint8 in 0..255 as stored, or a float type once normalized."""
 
 Labels = jax.Array
 """`[B]` int32, in 0..classes-1."""
+
+Targets = jax.Array
+"""`[B, classes]` float32, at least 0, each row summing to 1: labels as a loss takes them."""
 
 Logits = jax.Array
 """`[B, classes]`, float32 or wider."""

@@ -1,17 +1,17 @@
 """What does structure buy on 5,000 digits? Seven small networks, three seeds, one recipe.
 
 Question. How much of the accuracy on a small set of images comes from convolution, from
-normalisation, from residual connections and from depthwise-separable filters, and at what cost?
+normalization, from residual connections and from depthwise-separable filters, and at what cost?
 
 Data. `mnist5k`: 5,000 digits of MNIST, 4,000 to train with and 1,000 to test. A tenth of the
 training images (400, stratified) is held out for the learning curves and never trained on.
 
 Networks. A perceptron without convolution; LeNet-5 as published in 1998; a plain convolutional
-network of modern parts, then the same with batch normalisation; the same without pooling,
+network of modern parts, then the same with batch normalization; the same without pooling,
 its strides in the convolutions; a network of depthwise-separable convolutions; a residual network.
 
 Training. The same for all: the recipe below, the same order of images for the same seed. Learning
-rate and optimiser were chosen with seed 0 on the held-out images, among SGD with 0.05 and 0.15 and
+rate and optimizer were chosen with seed 0 on the held-out images, among SGD with 0.05 and 0.15 and
 AdamW with 0.003 and 0.01: the best on average over LeNet-5, plain with norm, separable and a larger
 residual network.
 
@@ -21,17 +21,19 @@ Evaluation. Accuracy on the test set, once per run, after the last step. Nothing
 """
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
 from cnnjax.cli.table import console
 from cnnjax.compare import compare, parse_contestants
 from cnnjax.data import load, prepare
+from cnnjax.data.augment import RandomCrop
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.records import command_line
 from cnnjax.report import print_tables, write_report
 from cnnjax.runtime import enable_cache, use_huge_pages
-from cnnjax.train import Hyper, Recipe, show_progress
+from cnnjax.train import AdamW, Hyper, Recipe, show_progress
 
 DATA = "mnist5k"
 
@@ -50,7 +52,7 @@ NETWORKS = {
 }
 
 # AdamW decays the update and not the gradient, hence a larger number than SGD's usual 5e-4.
-RECIPE = Recipe(epochs=6, batch_size=32, optimiser="adamw", schedule="onecycle", crop_padding=2)
+RECIPE = Recipe(epochs=6, batch_size=32, optimizer=AdamW(), augment=(RandomCrop(2),))
 HYPER = Hyper(learning_rate=0.01, momentum=0.9, weight_decay=0.05)
 SEEDS = range(3)
 
@@ -65,7 +67,7 @@ def main() -> int:
     use_huge_pages()
     enable_cache()
 
-    recipe = Recipe(**{**RECIPE.to_dict(), "epochs": 1}) if arguments.quick else RECIPE
+    recipe = dataclasses.replace(RECIPE, epochs=1) if arguments.quick else RECIPE
     contestants = parse_contestants([f"{k}={v}" for k, v in NETWORKS.items()])
     train_set = load(DATA, "train", arguments.data_dir)
     test_set = load(DATA, "test", arguments.data_dir)

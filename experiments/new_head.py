@@ -26,14 +26,20 @@ import numpy as np
 
 from cnnjax.cli.table import print_table
 from cnnjax.data import Dataset, load, resize, split_off
+from cnnjax.data.augment import HorizontalFlip, RandomCrop
 from cnnjax.records import Experiment
 from cnnjax.runtime import enable_cache
-from cnnjax.train import Hyper, Recipe, fit, key_of
+from cnnjax.train import AdamW, Hyper, Recipe, backbone_and, fit, key_of
 from cnnjax.weights import load_model, preprocessing_of
 
 NETWORK, CLASSES, PIXELS, SEEDS = "efficientnet_lite0", 10, 64, 3
 HEADS = ("as drawn", "default", "zero")
-RECIPE = Recipe(batch_size=20, optimiser="adamw", flip=True, crop_padding=4, head=("classifier",))
+RECIPE = Recipe(
+    batch_size=20,
+    optimizer=AdamW(),
+    augment=(RandomCrop(4), HorizontalFlip()),
+    groups=backbone_and(("classifier",)),
+)
 HYPER = Hyper(learning_rate=3e-3, weight_decay=0.05, backbone_rate=0.5)
 EPOCHS = (2, 5)
 
@@ -68,7 +74,7 @@ def accuracy(kind: str, seed: int, epochs: int, train: Dataset, test: Dataset) -
         HYPER,
         key_of(seed),
         variables={**variables, "params": {**params, "classifier": new}},
-        normalisation=(np.array(how.mean, np.float32), np.array(how.std, np.float32)),
+        normalization=(np.array(how.mean, np.float32), np.array(how.std, np.float32)),
     )
     return {"accuracy": run.test["accuracy"]}
 

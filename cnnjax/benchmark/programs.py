@@ -13,7 +13,7 @@ import numpy as np
 from cnnjax import ops
 from cnnjax.benchmark.case import Case
 from cnnjax.models import build
-from cnnjax.train.losses import LOSSES
+from cnnjax.train.losses import CrossEntropy
 from cnnjax.typing import Array, Images, Labels
 
 __all__ = [
@@ -79,7 +79,9 @@ def train_step_of(model: Any) -> Callable[[State, Images, Labels], tuple[State, 
                 mutable=["batch_stats"],
                 rngs={"dropout": key},
             )
-            return LOSSES["softmax"](logits, labels, 0.0).mean(), updated.get("batch_stats", {})
+            return CrossEntropy()(
+                logits, jax.nn.one_hot(labels, logits.shape[-1])
+            ).mean(), updated.get("batch_stats", {})
 
         (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state["params"])
         velocity = jax.tree.map(lambda v, g: MOMENTUM * v + g, state["velocity"], gradients)

@@ -44,7 +44,7 @@ class Classifier:
         return self.preprocessing.image_shape
 
     @property
-    def normalisation(self) -> tuple[np.ndarray, np.ndarray]:
+    def normalization(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and deviation of images / 255, `[C]` float32 each, as `cnnjax.train.fit` takes."""
         how = self.preprocessing
         return np.array(how.mean, np.float32), np.array(how.std, np.float32)
@@ -103,7 +103,7 @@ class Classifier:
             return jnp.asarray(images)
         if dtype != np.uint8:
             raise BadArgument(f"images: dtype {dtype}, allowed: uint8 in 0..255, a float type")
-        mean, std = (each.reshape(1, 1, 1, -1) for each in self.normalisation)
+        mean, std = (each.reshape(1, 1, 1, -1) for each in self.normalization)
         return (jnp.asarray(images, jnp.float32) / 255 - mean) / std
 
     def read(self, path: str | Path) -> np.ndarray:

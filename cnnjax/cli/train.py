@@ -16,7 +16,7 @@ from cnnjax.data import load_splits, split_off
 from cnnjax.files import replacing
 from cnnjax.models import build
 from cnnjax.records import command_line, hardware, versions
-from cnnjax.train import data_parallel_mesh, fit, key_of, show_progress
+from cnnjax.train import backbone_and, data_parallel_mesh, fit, key_of, show_progress
 from cnnjax.weights import About, Preprocessing, head_of, save_weights
 
 __all__ = ["train"]
@@ -29,7 +29,6 @@ def train(
     out: Annotated[Path, metavar("DIR")],
     seed: Annotated[int, metavar("N")] = 0,
     weights: Annotated[str | None, option("SOURCE")] = None,
-    backbone_rate: Annotated[float | None, option("RATE")] = None,
     resize: Annotated[int | None, option("PIXELS")] = None,
     train_split: Annotated[str | None, option("SPLIT")] = None,
     test_split: Annotated[str | None, option("SPLIT")] = None,
@@ -55,7 +54,6 @@ def train(
         seed: the run's only source of randomness.
         weights: what to start from: package, a file of weights, a directory that this command left,
             or a hub id; a head for another number of classes is new and starts at zero.
-        backbone_rate: what the learning rate is multiplied by in all layers but the head.
         resize: side of the images in pixels; by default they stay as they are.
         train_split: what to train on, as TFDS writes it, such as 'train[:1000]'; by default train.
         test_split: what to test on; by default test, else validation, else a fifth of train.
@@ -78,7 +76,7 @@ def train(
     if validation:
         # The same images for every seed, so that seeds can be compared.
         train_set, held_out = split_off(train_set, validation, 0)
-    _, height, width, channels = train_set.images.shape
+    height, width, channels = train_set.image_shape
     built: dict[str, Any] = {"num_classes": train_set.num_classes, "dtype": jnp.dtype(dtype).type}
     built |= {} if spec is None else {"spec": spec}
     start = None
@@ -87,9 +85,9 @@ def train(
             network, weights, channels=channels, pixels=(height, width), key=key, **built
         )
     model: Any = build(network, **built) if start is None else start.model
-    if backbone_rate is not None:
-        recipe = dataclasses.replace(recipe, head=head_of(model, (height, width, channels)))
-        hyper = dataclasses.replace(hyper, backbone_rate=backbone_rate)
+    if settings.backbone_rate is not None and not recipe.groups:
+        groups = backbone_and(head_of(model, (height, width, channels)))
+        recipe = dataclasses.replace(recipe, groups=groups)
 
     def run(progress: Any) -> Any:
         return fit(
@@ -101,7 +99,7 @@ def train(
             key,
             validation=held_out,
             variables=None if start is None else start.variables,
-            normalisation=None if start is None else start.normalisation,
+            normalization=None if start is None else start.normalization,
             progress=progress,
             checkpoint_dir=out,
             mesh=data_parallel_mesh() if data_parallel else None,

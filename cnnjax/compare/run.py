@@ -8,8 +8,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from cnnjax.analysis.complexity import count
@@ -18,14 +16,13 @@ from cnnjax.analysis.filters import first_filters
 from cnnjax.compare.entry import Contestant, Contestants, contestants_of
 from cnnjax.compare.results import ResultsDirectory, read_results
 from cnnjax.compare.schema import SEEDS
-from cnnjax.data import Dataset, split_off, statistics
+from cnnjax.data import Source, split_off, statistics
 from cnnjax.errors import BadArgument
 from cnnjax.records import here, now
 from cnnjax.train import Hyper, NonFiniteLoss, Progress, Recipe, Run, fit, key_of, predict
 from cnnjax.train.arguments import check
 from cnnjax.train.checkpoint import describe
-from cnnjax.train.programs import compiled, create_program
-from cnnjax.train.state import images_to_start_from
+from cnnjax.train.programs import compiled, initial_program
 from cnnjax.typing import Model
 
 __all__ = ["MOST_SEEDS", "compare"]
@@ -38,8 +35,8 @@ ShowRun = Callable[[str], AbstractContextManager[Progress]]
 
 def compare(
     contestants: Contestants,
-    train_set: Dataset,
-    test_set: Dataset,
+    train_set: Source,
+    test_set: Source,
     recipe: Recipe,
     hyper: Hyper,
     *,
@@ -84,9 +81,9 @@ def compare(
     terms = _Terms(fit_set, held_out, test_set, recipe, hyper)
     models, definitions = {}, {}
     for each in entered:
-        models[each.label] = model = each.build(train_set.num_classes)
+        models[each.label] = model = each.build(len(train_set.class_names))
         check(model, recipe, [hyper], fit_set, test_set, held_out)
-        definitions[each.label] = _define(each, model, tuple(train_set.images.shape[1:]))
+        definitions[each.label] = _define(each, model, tuple(train_set.image_shape))
     shared = {
         "data": _describe_data(terms, validation, source),
         "recipe": recipe.to_dict(),
@@ -116,9 +113,9 @@ def compare(
 class _Terms:
     """What is the same for every run."""
 
-    fit_set: Dataset
-    held_out: Dataset | None
-    test_set: Dataset
+    fit_set: Source
+    held_out: Source | None
+    test_set: Source
     recipe: Recipe
     hyper: Hyper
 
@@ -186,7 +183,7 @@ def _describe_data(terms: _Terms, fraction: float, source: str) -> dict[str, Any
     return {
         "name": fit_set.name,
         "source": source,
-        "image_shape": list(fit_set.images.shape[1:]),
+        "image_shape": list(fit_set.image_shape),
         "class_names": list(fit_set.class_names),
         "validation_fraction": fraction,
         "sizes": {name: len(part) for name, part in parts.items()},
@@ -200,6 +197,7 @@ def _measured(run: Run) -> dict[str, Any]:
     return {
         "test_accuracy": run.test["accuracy"],
         "test_loss": run.test["loss"],
+        "test_metrics": {k: v for k, v in run.test.items() if k not in ("loss", "accuracy")},
         "history": run.history,
         "train_seconds": run.train_seconds,
         "compile_seconds": run.compile_seconds,
@@ -214,19 +212,17 @@ def _arrays(model: Model, run: Run, terms: _Terms, seed: int) -> dict[str, np.nd
         "predicted": logits.argmax(axis=1).astype(np.int32),
         "confidence": probabilities(logits).max(axis=1).astype(np.float32),
     }
-    shape = tuple(terms.fit_set.images.shape[1:])
+    shape = tuple(terms.fit_set.image_shape)
     after = first_filters(model, shape, run.variables["params"])
     if after is not None:
-        before = first_filters(model, shape, _initial(model, run, terms, seed))
+        before = first_filters(model, shape, _initial(model, terms, seed))
         assert before is not None
         arrays |= {"filters_before": before, "filters_after": after}
     return arrays
 
 
-def _initial(model: Model, run: Run, terms: _Terms, seed: int) -> Mapping[str, Any]:
-    """Return the parameters that a run began with, from the program that the run compiled."""
-    key, scalars = key_of(seed), jax.tree.map(jnp.float32, terms.hyper)
-    images = images_to_start_from(model, terms.fit_set.images)
-    arguments = (images, scalars, jnp.asarray(run.mean), jnp.asarray(run.std), key)
-    create, _ = compiled(create_program(model, terms.recipe, False), *arguments)
-    return create(*arguments).params
+def _initial(model: Model, terms: _Terms, seed: int) -> Mapping[str, Any]:
+    """Return the parameters that a run began with: they are drawn again."""
+    key = key_of(seed)
+    draw, _ = compiled(initial_program(model, tuple(terms.fit_set.image_shape)), key, quick=True)
+    return draw(key)["params"]

@@ -21,6 +21,7 @@ _Seed = Annotated[int, Meta(ge=0, lt=SEEDS)]
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Loss = float | None
 """Null where it was not finite."""
+_Metric = float | None | list[float | None]
 
 
 class _Sizes(TypedDict):
@@ -79,6 +80,8 @@ class _Ended(Provenance):
 class _FinishedRun(_Ended):
     test_accuracy: _Share
     test_loss: _Loss
+    # Version 0.1.0 had no others than those two.
+    test_metrics: NotRequired[dict[str, _Metric]]
     history: list[_Epoch]
     train_seconds: Amount
     compile_seconds: Amount

@@ -8,11 +8,14 @@ from cnnjax.data.load import load
 from cnnjax.data.photographs import prepare_photograph, read_photograph
 from cnnjax.data.prepare import prepare
 from cnnjax.data.resizing import resize, resize_images
+from cnnjax.data.source import Source, Subset
 from cnnjax.data.splits import Splits, load_splits
 
 __all__ = [
     "Dataset",
+    "Source",
     "Splits",
+    "Subset",
     "catalogue",
     "class_names",
     "describe",

@@ -4,10 +4,12 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Sequence
+from typing import overload
 
 import numpy as np
 
 from cnnjax.data.arrays import labels_of, names_of_classes, pixels_of
+from cnnjax.data.source import Source, Subset, blocks, num_classes_of
 from cnnjax.errors import BadArgument
 
 __all__ = ["Dataset", "allocate", "split_off", "statistics"]
@@ -54,6 +56,15 @@ class Dataset:
     def __repr__(self) -> str:
         size = "x".join(map(str, self.images.shape[1:]))
         return f"Dataset({self.name!r}, {self.split!r}: {len(self)} of {size}, {self.num_classes})"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(H, W, C)`."""
+        return self.images.shape[1:]
+
+    def take(self, indices: np.ndarray | Sequence[int]) -> np.ndarray:
+        """Return the images `[M, H, W, C]` uint8 at these indices `[M]`."""
+        return self.images[np.asarray(indices)]
 
     @property
     def num_classes(self) -> int:
@@ -121,7 +132,11 @@ def allocate(counts: np.ndarray, total: int) -> np.ndarray:
     return taken
 
 
-def split_off(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
+@overload
+def split_off(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]: ...
+@overload
+def split_off(dataset: Source, fraction: float, seed: int) -> tuple[Source, Source]: ...
+def split_off(dataset: Source, fraction: float, seed: int) -> tuple[Source, Source]:
     """Cut a validation set off a training set: stratified, disjoint, the same for the same seed.
 
     Args:
@@ -131,7 +146,8 @@ def split_off(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Da
 
     Returns:
         The rest, still called by its split, and `round(fraction * N)` images called
-        `"validation"`. Every class is represented in proportion. Both keep the dataset's order.
+        `"validation"`. Every class is represented in proportion. Both keep the dataset's order. Of
+        a source that is not a `Dataset`: two `Subset`s.
 
     Raises:
         BadArgument: for a fraction that leaves either part empty, or a negative seed.
@@ -146,21 +162,26 @@ def split_off(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Da
             f"fraction: {fraction} of {len(dataset)} images leaves {total} to validate "
             f"and {len(dataset) - total} to train; both must be positive"
         )
-    counts = np.bincount(dataset.labels, minlength=dataset.num_classes)
-    takes = allocate(counts, total)
+    chosen = _stratified(dataset.labels, num_classes_of(dataset), total, seed)
+    rest, held_out = np.flatnonzero(~chosen), np.flatnonzero(chosen)
+    if isinstance(dataset, Dataset):
+        return dataset.subset(rest), dataset.subset(held_out, split="validation")
+    return Subset(dataset, rest), Subset(dataset, held_out)
+
+
+def _stratified(labels: np.ndarray, classes: int, total: int, seed: int) -> np.ndarray:
+    """Return `[N]` bool, `total` of them True, drawn from each class in proportion."""
+    takes = allocate(np.bincount(labels, minlength=classes), total)
     # numpy promises that raw bits stay the same for ever; of its permutations it does not.
-    draws = np.random.PCG64(seed).random_raw(len(dataset))
-    validation = np.zeros(len(dataset), bool)
+    draws = np.random.PCG64(seed).random_raw(len(labels))
+    chosen = np.zeros(len(labels), bool)
     for label, take in enumerate(takes):
-        members = np.flatnonzero(dataset.labels == label)
-        validation[members[np.argsort(draws[members], kind="stable")[:take]]] = True
-    return (
-        dataset.subset(np.flatnonzero(~validation)),
-        dataset.subset(np.flatnonzero(validation), split="validation"),
-    )
+        members = np.flatnonzero(labels == label)
+        chosen[members[np.argsort(draws[members], kind="stable")[:take]]] = True
+    return chosen
 
 
-def statistics(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+def statistics(dataset: Source) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation of each channel, of the pixels divided by 255.
 
     Both are exact up to the last rounding. A constant channel has standard deviation 1, so that
@@ -170,12 +191,12 @@ def statistics(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
         `(mean [C], std [C])` float32, in units of the full range.
     """
     values = np.arange(256, dtype=np.int64)
+    histograms = np.zeros((dataset.image_shape[-1], 256), np.int64)
+    for block in blocks(dataset):  # bincount widens its argument eightfold
+        for channel, histogram in enumerate(histograms):
+            histogram += np.bincount(block[..., channel].ravel(), minlength=256)
     mean, std = [], []
-    for channel in range(dataset.images.shape[-1]):
-        histogram = np.zeros(256, np.int64)
-        for start in range(0, len(dataset), 4096):  # bincount widens its argument eightfold
-            block = dataset.images[start : start + 4096, ..., channel]
-            histogram += np.bincount(block.ravel(), minlength=256)
+    for histogram in histograms:
         count = int(histogram.sum())
         total, squares = int(histogram @ values), int(histogram @ values**2)
         variance = (count * squares - total**2) / count**2

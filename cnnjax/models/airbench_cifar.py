@@ -15,7 +15,15 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.nn import BatchNorm, Conv, gelu, uniform, widen
 from cnnjax.typing import Array, DType, Images, Key, Variables
 
-__all__ = ["NETWORKS", "Airbench", "ConvGroup", "WhiteningConv", "dirac", "whitening_kernel"]
+__all__ = [
+    "NETWORKS",
+    "Airbench",
+    "ConvGroup",
+    "WhiteningConv",
+    "dirac",
+    "whitened",
+    "whitening_kernel",
+]
 
 
 def dirac(key: Key, shape: Sequence[int], dtype: DType = jnp.float32) -> Array:
@@ -57,12 +65,23 @@ def whitening_kernel(images: Images, *, size: int = 2, epsilon: float = 5e-4) ->
     return kernel.reshape(size, size, channels, -1).astype(jnp.float32)
 
 
+def whitened(variables: Variables, images: Images) -> Variables:
+    """Return variables of an `Airbench` whose first kernel whitens images.
+
+    Args:
+        variables: of the network, such as `init` draws.
+        images: `[N, H, W, C]` normalized; the reference takes 5,000 training images.
+    """
+    statistics = variables["batch_stats"]
+    whitening = {**statistics["0"], "kernel": whitening_kernel(images)}
+    return {**variables, "batch_stats": {**statistics, "0": whitening}}
+
+
 class WhiteningConv(nn.Module):
     """An unpadded convolution to `2 * size * size * C` channels with a kernel that is not trained.
 
-    The kernel is among the batch statistics, where no optimiser and no weight decay reaches it;
-    it is made to be replaced by `whitening_kernel` of the training images, as `Airbench.start_from`
-    does. The parameter `bias` is trained.
+    The kernel is among the batch statistics, where no optimizer and no weight decay reaches it;
+    it is made to be replaced by that of the training images, as `whitened` does. The parameter `bias` is trained.
     """
 
     size: int = 2
@@ -115,21 +134,14 @@ class ConvGroup(nn.Module):
 class Airbench(nn.Module):
     """A whitening layer, three `ConvGroup`, the maximum over positions and a linear layer.
 
-    The maximum is that of 3x3 positions at 32 pixels. Logits are multiplied by `scaling`. Training
-    with `cnnjax.train` calls `start_from`.
+    The maximum is that of 3x3 positions at 32 pixels. Logits are multiplied by `scaling`. Train
+    from variables that are `whitened`.
     """
 
     widths: tuple[int, ...] = (64, 256, 256)
     scaling: float = 1 / 9
     num_classes: int = 10
     dtype: DType = jnp.float32
-
-    @nn.nowrap
-    def start_from(self, variables: Variables, images: Images) -> Variables:
-        """Return `variables` with the kernel that whitens `images` `[N, H, W, C]`, normalised."""
-        statistics = variables["batch_stats"]
-        whitening = {**statistics["0"], "kernel": whitening_kernel(images)}
-        return {**variables, "batch_stats": {**statistics, "0": whitening}}
 
     @nn.compact
     def __call__(

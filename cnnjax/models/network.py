@@ -51,7 +51,7 @@ def check_images(network: nn.Module, images: Images, *, smallest: int = 1) -> No
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise BadArgument(
             f"{name}: images has dtype {images.dtype}; it must be a float type "
-            "(normalise uint8 images first: cnnjax.data.augment.normalise)"
+            "(normalize uint8 images first: cnnjax.data.augment.normalize)"
         )
     if min(images.shape[1:3]) < smallest:
         raise BadArgument(

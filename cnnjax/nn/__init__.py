@@ -25,6 +25,7 @@ from cnnjax.nn.attention import (
 from cnnjax.nn.blocks import ConvNormAct, flatten, run
 from cnnjax.nn.branches import affine, fuse, join, join_branches
 from cnnjax.nn.conv import Conv
+from cnnjax.nn.frozen import evaluating
 from cnnjax.nn.head import classify, widen
 from cnnjax.nn.initializers import kaiming_normal, uniform, uniform_bias, zero_bias
 from cnnjax.nn.norm import BatchNorm, GroupNorm, LayerNorm
@@ -47,6 +48,7 @@ __all__ = [
     "drop_path",
     "drop_path_rates",
     "elu",
+    "evaluating",
     "flatten",
     "fuse",
     "gelu",

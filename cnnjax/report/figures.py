@@ -134,7 +134,7 @@ def mistakes(arrays: Arrays, test_set: Dataset) -> tuple[list[dict[str, Any]], i
     sure = np.where(wrong, confidence, 0).sum(axis=0) / np.maximum(times, 1)
     order = np.lexsort((np.arange(len(times)), -sure, -times))[: (times > 0).sum()]
     shown = []
-    tiles = plot.image_tiles(test_set.images[order[:MOST_MISTAKES]])
+    tiles = plot.image_tiles(test_set.take(order[:MOST_MISTAKES]))
     for index, tile in zip(order[:MOST_MISTAKES], tiles, strict=True):
         answers = predicted[wrong[:, index], index]
         taken = int(np.argmax(np.bincount(answers)))

@@ -1,25 +1,55 @@
 """Training: recipes, steps, whole runs and sweeps of them, evaluation, checkpoints."""
 
+from cnnjax.train.averages import EMA, Average
 from cnnjax.train.evaluate import evaluate, predict
 from cnnjax.train.fit import NonFiniteLoss, Run, fit
+from cnnjax.train.groups import Group, backbone_and
+from cnnjax.train.hyper import Hyper
 from cnnjax.train.keys import key_of
+from cnnjax.train.losses import CrammerSinger, CrossEntropy, Loss, OneVsAll
+from cnnjax.train.metrics import Metric, PerClassAccuracy, TopK
+from cnnjax.train.optimizers import LAMB, SGD, Adam, AdamW, Lion, Optimizer, RMSProp
+from cnnjax.train.placement import data_parallel_mesh
 from cnnjax.train.progress import Progress, Report, show_progress
-from cnnjax.train.recipe import RECIPES, Hyper, NamedRecipe, Recipe
-from cnnjax.train.sharding import data_parallel_mesh
+from cnnjax.train.recipe import RECIPES, NamedRecipe, Recipe
+from cnnjax.train.schedules import Constant, Cosine, OneCycle, Schedule, Steps
 from cnnjax.train.state import TrainState, create_state
 from cnnjax.train.step import make_train_step
 from cnnjax.train.sweep import sweep
 
 __all__ = [
+    "EMA",
+    "LAMB",
     "RECIPES",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Average",
+    "Constant",
+    "Cosine",
+    "CrammerSinger",
+    "CrossEntropy",
+    "Group",
     "Hyper",
+    "Lion",
+    "Loss",
+    "Metric",
     "NamedRecipe",
     "NonFiniteLoss",
+    "OneCycle",
+    "OneVsAll",
+    "Optimizer",
+    "PerClassAccuracy",
     "Progress",
+    "RMSProp",
     "Recipe",
     "Report",
     "Run",
+    "Schedule",
+    "Steps",
+    "TopK",
     "TrainState",
+    "backbone_and",
     "create_state",
     "data_parallel_mesh",
     "evaluate",

@@ -12,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from cnnjax.data.dataset import Dataset, statistics
+from cnnjax.data import Source, statistics
+from cnnjax.data.augment import Normalize
 from cnnjax.errors import BadArgument
 from cnnjax.files import printable
-from cnnjax.train.losses import SMOOTHED
-from cnnjax.train.recipe import Hyper, NamedRecipe, Recipe
+from cnnjax.train.groups import check_groups, resolved
+from cnnjax.train.hyper import Hyper
+from cnnjax.train.recipe import NamedRecipe, Recipe
 from cnnjax.train.state import TrainState, variables_of
 from cnnjax.typing import Variables
 
@@ -25,9 +27,9 @@ __all__ = [
     "check_keys",
     "check_module",
     "check_surroundings",
+    "check_values",
     "fitting_variables",
-    "is_frozen",
-    "normalisation_of",
+    "normalization_of",
 ]
 
 
@@ -35,49 +37,124 @@ def check(
     model: Any,
     recipe: Recipe,
     hypers: list[Hyper],
-    train_set: Dataset,
-    test_set: Dataset | None,
-    validation: Dataset | None,
-) -> None:
-    """Raise `BadArgument` unless model, settings and datasets fit each other."""
+    train_set: Source,
+    test_set: Source | None,
+    validation: Source | None,
+) -> Recipe:
+    """Return the recipe as these scalars make it, once model, settings and sources fit each other.
+
+    Raises:
+        BadArgument: unless they do.
+    """
     _check_types(recipe, hypers, train_set, test_set, validation)
     for name, other in (("test_set", test_set), ("validation", validation)):
         if other is None:
             continue
-        if other.images.shape[1:] != train_set.images.shape[1:]:
+        if tuple(other.image_shape) != tuple(train_set.image_shape):
             raise BadArgument(
-                f"{name}: images are {list(other.images.shape[1:])}, "
-                f"the training set's {list(train_set.images.shape[1:])}"
+                f"{name}: images are {list(other.image_shape)}, "
+                f"the training set's {list(train_set.image_shape)}"
             )
-        if other.class_names != train_set.class_names:
+        if tuple(other.class_names) != tuple(train_set.class_names):
             raise BadArgument(f"{name}: its classes are not the training set's")
     check_module(model)
-    _check_outline(type(model).__name__, *_outline(model, train_set.images.shape[1:]), train_set)
-    least = min(train_set.images.shape[1:3])
-    if recipe.crop_padding >= least:
-        raise BadArgument(
-            f"crop_padding: received {recipe.crop_padding}, allowed with images of {least} "
-            f"pixels: 0..{least - 1}"
-        )
-    if not recipe.head and any(float(hyper.backbone_rate) != 1 for hyper in hypers):
-        raise BadArgument("backbone_rate: must be 1 where the recipe's head names no submodules")
-    if recipe.loss not in SMOOTHED and any(float(hyper.label_smoothing) for hyper in hypers):
-        raise BadArgument(f"label_smoothing: must be 0 with loss={recipe.loss!r}")
-    is_frozen(recipe, hypers)
+    shape = tuple(train_set.image_shape)
+    logits, variables = _outline(model, shape)
+    _check_outline(type(model).__name__, logits, variables, train_set)
+    check_groups(recipe.groups, variables["params"], hypers[0])
+    if not recipe.groups and any(float(hyper.backbone_rate) != 1 for hyper in hypers):
+        raise BadArgument("backbone_rate: must be 1 where no group of the recipe names it")
+    recipe = dataclasses.replace(recipe, groups=resolved(recipe.groups, hypers))
+    check_groups(recipe.groups, variables["params"], hypers[0])
+    size = min(recipe.batch_size, len(train_set))
+    check_values(recipe, hypers[0], shape, size, len(train_set.class_names), variables["params"])
+    return recipe
 
 
-def is_frozen(recipe: Recipe, hypers: Sequence[Hyper]) -> bool:
-    """Return whether only the recipe's head learns: the rate of all else is 0.
+def check_values(
+    recipe: Recipe,
+    hyper: Hyper,
+    image_shape: tuple[int, ...],
+    batch_size: int,
+    classes: int,
+    params: Any,
+) -> None:
+    """Raise `BadArgument` unless each value of a recipe takes and returns what it has to.
 
-    Raises:
-        BadArgument: where that is so with some of the scalars only; it is another program.
+    Nothing is computed: they are traced with the shapes of the run.
     """
-    rates = sorted({float(hyper.backbone_rate) for hyper in hypers})
-    if recipe.head and 0.0 in rates and len(rates) > 1:
+    of = jax.ShapeDtypeStruct
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    logits = targets = of((batch_size, classes), jnp.float32)
+    images: Any = of((batch_size, *image_shape), jnp.uint8)
+    for index, each in enumerate(recipe.augment):
+        if isinstance(each, Normalize):
+            images = of(images.shape, jnp.float32)
+            continue
+        found = _traced(f"augment[{index}]", each, key, images, targets)
+        pair = isinstance(found, tuple) and len(found) == 2
+        if not pair or [each.shape for each in found] != [images.shape, targets.shape]:
+            raise BadArgument(
+                f"augment[{index}]: {_name(each)} returns {_shown(found)}; allowed: images "
+                f"{list(images.shape)} and targets {list(targets.shape)}"
+            )
+        images = found[0]
+    found = _traced("loss", recipe.loss, logits, targets)
+    if getattr(found, "shape", None) != (batch_size,):
         raise BadArgument(
-            f"backbone_rate: received {rates}, allowed: 0 in all runs of a sweep or in none"
+            f"loss: {_name(recipe.loss)} returns {_shown(found)}; allowed: [{batch_size}], one "
+            "number for each example"
         )
-    return bool(recipe.head) and rates == [0.0]
+    for name, metric in recipe.reported[1:]:
+        found = _traced(f"metrics[{name!r}]", metric, logits, targets)
+        parts = found if isinstance(found, tuple) and len(found) == 2 else (found,)
+        if any(getattr(part, "shape", ())[:1] != (batch_size,) for part in parts):
+            raise BadArgument(
+                f"metrics[{name!r}]: {_name(metric)} returns {_shown(found)}; allowed: "
+                f"[{batch_size}] or [{batch_size}, M], or a pair of that and its weights"
+            )
+    scalars = jax.tree.map(lambda _: of((), jnp.float32), hyper)
+    factor = _traced("schedule", lambda step: recipe.schedule(step, 10), of((), jnp.int32))
+    if getattr(factor, "shape", None) != ():
+        raise BadArgument(
+            f"schedule: {_name(recipe.schedule)} returns {_shown(factor)}; allowed: a scalar"
+        )
+
+    def moved(params: Any, rate: Any, hyper: Hyper) -> Any:
+        transform = recipe.transformation(rate, hyper)
+        return transform.update(params, transform.init(params), params)[0]
+
+    updates = _traced("optimizer", moved, params, of((), jnp.float32), scalars)
+    trees: list[Any] = [jax.tree.structure(tree) for tree in (updates, params)]
+    if trees[0] != trees[1]:
+        raise BadArgument(
+            f"optimizer: {_name(recipe.optimizer)} gives updates of another tree than the "
+            "parameters have; allowed: what optax's transformations give"
+        )
+
+
+def _traced(argument: str, function: Any, *shapes: Any) -> Any:
+    """Return the shapes of what a user's value gives, its own error in one line."""
+    try:
+        return jax.eval_shape(function, *shapes)
+    except BadArgument as error:
+        raise BadArgument(f"{argument}: {error}") from error
+    except Exception as error:  # whatever a user's own code raises
+        words = printable(str(error).strip().split("\n")[0])
+        raise BadArgument(f"{argument}: it fails with {type(error).__name__}: {words}") from error
+
+
+def _name(value: Any) -> str:
+    return getattr(value, "__name__", type(value).__name__)
+
+
+def _shown(found: Any) -> str:
+    """Return the shapes of what was returned, in words."""
+    if hasattr(found, "shape"):
+        return str(list(found.shape))
+    if isinstance(found, tuple | list):
+        return f"({', '.join(map(_shown, found))})"
+    return f"a {type(found).__name__}"
 
 
 def check_module(model: Any) -> None:
@@ -134,14 +211,14 @@ def _outline(model: Any, image_shape: tuple[int, ...]) -> tuple[Any, Any]:
         ) from error
 
 
-def _check_outline(name: str, logits: Any, variables: Any, dataset: Dataset) -> None:
+def _check_outline(name: str, logits: Any, variables: Any, dataset: Source) -> None:
     others = sorted(set(variables) - {"params", "batch_stats"})
     if others or "params" not in variables:
         found = f"has the collections {others}" if others else "has no parameters"
         raise BadArgument(f"model: {name} {found}; allowed: params and batch_stats")
     if not (hasattr(logits, "shape") and jnp.issubdtype(logits.dtype, jnp.floating)):
         raise BadArgument(f"model: {name} returns a {type(logits).__name__}; allowed: logits")
-    classes = dataset.num_classes
+    classes = len(dataset.class_names)
     if logits.shape != (1, classes):
         raise BadArgument(
             f"model: {name} gives {list(logits.shape[1:])} logits of an image, "
@@ -154,10 +231,10 @@ def _check_types(
 ) -> None:
     sets = {"train_set": train_set, "test_set": test_set, "validation": validation}
     for name, value in sets.items():
-        if not isinstance(value, Dataset) and (value is not None or name == "train_set"):
+        if not isinstance(value, Source) and (value is not None or name == "train_set"):
             raise BadArgument(
                 f"{name}: received a {_kind(value)}; allowed: a Dataset, as cnnjax.data.load and "
-                "cnnjax.data.Dataset make it"
+                "cnnjax.data.Dataset make it, or another cnnjax.data.Source"
             )
     if isinstance(recipe, NamedRecipe):
         raise BadArgument(
@@ -175,7 +252,7 @@ def _check_types(
                 "Hyper(learning_rate=0.1)"
             )
         try:
-            Hyper(**hyper.to_dict())  # arrays are in range as well
+            dataclasses.replace(hyper, **hyper.to_dict())  # arrays are in range as well
         except (TypeError, jax.errors.JAXTypeError) as error:
             raise BadArgument("hyper: allowed: scalars, and none that are traced") from error
 
@@ -214,23 +291,23 @@ def check_surroundings(progress: Any, checkpoint_dir: Any = None, mesh: Any = No
         raise BadArgument(f"mesh: received {mesh!r}; allowed: what data_parallel_mesh makes")
 
 
-def normalisation_of(
-    train_set: Dataset, given: tuple[np.ndarray, np.ndarray] | None
+def normalization_of(
+    train_set: Source, given: tuple[np.ndarray, np.ndarray] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and deviation `[C]` float32: the given ones, or the training set's."""
     if given is None:
         return statistics(train_set)
-    channels = train_set.images.shape[-1]
+    channels = train_set.image_shape[-1]
     try:
         mean, std = (np.array(values, np.float32) for values in given)
     except (TypeError, ValueError) as error:
         raise BadArgument(
-            f"normalisation: received {given!r}, allowed: mean and deviation of {channels} channels"
+            f"normalization: received {given!r}, allowed: mean and deviation of {channels} channels"
         ) from error
     shaped = mean.shape == std.shape == (channels,)
     if not shaped or not np.isfinite(mean).all() or not ((std > 0) & np.isfinite(std)).all():
         raise BadArgument(
-            f"normalisation: received {mean.tolist()} and {std.tolist()}, allowed: mean and "
+            f"normalization: received {mean.tolist()} and {std.tolist()}, allowed: mean and "
             f"positive deviation of {channels} channels"
         )
     return mean, std

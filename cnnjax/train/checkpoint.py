@@ -6,40 +6,73 @@ read without knowing the tree, and importing it costs nothing. It carries a dige
 what has changed in one bit is refused.
 """
 
+import dataclasses
 import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 import jax
 import numpy as np
 
+from cnnjax.data.source import Source
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import checked, printable, read_bytes, replacing, writing
 from cnnjax.tensors import DTYPES, metadata_of, sealed, unsealed
-from cnnjax.train.identity import describe, identity
+from cnnjax.train.hyper import Hyper
+from cnnjax.train.identity import describe, fingerprint
+from cnnjax.train.recipe import Recipe
 from cnnjax.train.state import TrainState
+from cnnjax.typing import Key
 
 __all__ = ["CHECKPOINT", "describe", "identity", "prepare", "restore", "save_checkpoint"]
 
 CHECKPOINT = "checkpoint.safetensors"
 
 # 1, which had no number, was that of cnnjax 0.1.0: without a digest, and models by their names.
-_FORMAT = 2
+# 2 had recipes by names.
+_FORMAT = 3
 
 # History and identity, as text, are smaller: 200 bytes an epoch, and a few kilobytes.
 _MOST_TEXT = 2**28
 
 
 class _Epoch(TypedDict):
+    """What every entry of a history has."""
+
     epoch: int
     train_loss: float
     train_accuracy: float
     seconds: float
     images_per_second: float
-    validation_loss: NotRequired[float]
-    validation_accuracy: NotRequired[float]
+
+
+def identity(
+    model: Any,
+    recipe: Recipe,
+    hyper: Hyper,
+    key: Key,
+    train_set: Source,
+    validation: Source | None,
+    start: dict[str, Any],
+) -> dict[str, Any]:
+    """Return what makes a run this run, as JSON: equal for equal runs in any process.
+
+    `start` is what it starts from besides the key: arrays by name, `{}` for none.
+
+    Raises:
+        BadArgument: for a model, or a value of the recipe, that `describe` refuses.
+    """
+    return {
+        "model": describe(model),
+        "recipe": describe(recipe, where="recipe"),
+        "hyper": describe(dataclasses.replace(hyper, **hyper.to_dict()), where="hyper"),
+        "key": [str(jax.random.key_impl(key)), jax.random.key_data(key).tolist()],
+        "train_set": train_set.fingerprint(),
+        "validation": None if validation is None else validation.fingerprint(),
+        "start": fingerprint(start) if start else None,
+    }
 
 
 def prepare(directory: Path) -> None:
@@ -107,6 +140,7 @@ def restore(
     except (KeyError, ValueError, RecursionError) as error:
         raise Failed(f"{printable(what)}: damaged, its history cannot be read") from error
     checked(history, list[_Epoch], what)
+    checked(history, list[dict[str, int | float | list[float]]], what)  # metrics are added to it
     _check_same(saved, run, path)
     found = {name: (str(tensor.dtype), tensor.shape) for name, tensor in tensors.items()}
     if expected != found:

@@ -9,15 +9,18 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from cnnjax.data.dataset import Dataset
+from cnnjax.data import Source
 from cnnjax.errors import Failed
 from cnnjax.files import locked
-from cnnjax.train.arguments import check, check_keys, check_surroundings, is_frozen
+from cnnjax.train.arguments import check, check_keys, check_surroundings, normalization_of
 from cnnjax.train.checkpoint import identity, prepare, restore, save_checkpoint
+from cnnjax.train.epochs import evaluated, report, train_epoch
+from cnnjax.train.feed import feed_of
+from cnnjax.train.hyper import Hyper
+from cnnjax.train.placement import one_device, replicated
+from cnnjax.train.plan import Programs, begun, plan_of, programs_of
 from cnnjax.train.progress import Progress
-from cnnjax.train.recipe import Hyper, Recipe
-from cnnjax.train.session import Session
-from cnnjax.train.sharding import replicated
+from cnnjax.train.recipe import Recipe
 from cnnjax.train.state import TrainState
 from cnnjax.typing import Key, Variables
 
@@ -47,13 +50,14 @@ class Run:
 
     Attributes:
         state: after the last step.
-        variables: the trained weights, `{"params": ..., "batch_stats": ...}`: moving averages
+        variables: the trained weights, `{"params": ..., "batch_stats": ...}`: averages
             where the recipe keeps them.
         history: per epoch `epoch` (from 1), `train_loss`, `train_accuracy` (both of augmented
-            batches while training), `seconds`, `images_per_second`, and with a validation set
-            `validation_loss` and `validation_accuracy`.
-        test: `loss` and `accuracy` on the test set after the last step; `{}` without one.
-        mean: `[C]` float32, what normalisation subtracted from images / 255.
+            batches while training), `seconds`, `images_per_second`, with a validation set
+            `validation_loss` and `validation_accuracy`, and each of the recipe's metrics likewise.
+        test: `loss`, `accuracy` and the recipe's metrics on the test set after the last step; `{}`
+            without one.
+        mean: `[C]` float32, what normalization subtracted from images / 255.
         std: `[C]` float32, what it divided by.
         compile_seconds: tracing, lowering and compiling; almost 0 when an earlier run did it.
         train_seconds: the training steps of all epochs, without evaluation and checkpoints.
@@ -63,7 +67,7 @@ class Run:
     state: TrainState
     variables: Variables
     history: list[dict[str, Any]]
-    test: dict[str, float]
+    test: dict[str, Any]
     mean: np.ndarray
     std: np.ndarray
     compile_seconds: float
@@ -73,18 +77,19 @@ class Run:
 
 def fit(
     model: Any,
-    train_set: Dataset,
-    test_set: Dataset | None,
+    train_set: Source,
+    test_set: Source | None,
     recipe: Recipe,
     hyper: Hyper,
     key: Key,
     *,
-    validation: Dataset | None = None,
+    validation: Source | None = None,
     variables: Variables | None = None,
-    normalisation: tuple[np.ndarray, np.ndarray] | None = None,
+    normalization: tuple[np.ndarray, np.ndarray] | None = None,
     progress: Progress | None = None,
     checkpoint_dir: str | Path | None = None,
     mesh: Mesh | None = None,
+    stream: bool | None = None,
 ) -> Run:
     """Train a model and return its weights, its history and its accuracy on the test set.
 
@@ -93,9 +98,8 @@ def fit(
 
     Args:
         model: a Linen module: `model.apply(variables, images, train=...)` gives logits `[B, K]`.
-            One that takes weights from images has a method `start_from`, see `create_state`; one
-            with auxiliary classifiers has an attribute `aux_weight`, see `make_train_step`.
-        train_set: images and labels to learn from.
+            One with auxiliary classifiers has an attribute `aux_weight`, see `make_train_step`.
+        train_set: images and labels to learn from: a `cnnjax.data.Dataset`, or another `Source`.
         test_set: evaluated once, after the last step; None leaves it out.
         recipe: the static half of the settings.
         hyper: the scalars.
@@ -103,13 +107,17 @@ def fit(
         validation: evaluated after every epoch.
         variables: weights to start from, such as `load_weights` returns; None draws them from the
             key. They are copied, as the model's types: those of a file may be bfloat16.
-        normalisation: `(mean [C], std [C])` of images / 255, such as those weights were trained
+        normalization: `(mean [C], std [C])` of images / 255, such as those weights were trained
             with; None takes the training set's.
         progress: called while the run goes; see `show_progress`.
         checkpoint_dir: where the run is saved after every epoch, and resumed from; nobody else can
-            train there meanwhile. It takes a model that can be told from every other: see
+            train there meanwhile. It takes a model and a
+            recipe that can be told from every other: see
             `cnnjax.train.identity.describe`.
         mesh: of `data_parallel_mesh`, to share each batch out over its devices.
+        stream: read the batches while the steps run, in place of putting the training set on the
+            device whole; None does where it would take more than half of the memory that is left.
+            The run is the same.
 
     Raises:
         BadArgument: if the sets do not fit each other or the model, variables are not the model's,
@@ -119,70 +127,80 @@ def fit(
     """
     check_surroundings(progress, checkpoint_dir, mesh)
     check_keys([key])
-    check(model, recipe, [hyper], train_set, test_set, validation)
+    written = recipe
+    recipe = check(model, recipe, [hyper], train_set, test_set, validation)
+    mean, std = normalization_of(train_set, normalization)
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
-    start = {
-        name: value
-        for name, value in (("variables", variables), ("normalisation", normalisation))
-        if value is not None
-    }
-    run = identity(model, recipe, hyper, key, train_set, validation, start) if directory else {}
+    given = {"variables": variables, "normalization": normalization}
+    start = {name: value for name, value in given.items() if value is not None}
+    run = identity(model, written, hyper, key, train_set, validation, start) if directory else {}
     if directory is not None:
         prepare(directory)
     with locked(directory, "checkpoint_dir") if directory else contextlib.nullcontext():
-        session = Session(
-            model,
-            train_set,
-            recipe,
-            hyper,
-            key,
-            variables=variables,
-            normalisation=normalisation,
-            frozen=is_frozen(recipe, [hyper]),
-            mesh=mesh,
-        )
+        plan = plan_of(recipe, train_set, None, mesh or one_device())
+        state, seconds = begun(model, plan, hyper, key, mean, std, variables)
+        feed = feed_of(train_set, plan.mesh, stream)
+        programs, more = programs_of(model, plan, feed, len(train_set), key, state)
         words = f"{type(model).__name__} on {train_set.name} with {hyper}"
-        state, history = _train(session, words, validation, progress, directory, run)
-        test = {} if test_set is None else session.evaluate(state, test_set)
+        training = _Training(model, programs, words, validation, progress, directory, run)
+        state, history, later = _train(training, state)
+        test: dict[str, Any] = {}
+        last = 0.0
+        if test_set is not None:
+            test, last = evaluated(model, plan, state, test_set)
     return Run(
         state=state,
         variables=state.variables,
         history=history,
         test=test,
-        mean=session.mean,
-        std=session.std,
-        compile_seconds=session.compile_seconds,
+        mean=mean,
+        std=std,
+        compile_seconds=seconds + more + later + last,
         train_seconds=sum(entry["seconds"] for entry in history),
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Training:
+    """What stays the same from epoch to epoch of a run."""
+
+    model: Any
+    programs: Programs
+    words: str
+    validation: Source | None
+    progress: Progress | None
+    directory: Path | None
+    run: dict[str, Any]
+
+
 def _train(
-    session: Session,
-    words: str,
-    validation: Dataset | None,
-    progress: Progress | None,
-    directory: Path | None,
-    run: dict[str, Any],
-) -> tuple[TrainState, list[dict[str, Any]]]:
-    """Take the epochs that are left, each saved at its end; return the last state and history."""
-    state, history = session.state, []  # type: TrainState, list[dict[str, Any]]
+    training: _Training, state: TrainState
+) -> tuple[TrainState, list[dict[str, Any]], float]:
+    """Take the epochs that are left, each saved at its end.
+
+    Returns the last state, the history and the seconds of compiling the evaluation.
+    """
+    plan, directory, progress = training.programs.plan, training.directory, training.progress
+    history: list[dict[str, Any]] = []
+    seconds = 0.0
     if directory is not None:
-        state, history = restore(directory, state, run) or (state, history)
-        state = jax.device_put(state, replicated(session.mesh))
+        state, history = restore(directory, state, training.run) or (state, history)
+        state = jax.device_put(state, replicated(plan.mesh))
 
     def watch(losses: np.ndarray, first_step: int) -> None:
         bad = np.flatnonzero(~np.isfinite(losses))
         if bad.size:
-            step, epoch = first_step + int(bad[0]), first_step // session.steps_per_epoch + 1
-            raise NonFiniteLoss(words, step, epoch, float(losses[bad[0]]))
+            step, epoch = first_step + int(bad[0]), first_step // plan.steps_per_epoch + 1
+            raise NonFiniteLoss(training.words, step, epoch, float(losses[bad[0]]))
 
-    for epoch in range(len(history), session.recipe.epochs):
-        state, entry = session.train_epoch(state, epoch, watch, progress)
-        if validation is not None:
-            entry |= session.evaluate(state, validation, "validation_")
+    for epoch in range(len(history), plan.recipe.epochs):
+        state, entry = train_epoch(training.programs, state, epoch, watch, progress)
+        if training.validation is not None:
+            found, more = evaluated(training.model, plan, state, training.validation, "validation_")
+            entry, seconds = entry | found, seconds + more
         history.append(entry)
         if directory is not None:
-            save_checkpoint(directory, state, history, run)
+            save_checkpoint(directory, state, history, training.run)
         if progress is not None:
-            progress(session.report(epoch, session.steps_per_epoch, entry, finished=True))
-    return state, history
+            progress(report(plan, (), epoch, plan.steps_per_epoch, entry, finished=True))
+    return state, history, seconds

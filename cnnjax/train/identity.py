@@ -6,10 +6,12 @@ what it uses, beside the name. A lambda, or a function that was made inside a us
 neither: it trains, but is refused where something would be read back because it "is the same".
 """
 
+import contextlib
 import dataclasses
 import enum
 import functools
 import hashlib
+import importlib
 import json
 import sys
 import types
@@ -18,41 +20,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnnjax.data.dataset import Dataset
-from cnnjax.errors import BadArgument
+from cnnjax.errors import BadArgument, unknown
 from cnnjax.files import printable
-from cnnjax.train.recipe import Hyper, Recipe
 from cnnjax.train.source import in_a_library, source_digest
-from cnnjax.typing import Key
 
-__all__ = ["describe", "fingerprint", "identity"]
-
-
-def identity(
-    model: Any,
-    recipe: Recipe,
-    hyper: Hyper,
-    key: Key,
-    train_set: Dataset,
-    validation: Dataset | None,
-    start: dict[str, Any],
-) -> dict[str, Any]:
-    """Return what makes a run this run, as JSON: equal for equal runs in any process.
-
-    `start` is what it starts from besides the key: arrays by name, `{}` for none.
-
-    Raises:
-        BadArgument: for a model that `describe` refuses.
-    """
-    return {
-        "model": describe(model),
-        "recipe": recipe.to_dict(),
-        "hyper": hyper.to_dict(),
-        "key": [str(jax.random.key_impl(key)), jax.random.key_data(key).tolist()],
-        "train_set": train_set.fingerprint(),
-        "validation": None if validation is None else validation.fingerprint(),
-        "start": fingerprint(start) if start else None,
-    }
+__all__ = ["describe", "fingerprint", "revived"]
 
 
 def describe(value: Any, argument: str = "checkpoint_dir", where: str = "model") -> Any:
@@ -78,6 +50,73 @@ def describe(value: Any, argument: str = "checkpoint_dir", where: str = "model")
         ) from None
     except RecursionError:
         raise BadArgument(f"{argument}: {where} is nested too deeply to be identified") from None
+
+
+def revived(tree: Any, argument: str, where: str) -> Any:
+    """Return the value that `describe` wrote: of frozen dataclasses, functions, plain values.
+
+    A name is looked for in the modules of cnnjax and in those that are imported; nothing else is
+    imported and nothing is called but the class of a frozen dataclass, with its fields.
+
+    Args:
+        tree: JSON of `describe`.
+        argument: where it comes from, for the error.
+        where: what the value is, for the error.
+
+    Raises:
+        BadArgument: for what is not found, what cannot be read back, and a user's value whose
+            source is another by now.
+    """
+    if tree is None or type(tree) in (bool, int, float, str):
+        return tree
+    if isinstance(tree, list):
+        return tuple(revived(item, argument, f"{where}[{i}]") for i, item in enumerate(tree))
+    allowed = "allowed: what cnnjax wrote of frozen dataclasses, functions, numbers and texts"
+    refused = BadArgument(f"{argument}: {where} is {printable(repr(tree)[:80])}; {allowed}")
+    if not isinstance(tree, dict):
+        raise refused
+    found = {name: value for name, value in tree.items() if name != "(source)"}
+    if "function" in found:
+        value = _named(tree["function"], argument, where)
+    elif len(found) == 1 and isinstance(next(iter(found.values())), dict):
+        ((name, fields),) = found.items()
+        kind = _named(name, argument, where)
+        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+            raise refused
+        given = {k: v for k, v in fields.items() if k != "(source)"}
+        unknown_fields = given.keys() - {field.name for field in dataclasses.fields(kind)}
+        if unknown_fields:
+            names = [field.name for field in dataclasses.fields(kind)]
+            raise unknown(f"{argument}: {where}: {name}", sorted(unknown_fields)[0], names)
+        value = kind(**{k: revived(v, argument, f"{where}.{k}") for k, v in given.items()})
+        tree = {name: {**_described(value, where)[name], **fields}}
+    else:
+        raise refused
+    if _described(value, where) != tree:
+        raise BadArgument(
+            f"{argument}: {where} is {printable(repr(value)[:80])} of another source than when it "
+            "was written"
+        )
+    return value
+
+
+def _named(name: Any, argument: str, where: str) -> Any:
+    """Return the function or class of a full name, in a module of cnnjax or an imported one."""
+    parts = name.split(".") if isinstance(name, str) else []
+    for length in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:length])
+        if parts[0] == "cnnjax" and module not in sys.modules:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module)
+        found: Any = sys.modules.get(module)
+        for part in parts[length:]:
+            found = getattr(found, part, None)
+        if found is not None:
+            return found
+    raise BadArgument(
+        f"{argument}: {where} names {printable(repr(name)[:80])}, which is in no module of cnnjax "
+        "and in none that is imported; import the module that defines it first"
+    )
 
 
 _FROZEN_DICT = "flax.core.frozen_dict.FrozenDict"

@@ -1,125 +1,97 @@
-"""Losses of logits and labels, one number per example; every gradient is jax's own."""
+"""Losses: `(logits, targets) -> [B]`, one number per example; every gradient is jax's own.
 
-from collections.abc import Callable
+Targets are distributions over classes. Of a margin, which knows one right class, the loss is the
+mean over the classes that the targets weigh: for `[0, 1, 0]` that of the second.
+"""
+
+import dataclasses
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 
-from cnnjax.typing import Array, Labels, Logits
+from cnnjax.typing import Array, Logits, Targets
 
-__all__ = [
-    "LOSSES",
-    "SMOOTHED",
-    "crammer_singer",
-    "crammer_singer_l2",
-    "one_vs_all",
-    "one_vs_all_l2",
-    "softmax",
-]
-
-Loss = Callable[[Logits, Labels, Array | float], Array]
+__all__ = ["CrammerSinger", "CrossEntropy", "Loss", "OneVsAll", "smoothed"]
 
 
-def softmax(logits: Logits, labels: Labels, label_smoothing: Array | float = 0.0) -> Array:
-    """Return the cross-entropy between smoothed labels and the softmax of the logits.
+class Loss(Protocol):
+    """What a run minimizes the mean of."""
 
-    `-sum_k q_k log softmax(z)_k` with `q_k = (1 - s) [k = y] + s / K`.
+    def __call__(self, logits: Logits, targets: Targets) -> Array:
+        """Return the loss `[B]` of each example; logits and targets are `[B, K]`."""
 
-    Args:
-        logits: `[B, K]` float32.
-        labels: `[B]` int32, in 0..K-1.
-        label_smoothing: the scalar `s` in [0, 1); may be traced.
 
-    Returns:
-        `[B]` float32, at least 0.
+@dataclasses.dataclass(frozen=True)
+class CrossEntropy:
+    """The cross-entropy between the targets and the softmax of the logits.
 
-    Source: Szegedy et al., "Rethinking the Inception Architecture" (2016), section 7.
+    `-sum_k t_k log softmax(z)_k`.
     """
-    log_probability = jax.nn.log_softmax(logits)
-    of_label = _at_label(log_probability, labels)
-    return -((1 - label_smoothing) * of_label + label_smoothing * log_probability.mean(axis=-1))
+
+    def __call__(self, logits: Logits, targets: Targets) -> Array:
+        """Return `[B]` float32, at least 0, of logits and targets `[B, K]`."""
+        return _weighted(-jax.nn.log_softmax(logits), targets)
 
 
-def crammer_singer(logits: Logits, labels: Labels, label_smoothing: Array | float = 0.0) -> Array:
-    """Return the multi-class hinge of the label's margin over the best other class.
+@dataclasses.dataclass(frozen=True)
+class CrammerSinger:
+    """The multi-class hinge of the right class's margin over the best other one.
 
-    `max(0, 1 + max_{j != y} z_j - z_y)`.
+    `sum_y t_y max(0, 1 + max_{j != y} z_j - z_y)`, or with the margin squared.
 
-    Args:
-        logits: `[B, K]` float32.
-        labels: `[B]` int32, in 0..K-1.
-        label_smoothing: unused; a margin has no smoothed form, and `fit` refuses other than 0.
-
-    Returns:
-        `[B]` float32, at least 0.
+    Attributes:
+        squared: differentiable where the margin is just met.
 
     Source: Crammer and Singer, "On the Algorithmic Implementation of Multiclass Kernel-based
-    Vector Machines" (2001), equation 4.
+    Vector Machines" (2001), equation 4; squared: Lee and Lin, "A Study on L2-Loss (Squared
+    Hinge-Loss) Multiclass SVM" (2013), equation 4.
     """
-    of_label = _at_label(logits, labels)
-    others = jnp.where(_one_hot(logits, labels), -jnp.inf, logits)
-    return jnp.maximum(0.0, 1 + others.max(axis=-1) - of_label)
+
+    squared: bool = False
+
+    def __call__(self, logits: Logits, targets: Targets) -> Array:
+        """Return `[B]` float32, at least 0, of logits and targets `[B, K]`."""
+        best = jax.nn.one_hot(logits.argmax(axis=-1), logits.shape[-1], dtype=bool)
+        second = jnp.where(best, -jnp.inf, logits).max(axis=-1, keepdims=True)
+        others = jnp.where(best, second, logits.max(axis=-1, keepdims=True))
+        margins = jnp.maximum(0.0, 1 + others - logits)
+        return _weighted(margins**2 if self.squared else margins, targets)
 
 
-def crammer_singer_l2(
-    logits: Logits, labels: Labels, label_smoothing: Array | float = 0.0
-) -> Array:
-    """Return the square of `crammer_singer`, differentiable where the margin is met.
+@dataclasses.dataclass(frozen=True)
+class OneVsAll:
+    """The sum over classes of the binary hinge of "this class or not".
 
-    `max(0, 1 + max_{j != y} z_j - z_y)^2`; arguments and result as there.
+    `sum_k t_k h(z_k) + (1 - t_k) h(-z_k)` with `h(z) = max(0, 1 - z)`, or its square.
 
-    Source: Lee and Lin, "A Study on L2-Loss (Squared Hinge-Loss) Multiclass SVM" (2013),
-    equation 4.
-    """
-    return crammer_singer(logits, labels, label_smoothing) ** 2
-
-
-def one_vs_all(logits: Logits, labels: Labels, label_smoothing: Array | float = 0.0) -> Array:
-    """Return the sum over classes of the binary hinge of "this class or not".
-
-    `sum_k max(0, 1 - t_k z_k)` with `t_y = 1` and `t_k = -1` elsewhere.
-
-    Args:
-        logits: `[B, K]` float32.
-        labels: `[B]` int32, in 0..K-1.
-        label_smoothing: unused; a margin has no smoothed form, and `fit` refuses other than 0.
-
-    Returns:
-        `[B]` float32, at least 0.
+    Attributes:
+        squared: the square of each hinge.
 
     Source: Tang, "Deep Learning using Linear Support Vector Machines" (2013), section 2.
     """
-    return _binary_hinges(logits, labels).sum(axis=-1)
+
+    squared: bool = False
+
+    def __call__(self, logits: Logits, targets: Targets) -> Array:
+        """Return `[B]` float32, at least 0, of logits and targets `[B, K]`."""
+        power = 2 if self.squared else 1
+        is_it, is_not = (jnp.maximum(0.0, 1 - sign * logits) ** power for sign in (1, -1))
+        return _weighted(is_it, targets) + _weighted(is_not, 1 - targets)
 
 
-def one_vs_all_l2(logits: Logits, labels: Labels, label_smoothing: Array | float = 0.0) -> Array:
-    """Return the sum over classes of the squared binary hinge of "this class or not".
+def smoothed(targets: Targets, amount: Array | float) -> Targets:
+    """Return `(1 - amount) targets + amount / K`.
 
-    `sum_k max(0, 1 - t_k z_k)^2`; arguments, result and source as in `one_vs_all`.
+    Args:
+        targets: `[B, K]` float32.
+        amount: scalar in [0, 1); may be traced.
+
+    Source: Szegedy et al., "Rethinking the Inception Architecture" (2016), section 7.
     """
-    return (_binary_hinges(logits, labels) ** 2).sum(axis=-1)
+    return (1 - amount) * targets + amount / targets.shape[-1]
 
 
-def _binary_hinges(logits: Logits, labels: Labels) -> Array:
-    signs = jnp.where(_one_hot(logits, labels), 1.0, -1.0)
-    return jnp.maximum(0.0, 1 - signs * logits)
-
-
-def _one_hot(logits: Logits, labels: Labels) -> Array:
-    return jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
-
-
-def _at_label(values: Array, labels: Labels) -> Array:
-    return jnp.take_along_axis(values, labels[:, None], axis=-1)[:, 0]
-
-
-LOSSES: dict[str, Loss] = {
-    "softmax": softmax,
-    "crammer_singer": crammer_singer,
-    "crammer_singer_l2": crammer_singer_l2,
-    "one_vs_all": one_vs_all,
-    "one_vs_all_l2": one_vs_all_l2,
-}
-
-SMOOTHED = ("softmax",)
-"""The losses of `LOSSES` that label smoothing has a meaning for."""
+def _weighted(values: Array, weights: Array) -> Array:
+    # A class that is masked by a logit of -inf has no weight, and 0 times infinity is NaN.
+    return jnp.where(weights == 0, 0.0, values * weights).sum(axis=-1)

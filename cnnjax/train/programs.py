@@ -3,6 +3,7 @@
 A program is a jitted function, made once per (model, recipe, ...): the same object comes back for
 equal arguments. `compiled` compiles it ahead of time for the shapes of its arguments, so that
 compile time is measured apart and a second run with another key or other scalars finds it done.
+Several runs at once are the program of one, mapped over a leading axis.
 """
 
 import functools
@@ -15,21 +16,25 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from cnnjax.ops.switch import is_stock
+from cnnjax.train.hyper import Hyper
 from cnnjax.train.keys import named_key
+from cnnjax.train.placement import batch_sharding, replicated
 from cnnjax.train.recipe import Recipe
-from cnnjax.train.sharding import batch_sharding, replicated
-from cnnjax.train.state import TrainState, create_state, start_state
-from cnnjax.train.step import forward, make_train_step, metrics_of
-from cnnjax.typing import Array, Key
+from cnnjax.train.state import TrainState, create_state, initial_variables, start_state
+from cnnjax.train.step import forward, make_train_step, score
+from cnnjax.typing import Array, Key, Labels, Logits
 
 __all__ = [
     "compiled",
     "create_program",
     "forward_program",
-    "metrics_program",
+    "initial_program",
+    "one_hot",
     "order_program",
+    "resident_step_program",
+    "score_program",
     "start_program",
-    "step_program",
+    "streamed_step_program",
 ]
 
 _REMEMBERED = 64  # programs; an executable of a large network holds a few MB
@@ -40,7 +45,7 @@ def compiled(
 ) -> tuple[Callable[..., Any], float]:
     """Return a program compiled for the shapes of these arguments, and the seconds that took.
 
-    `quick` asks for less optimisation, for what runs once: drawing the weights of a ResNet-18
+    `quick` asks for less optimization, for what runs once: drawing the weights of a ResNet-18
     compiles in a third of the time on a CPU (3.2 instead of 8.9 seconds of its time).
     The seconds are those of tracing, lowering and compiling; almost 0 for what is remembered.
     """
@@ -63,98 +68,123 @@ def _compile(
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def create_program(model: Any, recipe: Recipe, many: bool) -> Any:
-    """Return `(images, hyper, mean, std, key) -> TrainState`.
-
-    With `many`, hyper, key and state have a leading run axis.
-    """
-    create = functools.partial(create_state, model, recipe)
-    return jax.jit(jax.vmap(create, in_axes=(None, 0, None, None, 0)) if many else create)
+def initial_program(model: Any, image_shape: tuple[int, ...]) -> Any:
+    """Return `key -> variables` as a run with that key draws them."""
+    return jax.jit(functools.partial(initial_variables, model, image_shape))
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def start_program(recipe: Recipe) -> Any:
-    """Return `(variables, hyper, mean, std) -> TrainState` with copies of what it is given."""
+def create_program(model: Any, recipe: Recipe, image_shape: tuple[int, ...], many: bool) -> Any:
+    """Return `(hyper, mean, std, key) -> TrainState`.
 
-    def start(variables: Any, hyper: Any, mean: Array, std: Array) -> TrainState:
+    With `many`, hyper, key and state have a leading run axis.
+    """
+    create = functools.partial(create_state, model, recipe, image_shape)
+    return jax.jit(jax.vmap(create, in_axes=(0, None, None, 0)) if many else create)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def start_program(recipe: Recipe, many: bool) -> Any:
+    """Return `(variables, hyper, mean, std) -> TrainState` with copies of what it is given.
+
+    With `many`, hyper and state have a leading run axis.
+    """
+
+    def start(variables: Any, hyper: Hyper, mean: Array, std: Array) -> TrainState:
         # Copies: the step donates its state, and jit hands an input through as it is.
         copies = jax.tree.map(jnp.copy, (variables, hyper, mean, std))
         return start_state(copies[0], recipe, *copies[1:])
 
-    return jax.jit(start)
+    return jax.jit(jax.vmap(start, in_axes=(None, 0, None, None)) if many else start)
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def order_program(many: bool, mesh: Mesh | None) -> Any:
+def order_program(many: bool, mesh: Mesh) -> Any:
     """Return `(key, epoch, indices [N]) -> [N]`: the order of the images in one epoch."""
 
     def order(key: Key, epoch: Array, indices: Array) -> Array:
         return jax.random.permutation(jax.random.fold_in(named_key(key, "order"), epoch), indices)
 
-    if many:
-        return jax.jit(jax.vmap(order, in_axes=(0, None, None)))
-    if mesh is None:
-        return jax.jit(order)
-    whole = replicated(mesh)
-    return jax.jit(order, in_shardings=whole, out_shardings=whole)
+    program = jax.vmap(order, in_axes=(0, None, None)) if many else order
+    return jax.jit(program, in_shardings=replicated(mesh), out_shardings=replicated(mesh))
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def step_program(
-    model: Any,
-    recipe: Recipe,
-    batch_size: int,
-    steps: int,
-    frozen: bool,
-    many: bool,
-    mesh: Mesh | None,
+def resident_step_program(
+    model: Any, recipe: Recipe, batch_size: int, classes: int, steps: int, many: bool, mesh: Mesh
 ) -> Any:
     """Return `(state, images [N, ...], labels [N], order [N], key) -> (state, metrics)`.
 
-    The step gathers its batch itself from the whole dataset on the device. The state is donated.
+    The step gathers its batch itself from the whole source on the device. The state is donated.
     """
-    step = make_train_step(model, recipe, steps, frozen=frozen)
+    step = make_train_step(model, recipe, steps)
 
     def program(
-        state: TrainState, images: Array, labels: Array, order: Array, key: Key
+        state: TrainState, images: Array, labels: Labels, order: Array, key: Key
     ) -> tuple[TrainState, dict[str, Array]]:
         position = state.step % (len(order) // batch_size) * batch_size
         chosen = jax.lax.dynamic_slice_in_dim(order, position, batch_size)
-        batch = (
+        gathered = (
             jnp.take(images, chosen, axis=0, mode="clip"),
             jnp.take(labels, chosen, axis=0, mode="clip"),
         )
-        if mesh is not None:
-            batch = jax.lax.with_sharding_constraint(batch, batch_sharding(mesh))
-        return step(state, batch, key)
+        if mesh.size > 1:
+            gathered = jax.lax.with_sharding_constraint(gathered, batch_sharding(mesh))
+        return step(state, (gathered[0], one_hot(gathered[1], classes)), key)
 
     if many:
         program = jax.vmap(program, in_axes=(0, None, None, 0, 0))
-    if mesh is None:
-        return jax.jit(program, donate_argnums=0)
     whole = replicated(mesh)
     return jax.jit(program, donate_argnums=0, in_shardings=whole, out_shardings=whole)
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def forward_program(model: Any, many: bool, mesh: Mesh | None) -> Any:
+def streamed_step_program(
+    model: Any, recipe: Recipe, classes: int, steps: int, many: bool, mesh: Mesh
+) -> Any:
+    """Return `(state, images [B, ...], labels [B], key) -> (state, metrics)`, state donated."""
+    step = make_train_step(model, recipe, steps)
+
+    def program(
+        state: TrainState, images: Array, labels: Labels, key: Key
+    ) -> tuple[TrainState, dict[str, Array]]:
+        return step(state, (images, one_hot(labels, classes)), key)
+
+    if many:
+        program = jax.vmap(program)
+    whole, split = replicated(mesh), batch_sharding(mesh, axis=int(many))
+    return jax.jit(
+        program,
+        donate_argnums=0,
+        in_shardings=(whole, split, split, whole),
+        out_shardings=whole,
+    )
+
+
+def one_hot(labels: Labels, classes: int) -> Array:
+    """Return the targets `[B, K]` float32 of labels `[B]`."""
+    return jax.nn.one_hot(labels, classes, dtype=jnp.float32)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def forward_program(model: Any, many: bool, mesh: Mesh) -> Any:
     """Return `(variables, images [B, ...] uint8, mean, std) -> logits [B, K]`.
 
     With `many`, variables and logits have a leading run axis.
     """
     program = functools.partial(forward, model)
     if many:
-        return jax.jit(jax.vmap(program, in_axes=(0, None, None, None)))
-    if mesh is None:
-        return jax.jit(program)
+        program = jax.vmap(program, in_axes=(0, None, None, None))
     whole, split = replicated(mesh), batch_sharding(mesh)
     return jax.jit(program, in_shardings=(whole, split, whole, whole), out_shardings=whole)
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def metrics_program(loss: str, many: bool, mesh: Mesh | None) -> Any:
-    """Return `(logits, labels, counted) -> {"loss", "accuracy"}`, sums over the counted."""
-    program = functools.partial(metrics_of, loss=loss)
-    if many:
-        return jax.jit(jax.vmap(program, in_axes=(0, None, None)))
-    return jax.jit(program) if mesh is None else jax.jit(program, in_shardings=replicated(mesh))
+def score_program(recipe: Recipe, classes: int, many: bool, mesh: Mesh) -> Any:
+    """Return `(logits [B, K], labels [B], counted [B]) -> ` what `score` returns."""
+
+    def program(logits: Logits, labels: Labels, counted: Array) -> dict[str, Array]:
+        return score(recipe, logits, one_hot(labels, classes), counted)
+
+    mapped = jax.vmap(program, in_axes=(0, None, None)) if many else program
+    return jax.jit(mapped, in_shardings=replicated(mesh))

@@ -1,182 +1,173 @@
-"""What a run is: `Recipe`, its static half, and `Hyper`, the scalars that may be traced."""
+"""What a run is: `Recipe`, its static half; the scalars that may be traced are `Hyper`."""
 
 import dataclasses
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
+import optax
 
-from cnnjax.errors import BadArgument, unknown
-from cnnjax.train.losses import LOSSES
-from cnnjax.train.optimisers import OPTIMISERS, SCHEDULES
+from cnnjax.data.augment import Augmentation, Cutout, HorizontalFlip, Normalize, RandomCrop
+from cnnjax.errors import BadArgument, bounded, number, unknown
+from cnnjax.train.averages import Average
+from cnnjax.train.groups import Group
+from cnnjax.train.hyper import Hyper
+from cnnjax.train.identity import describe, revived
+from cnnjax.train.losses import CrossEntropy, Loss
+from cnnjax.train.metrics import Metric, TopK
+from cnnjax.train.optimizers import SGD, Optimizer
+from cnnjax.train.schedules import OneCycle, Schedule
 from cnnjax.typing import Array
 
-__all__ = ["RECIPES", "Hyper", "NamedRecipe", "Recipe"]
+__all__ = ["RECIPES", "NamedRecipe", "Recipe"]
 
-# Of epochs, images and pixels: beyond it numbers are mistyped, and the arrays fit no memory.
+# Of epochs and images: beyond it numbers are mistyped, and the arrays fit no memory.
 _MOST = 1_000_000
 
-_LARGEST = float(np.finfo(np.float32).max)
+Metrics = tuple[tuple[str, Metric], ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """The static half of a training run: hashable, written as JSON, one compilation for each.
 
+    Losses, augmentations and so on are values: any hashable callable of the form that is named, a
+    user's own like those here. What is to be resumed or written down has to have an identity:
+    a frozen dataclass or a function of a module, not a lambda.
+
     Attributes:
         epochs: passes over the training set, in 1..1,000,000.
         batch_size: images a step, in 1..1,000,000; a smaller training set makes a smaller batch.
             The last images of an epoch's order that do not fill a batch are left out of that epoch.
-        loss: a key of `LOSSES`.
-        optimiser: a key of `OPTIMISERS`.
-        schedule: a key of `SCHEDULES`.
-        warmup: the share of the run in which the learning rate rises to its peak, in [0, 1). A
-            share and not epochs, so that the same recipe can run for any number of epochs.
-        decay_all: weight decay also for biases and the parameters of norms.
+        augment: what changes each batch, in this order: see `cnnjax.data.augment.Augmentation`.
+            `Normalize()` among them says where images are normalized, by default at the end.
+        loss: see `cnnjax.train.losses.Loss`.
+        optimizer: see `cnnjax.train.optimizers.Optimizer`.
+        schedule: see `cnnjax.train.schedules.Schedule`.
+        metrics: what is reported beside loss and accuracy, a mapping from names, which is kept as
+            pairs: see `cnnjax.train.metrics.Metric`.
+        average: of the weights, which is then what is evaluated: see
+            `cnnjax.train.averages.Average`; None evaluates the weights themselves.
+        groups: parameters with learning rates of their own; the first whose pattern matches.
         clip_norm: the largest global norm of a gradient, above 0; None does not clip.
-        crop_padding: pixels of padding around a random crop of the same size, in 0..1,000,000 and
-            less than the images have.
-        flip: mirror half of the images left to right. Digits and letters must not be.
-        cutout: side in pixels of a square put to the mean colour, in 0..1,000,000.
-        ema_decay: evaluate an exponential moving average of the weights with this decay per
-            step, in [0, 1); 0 evaluates the weights themselves.
-        head: names of the model's submodules that learn at the full rate, such as
-            `("classifier",)`; all others learn at `Hyper.backbone_rate` times it. Where that is 0,
-            nothing of them moves, and the whole network runs as in evaluation: norms by their
-            running statistics, which stay, and nothing is dropped. `()`: all at the full rate.
 
     Raises:
-        BadArgument: for a value outside these ranges.
+        BadArgument: for a value outside these ranges, or of another kind.
     """
 
     epochs: int = 10
     batch_size: int = 128
-    loss: str = "softmax"
-    optimiser: str = "sgd"
-    schedule: str = "onecycle"
-    warmup: float = 0.2
-    decay_all: bool = False
+    augment: tuple[Augmentation | Normalize, ...] = ()
+    loss: Loss = CrossEntropy()  # noqa: RUF009 (frozen)
+    optimizer: Optimizer = SGD()  # noqa: RUF009 (frozen)
+    schedule: Schedule = OneCycle()  # noqa: RUF009 (frozen)
+    metrics: Mapping[str, Metric] | Metrics = ()
+    average: Average | None = None
+    groups: tuple[Group, ...] = ()
     clip_norm: float | None = None
-    crop_padding: int = 0
-    flip: bool = False
-    cutout: int = 0
-    ema_decay: float = 0.0
-    head: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("crop_padding", 0), ("cutout", 0)):
+        for name in ("epochs", "batch_size"):
+            bounded(name, getattr(self, name), 1, _MOST)
+        if isinstance(self.metrics, Mapping):  # in one order, whatever order they came in
+            object.__setattr__(self, "metrics", tuple(sorted(self.metrics.items(), key=str)))
+        for name in ("augment", "groups"):  # a list is what JSON has
             value = getattr(self, name)
-            integer = isinstance(value, int) and not isinstance(value, bool)
-            if not (integer and least <= value <= _MOST):
-                raise BadArgument(
-                    f"{name}: received {value!r}, allowed: integers in {least}..{_MOST}"
-                )
-        for name, table in (("loss", LOSSES), ("optimiser", OPTIMISERS), ("schedule", SCHEDULES)):
-            value = getattr(self, name)
-            if not isinstance(value, str) or value not in table:
-                raise unknown(name, value, table)
-        for name in ("warmup", "ema_decay"):
-            if not _in_range(getattr(self, name), below=1):
-                raise BadArgument(
-                    f"{name}: received {getattr(self, name)!r}, allowed: numbers in [0, 1)"
-                )
-        for name in ("decay_all", "flip"):
-            if not isinstance(getattr(self, name), bool):
-                raise BadArgument(f"{name}: received {getattr(self, name)!r}, allowed: True, False")
-        clip = self.clip_norm
-        if clip is not None and not (_in_range(clip, below=math.inf) and np.float32(clip) > 0):
-            raise BadArgument(f"clip_norm: received {clip!r}, allowed: None, numbers above 0")
-        if isinstance(self.head, list):  # as JSON has it
-            object.__setattr__(self, "head", tuple(self.head))
-        if not (isinstance(self.head, tuple) and all(isinstance(n, str) for n in self.head)):
-            raise BadArgument(f"head: received {self.head!r}, allowed: a tuple of names")
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+            elif not isinstance(value, tuple):
+                raise BadArgument(f"{name}: received {value!r}, allowed: a tuple")
+        _check_metrics(self.metrics)
+        for name in ("loss", "optimizer", "schedule"):
+            _check_value(name, getattr(self, name))
+        if self.average is not None:
+            _check_value("average", self.average)
+        for index, each in enumerate(self.augment):
+            if not isinstance(each, Normalize):
+                _check_value(f"augment[{index}]", each)
+        if sum(isinstance(each, Normalize) for each in self.augment) > 1:
+            raise BadArgument("augment: received Normalize() twice, allowed: once")
+        for index, group in enumerate(self.groups):
+            if not isinstance(group, Group):
+                raise BadArgument(f"groups[{index}]: received {group!r}, allowed: a Group")
+        if self.clip_norm is not None:
+            number("clip_norm", self.clip_norm, above_zero=True)
+
+    @property
+    def reported(self) -> Metrics:
+        """What is reported beside the loss: accuracy, and the metrics by name."""
+        pairs: Any = self.metrics  # since it was made
+        return (("accuracy", TopK()), *pairs)
+
+    def transformation(self, learning_rate: Array, hyper: Hyper) -> Any:
+        """Return the optax transformation of one step; arguments as of `Optimizer`."""
+        transform = self.optimizer(learning_rate, hyper)
+        if self.clip_norm is None:
+            return transform
+        return optax.chain(optax.clip_by_global_norm(self.clip_norm), transform)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a dictionary that json can write."""
-        return {**dataclasses.asdict(self), "head": list(self.head)}
+        """Return the fields as a dictionary that json can write, values by class and fields.
+
+        Raises:
+            BadArgument: for a value that nothing identifies, such as a lambda.
+        """
+        names = [field.name for field in dataclasses.fields(self)]
+        fields = {name: describe(getattr(self, name), "recipe", name) for name in names}
+        return fields | {"metrics": dict(fields["metrics"])}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Recipe":
-        """Return the recipe that `to_dict` gave; BadArgument for a name that is no field."""
-        return cls(**_known_fields(cls, fields))
+        """Return the recipe that `to_dict` gave, equal to the one that was written.
+
+        Raises:
+            BadArgument: for a name that is no field; for a user's value whose module is not
+                imported, or whose source is another by now.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in fields:
+            if name not in names:
+                raise unknown("recipe", name, names)
+        metrics = fields.get("metrics", {})
+        if not isinstance(metrics, Mapping):
+            raise BadArgument(f"metrics: received {metrics!r}, allowed: a mapping from names")
+        read = {
+            name: revived(value, "recipe", name)
+            for name, value in fields.items()
+            if name != "metrics"
+        }
+        pairs = {name: revived(value, "recipe", "metrics") for name, value in metrics.items()}
+        return cls(**read, metrics=pairs)
 
 
-@dataclasses.dataclass(frozen=True)
-class Hyper:
-    """The scalars of a training run, a pytree: they may be traced, and `sweep` maps over them.
-
-    They are float32 in a run, and have to be in range as such.
-
-    Attributes:
-        learning_rate: the peak that the schedule multiplies, at least 0.
-        momentum: in [0, 1); beta 1 of the Adam family and of Lion.
-        weight_decay: at least 0.
-        label_smoothing: in [0, 1); 0 with the hinge losses.
-        backbone_rate: what the learning rate is multiplied by outside of `Recipe.head`, at least
-            0; 1 where the recipe names no head. 0 freezes it whole, see there.
-
-    Raises:
-        BadArgument: for a number outside these ranges.
-    """
-
-    learning_rate: Array | float = 0.1
-    momentum: Array | float = 0.9
-    weight_decay: Array | float = 5e-4
-    label_smoothing: Array | float = 0.0
-    backbone_rate: Array | float = 1.0
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, jax.Array):  # perhaps traced or stacked: nothing to check
-                continue
-            below_one = field.name in ("momentum", "label_smoothing")
-            if not _in_range(value, below=1 if below_one else math.inf):
-                allowed = "numbers in [0, 1)" if below_one else "finite numbers from 0"
-                raise BadArgument(f"{field.name}: received {value!r}, allowed: {allowed}")
-
-    def to_dict(self) -> dict[str, float]:
-        """Return the scalars as Python floats."""
-        return {field.name: float(getattr(self, field.name)) for field in dataclasses.fields(self)}
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> "Hyper":
-        """Return the scalars that `to_dict` gave; BadArgument for a name that is no field."""
-        return cls(**_known_fields(cls, fields))
+def _check_value(name: str, value: Any) -> None:
+    if isinstance(value, type):
+        raise BadArgument(f"{name}: received a class, allowed: a value such as {value.__name__}()")
+    if not isinstance(value, Callable):  # type: ignore[arg-type]
+        raise BadArgument(f"{name}: received {value!r}, allowed: a value that can be called")
+    try:
+        hash(value)
+    except TypeError:
+        raise BadArgument(
+            f"{name}: received {type(value).__name__}, which cannot be hashed, allowed: frozen "
+            "dataclasses and functions"
+        ) from None
 
 
-def _children(hyper: Hyper) -> tuple[list[Any], None]:
-    names = [field.name for field in dataclasses.fields(Hyper)]
-    return [(jax.tree_util.GetAttrKey(name), getattr(hyper, name)) for name in names], None
-
-
-def _rebuild(_: None, leaves: Iterable[Any]) -> Hyper:
-    # Around __init__ and its checks: the leaves of a pytree may be anything, shapes or bools.
-    hyper = object.__new__(Hyper)
-    for field, leaf in zip(dataclasses.fields(Hyper), leaves, strict=True):
-        object.__setattr__(hyper, field.name, leaf)
-    return hyper
-
-
-jax.tree_util.register_pytree_with_keys(Hyper, _children, _rebuild)
-
-
-def _in_range(value: Any, below: float) -> bool:
-    """Return whether a value is a number that is in [0, below) as a float32."""
-    number = isinstance(value, int | float | np.integer | np.floating)
-    if not number or isinstance(value, bool) or not 0 <= value <= _LARGEST:
-        return False
-    return bool(np.float32(value) < below)
-
-
-def _known_fields(cls: type, fields: Mapping[str, Any]) -> dict[str, Any]:
-    names = [field.name for field in dataclasses.fields(cls)]
-    for name in fields:
-        if name not in names:
-            raise unknown(cls.__name__.lower(), name, names)
-    return dict(fields)
+def _check_metrics(metrics: Any) -> None:
+    pairs = isinstance(metrics, tuple) and all(
+        isinstance(pair, tuple) and len(pair) == 2 for pair in metrics
+    )
+    if not pairs:
+        raise BadArgument(f"metrics: received {metrics!r}, allowed: a mapping from names")
+    names = [name for name, _ in metrics]
+    for name, metric in metrics:
+        if not (isinstance(name, str) and name.isidentifier()) or names.count(name) > 1:
+            raise BadArgument(
+                f"metrics: received the name {name!r}, allowed: different identifiers"
+            )
+        if name in ("loss", "accuracy"):
+            raise BadArgument(f"metrics: {name!r} is always reported; allowed: another name")
+        _check_value(f"metrics[{name!r}]", metric)
 
 
 class NamedRecipe(NamedTuple):
@@ -188,15 +179,20 @@ class NamedRecipe(NamedTuple):
 
 RECIPES: dict[str, NamedRecipe] = {
     "default": NamedRecipe(
-        Recipe(epochs=8, batch_size=64, crop_padding=2),
+        Recipe(epochs=8, batch_size=64, augment=(RandomCrop(2),)),
         Hyper(learning_rate=0.05, weight_decay=5e-4, label_smoothing=0.1),
     ),
     "mnist": NamedRecipe(
-        Recipe(epochs=15, batch_size=128, crop_padding=2),
+        Recipe(epochs=15, batch_size=128, augment=(RandomCrop(2),)),
         Hyper(learning_rate=0.1, weight_decay=5e-4),
     ),
     "cifar10": NamedRecipe(
-        Recipe(epochs=30, batch_size=128, crop_padding=4, flip=True, cutout=8),
+        Recipe(
+            epochs=30,
+            batch_size=128,
+            # After normalization, where 0 is the mean color, as in cutout's paper.
+            augment=(RandomCrop(4), HorizontalFlip(), Normalize(), Cutout(8)),
+        ),
         Hyper(learning_rate=0.1, weight_decay=5e-4),
     ),
 }

@@ -1,60 +1,64 @@
 """One training step and one forward pass, as pure functions for `jax.jit` to compile."""
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
-from cnnjax.data.augment import cutout, normalise, random_crop, random_flip
-from cnnjax.errors import unknown
+from cnnjax.data.augment import Normalize, normalize
+from cnnjax.nn import evaluating
+from cnnjax.train.groups import frozen, frozen_modules, rates
 from cnnjax.train.keys import named_key
-from cnnjax.train.losses import LOSSES
-from cnnjax.train.optimisers import learning_rate_factor
+from cnnjax.train.losses import smoothed
+from cnnjax.train.metrics import totals_of
 from cnnjax.train.recipe import Recipe
-from cnnjax.train.state import TrainState, optimiser_of, variables_of
-from cnnjax.typing import Array, Images, Key, Labels, Logits, Variables
+from cnnjax.train.state import TrainState, variables_of
+from cnnjax.typing import Array, Images, Key, Logits, Targets, Variables
 
-__all__ = ["augment", "forward", "make_train_step", "metrics_of"]
+__all__ = ["augmented", "forward", "make_train_step", "score"]
 
-Batch = tuple[Images, Labels]
+Batch = tuple[Images, Targets]
 TrainStep = Callable[[TrainState, Batch, Key], tuple[TrainState, dict[str, Array]]]
 
 
-def augment(key: Key, images: Images, mean: Array, std: Array, recipe: Recipe) -> Array:
-    """Return stored images as a network is trained on them: cropped, flipped, normalised, cut.
+def augmented(recipe: Recipe, batch: Batch, mean: Array, std: Array, key: Key) -> Batch:
+    """Return a batch as a network is trained on it: augmented and normalized.
 
-    One key serves all: each function folds a constant of its own into it.
+    Each value of the chain draws with a key of its own: that of the step, folded with its place.
 
     Args:
-        key: of this step.
-        images: `[B, H, W, C]` uint8.
+        recipe: whose `augment` is applied.
+        batch: images `[B, H, W, C]` uint8 and targets `[B, K]` float32.
         mean: `[C]` float32, of images / 255.
         std: `[C]` float32, of images / 255.
-        recipe: says which of it.
+        key: of this step.
 
     Returns:
-        `[B, H, W, C]` float32.
+        Images `[B, H, W, C]` float32 and targets `[B, K]` float32.
     """
-    if recipe.crop_padding:
-        images = random_crop(key, images, recipe.crop_padding)
-    if recipe.flip:
-        images = random_flip(key, images)
-    images = normalise(images, mean, std)
-    if recipe.cutout:
-        # After normalisation, where 0 is the mean colour, as in the paper.
-        images = cutout(key, images, recipe.cutout)
-    return images
+    images, targets = batch
+    chain = recipe.augment
+    if not any(isinstance(each, Normalize) for each in chain):
+        chain = (*chain, Normalize())
+    for place, each in enumerate(chain):
+        if isinstance(each, Normalize):
+            images = normalize(images, mean, std)
+        else:
+            images, targets = each(jax.random.fold_in(key, place), images, targets)
+    return images, targets
 
 
-def make_train_step(model: Any, recipe: Recipe, steps: int, *, frozen: bool = False) -> TrainStep:
-    """Return the step of a run: `(state, (images, labels), key) -> (state, metrics)`.
+def make_train_step(model: Any, recipe: Recipe, steps: int) -> TrainStep:
+    """Return the step of a run: `(state, (images, targets), key) -> (state, metrics)`.
 
     The step is pure and not yet compiled: `jax.jit(step, donate_argnums=0)`. It takes images
-    `[B, H, W, C]` uint8, labels `[B]` int32 and the key of the *run*; what it draws depends on
-    that key and `state.step` alone. Its metrics are the scalars `loss`, which is minimised, and
-    `accuracy` of the augmented batch, float32, before the update.
+    `[B, H, W, C]` uint8, targets `[B, K]` float32 and the key of the *run*; what it draws depends
+    on that key and `state.step` alone. Its metrics are of the augmented batch before the update:
+    the scalars `loss`, which is minimized, and `accuracy`, float32, and the means of the recipe's.
 
     A model may have auxiliary classifiers: an attribute `aux_weight`, and among its features in
     training their logits, under names that begin with "aux". The loss of each, times the weight,
@@ -64,42 +68,42 @@ def make_train_step(model: Any, recipe: Recipe, steps: int, *, frozen: bool = Fa
         model: a Linen module: `apply(variables, images, train=True)` gives logits.
         recipe: of the run.
         steps: how many there are in the run, which the schedule stretches to.
-        frozen: only the recipe's head learns, and the network runs as in evaluation; what a
-            `Hyper.backbone_rate` of 0 means.
     """
-
-    loss_of = functools.partial(_loss, model, recipe, frozen)
+    loss_of = functools.partial(_loss, model, recipe)
 
     def step(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, dict[str, Array]]:
-        images, labels = batch
         hyper = state.hyper
         augment_key = jax.random.fold_in(named_key(key, "augment"), state.step)
         dropout_key = jax.random.fold_in(named_key(key, "dropout"), state.step)
-        images = augment(augment_key, images, state.mean, state.std, recipe)
+        images, targets = augmented(recipe, batch, state.mean, state.std, augment_key)
         (loss, (logits, batch_stats)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
-            state.params, state, images, labels, dropout_key
+            state.params, state, images, targets, dropout_key
         )
-        updates, opt_state = optimiser_of(recipe, hyper).update(
+        factor = recipe.schedule(state.step, steps)
+        updates, opt_state = recipe.transformation(hyper.learning_rate * factor, hyper).update(
             gradients, state.opt_state, state.params
         )
-        factor = learning_rate_factor(
-            recipe.schedule, state.step, steps=steps, warmup=recipe.warmup
-        )
-        rate = hyper.learning_rate * factor
-        params = _moved(state.params, updates, rate, hyper.backbone_rate, recipe.head)
-        if frozen:  # 0 times an update is not 0 where the update is infinite
-            params = _with_head_of(params, state.params, recipe.head)
+        if recipe.groups:
+            updates = jax.tree.map(
+                lambda update, rate: update * rate,
+                updates,
+                rates(recipe.groups, hyper, state.params),
+            )
+        params = _learning(recipe, optax.apply_updates(state.params, updates), state.params)
+        average: Any = {}
+        if recipe.average:
+            average = recipe.average(state.average, variables_of(params, batch_stats), state.step)
         new = TrainState(
             step=state.step + 1,
             params=params,
             batch_stats=batch_stats,
             opt_state=opt_state,
-            average=_averaged(state, variables_of(params, batch_stats), recipe.ema_decay),
+            average=average,
             hyper=hyper,
             mean=state.mean,
             std=state.std,
         )
-        return new, {"loss": loss, "accuracy": jnp.mean(logits.argmax(axis=-1) == labels)}
+        return new, {"loss": loss, **_means(recipe, logits, targets)}
 
     return step
 
@@ -107,95 +111,72 @@ def make_train_step(model: Any, recipe: Recipe, steps: int, *, frozen: bool = Fa
 def _loss(
     model: Any,
     recipe: Recipe,
-    frozen: bool,
     params: Any,
     state: TrainState,
     images: Array,
-    labels: Labels,
+    targets: Targets,
     dropout_key: Key,
 ) -> tuple[Array, tuple[Logits, Any]]:
-    """Return what is minimised, the logits `[B, K]` and the new statistics of norms."""
-
-    def mean_loss(logits: Logits) -> Array:
-        return LOSSES[recipe.loss](logits, labels, state.hyper.label_smoothing).mean()
-
-    if frozen:
-        params = _with_head_of(params, state.params, recipe.head)
-        logits = model.apply(variables_of(params, state.batch_stats), images, train=False)
-        return mean_loss(logits), (logits, state.batch_stats)
+    """Return what is minimized, the logits `[B, K]` and the new statistics of norms."""
+    targets = smoothed(targets, state.hyper.label_smoothing)
+    still = frozen_modules(frozen(recipe.groups, params)) if recipe.groups else ()
+    # What is frozen is taken from the state, so that nothing is differentiated by it.
+    params = _learning(recipe, params, state.params)
     weight: Any = getattr(model, "aux_weight", None)
-    output, updated = model.apply(
-        variables_of(params, state.batch_stats),
-        images,
-        train=True,
-        mutable=["batch_stats"],
-        rngs={"dropout": dropout_key},
-        **({} if weight is None else {"features": True}),
-    )
+    with evaluating(still) if still else contextlib.nullcontext():
+        output, updated = model.apply(
+            variables_of(params, state.batch_stats),
+            images,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": dropout_key},
+            **({} if weight is None else {"features": True}),
+        )
     logits, features = (output, {}) if weight is None else output
-    loss = mean_loss(logits)
+    loss = recipe.loss(logits, targets).mean()
     for name in features:
         if name.startswith("aux"):
-            loss += weight * mean_loss(features[name])
+            loss += weight * recipe.loss(features[name], targets).mean()
     return loss, (logits, updated.get("batch_stats", {}))
 
 
-def _with_head_of(params: Any, others: Any, head: tuple[str, ...]) -> Any:
-    """Return the head of one tree of parameters and all else of another's."""
-    _check_head(params, head)
-    return {name: params[name] if name in head else others[name] for name in params}
+def _learning(recipe: Recipe, params: Any, before: Any) -> Any:
+    """Return parameters, those of frozen groups as they were before.
+
+    0 times an update is not 0 where the update is infinite.
+    """
+    if not recipe.groups:
+        return params
+    return jax.tree.map(
+        lambda still, new, old: old if still else new,
+        frozen(recipe.groups, before),
+        params,
+        before,
+    )
 
 
-def _check_head(params: Any, head: tuple[str, ...]) -> None:
-    for name in head:
-        if name not in params:
-            raise unknown("head", name, params)
-
-
-def _moved(
-    params: Any, updates: Any, rate: Array, backbone_rate: Array | float, head: tuple[str, ...]
-) -> Any:
-    """Return `params - rate * updates`, at a rate of its own outside of the head."""
-    if not head:
-        return jax.tree.map(lambda p, u: p - rate * u, params, updates)
-    _check_head(params, head)
-    return {
-        name: jax.tree.map(
-            lambda p, u, r=rate if name in head else rate * backbone_rate: p - r * u,
-            params[name],
-            updates[name],
-        )
-        for name in params
-    }
-
-
-def _averaged(state: TrainState, variables: Variables, decay: float) -> Any:
-    if not decay:
-        return {}
-    # A short memory at first, else the random initial weights stay in the average for
-    # 1 / (1 - decay) steps.
-    kept = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
-    return jax.tree.map(lambda old, new: new + kept * (old - new), state.average, variables)
+def _means(recipe: Recipe, logits: Logits, targets: Targets) -> dict[str, Array]:
+    counted = jnp.ones(len(logits), bool)
+    totals = {name: totals_of(metric, logits, targets, counted) for name, metric in recipe.reported}
+    return {name: total / weight for name, (total, weight) in totals.items()}
 
 
 def forward(model: Any, variables: Variables, images: Images, mean: Array, std: Array) -> Logits:
     """Return the logits `[B, K]` float32 of stored images `[B, H, W, C]` uint8, in evaluation."""
-    return model.apply(variables, normalise(images, mean, std), train=False)
+    return model.apply(variables, normalize(images, mean, std), train=False)
 
 
-def metrics_of(logits: Logits, labels: Labels, counted: Array, loss: str) -> dict[str, Array]:
-    """Return the sums of losses and of right answers over the counted examples.
+def score(recipe: Recipe, logits: Logits, targets: Targets, counted: Array) -> dict[str, Array]:
+    """Return sums over the counted examples: for each name the total and what it is divided by.
 
     Args:
+        recipe: whose loss, without label smoothing, and metrics.
         logits: `[B, K]` float32.
-        labels: `[B]` int32.
+        targets: `[B, K]` float32.
         counted: `[B]` bool, False for the padding of an incomplete batch.
-        loss: a key of `LOSSES`.
 
     Returns:
-        `loss` and `accuracy`, float32 scalars.
+        `loss`, `accuracy` and the metrics, `[2]` or `[2, M]` float32 each.
     """
-    # `where` and not a product: what is not counted may be NaN.
-    losses = jnp.where(counted, LOSSES[loss](logits, labels, 0.0), 0.0)
-    right = counted & (logits.argmax(axis=-1) == labels)
-    return {"loss": losses.sum(), "accuracy": right.sum().astype(jnp.float32)}
+    every = (("loss", recipe.loss), *recipe.reported)
+    return {name: totals_of(metric, logits, targets, counted) for name, metric in every}

@@ -8,28 +8,35 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnnjax.data.dataset import Dataset
+from cnnjax.data import Source
 from cnnjax.errors import BadArgument
-from cnnjax.train.arguments import check, check_keys, check_surroundings, is_frozen
+from cnnjax.train.arguments import check, check_keys, check_surroundings, normalization_of
+from cnnjax.train.epochs import evaluated, report, train_epoch
+from cnnjax.train.feed import feed_of
 from cnnjax.train.fit import NonFiniteLoss, Run
+from cnnjax.train.hyper import Hyper
+from cnnjax.train.placement import one_device
+from cnnjax.train.plan import begun, plan_of, programs_of
 from cnnjax.train.progress import Progress
-from cnnjax.train.recipe import Hyper, Recipe
-from cnnjax.train.session import Session
-from cnnjax.typing import Array, Key
+from cnnjax.train.recipe import Recipe
+from cnnjax.typing import Array, Key, Variables
 
 __all__ = ["sweep"]
 
 
 def sweep(
     model: Any,
-    train_set: Dataset,
-    test_set: Dataset | None,
+    train_set: Source,
+    test_set: Source | None,
     recipe: Recipe,
     hypers: Sequence[Hyper],
     keys: Sequence[Key] | Array,
     *,
-    validation: Dataset | None = None,
+    validation: Source | None = None,
+    variables: Variables | None = None,
+    normalization: tuple[np.ndarray, np.ndarray] | None = None,
     progress: Progress | None = None,
+    stream: bool | None = None,
 ) -> list[Run]:
     """Train a model once for every pair of scalars and key, all of them in one vmapped program.
 
@@ -42,10 +49,13 @@ def sweep(
         train_set: images and labels to learn from.
         test_set: evaluated once, after the last step; None leaves it out.
         recipe: the static half of the settings, the same for all.
-        hypers: one or more; `backbone_rate` is 0 in all of them or in none.
+        hypers: one or more, of one class; `backbone_rate` is 0 in all of them or in none.
         keys: one or more, from `jax.random.key` or `jax.random.split`.
         validation: evaluated after every epoch.
+        variables: weights that all runs start from; None draws those of each from its key.
+        normalization: as in `fit`.
         progress: called while the runs go, with means over those that have not failed.
+        stream: as in `fit`.
 
     Returns:
         `len(hypers) * len(keys)` runs: all keys of the first hyper, then of the second, ... Their
@@ -56,20 +66,17 @@ def sweep(
     """
     check_surroundings(progress)
     hypers, keys = _listed(hypers, keys)
-    check(model, recipe, hypers, train_set, test_set, validation)
+    recipe = check(model, recipe, hypers, train_set, test_set, validation)
+    mean, std = normalization_of(train_set, normalization)
     pairs = [(hyper, key) for hyper in hypers for key in keys]
     scalars: Hyper = jax.tree.map(
         lambda *values: jnp.array(values, jnp.float32), *(hyper for hyper, _ in pairs)
     )
-    session = Session(
-        model,
-        train_set,
-        recipe,
-        scalars,
-        jnp.stack([key for _, key in pairs]),
-        frozen=is_frozen(recipe, hypers),
-        many=True,
-    )
+    stacked = jnp.stack([key for _, key in pairs])
+    plan = plan_of(recipe, train_set, len(pairs), one_device())
+    state, seconds = begun(model, plan, scalars, stacked, mean, std, variables)
+    feed = feed_of(train_set, plan.mesh, stream)
+    programs, more = programs_of(model, plan, feed, len(train_set), stacked, state)
     failures: dict[int, NonFiniteLoss] = {}
 
     def watch(losses: np.ndarray, first_step: int) -> None:
@@ -79,27 +86,30 @@ def sweep(
                 failures[run] = NonFiniteLoss(
                     f"{type(model).__name__} on {train_set.name} with {pairs[run][0]}",
                     first_step + step,
-                    first_step // session.steps_per_epoch + 1,
+                    first_step // plan.steps_per_epoch + 1,
                     float(losses[step, run]),
                 )
-        session.failed.update(failures)
 
-    state, histories = session.state, [[] for _ in pairs]  # type: Any, list[list[dict[str, Any]]]
-    train_seconds = 0.0
+    histories: list[list[dict[str, Any]]] = [[] for _ in pairs]
+    train_seconds, seconds = 0.0, seconds + more
     for epoch in range(recipe.epochs):
-        state, entry = session.train_epoch(state, epoch, watch, progress)
+        state, entry = train_epoch(programs, state, epoch, watch, progress, failures)
         train_seconds += entry["seconds"]
         if validation is not None:
-            entry |= session.evaluate(state, validation, "validation_")
+            found, more = evaluated(model, plan, state, validation, "validation_")
+            entry, seconds = entry | found, seconds + more
         for run, history in enumerate(histories):
             if run not in failures:
                 history.append({name: _of_run(value, run) for name, value in entry.items()})
         if len(failures) == len(pairs):
             break
         if progress is not None:
-            progress(session.report(epoch, session.steps_per_epoch, entry, finished=True))
-    test = {} if test_set is None else session.evaluate(state, test_set)
-    whole = _Whole(session, state, test, train_seconds)
+            progress(report(plan, failures, epoch, plan.steps_per_epoch, entry, finished=True))
+    test: dict[str, Any] = {}
+    if test_set is not None:
+        test, more = evaluated(model, plan, state, test_set)
+        seconds += more
+    whole = _Whole(state, test, mean, std, seconds, train_seconds)
     return [whole.run(i, history, failures.get(i)) for i, history in enumerate(histories)]
 
 
@@ -111,6 +121,9 @@ def _listed(hypers: Any, keys: Any) -> tuple[list[Hyper], list[Key]]:
             raise BadArgument(f"{name}: received {value!r}; allowed: a list, if only of one")
         if not len(value):
             raise BadArgument(f"{name}: received none; allowed: one or more")
+    kinds = sorted({type(hyper).__qualname__ for hyper in hypers if isinstance(hyper, Hyper)})
+    if len(kinds) > 1:
+        raise BadArgument(f"hypers: received {' and '.join(kinds)}; allowed: of one class")
     check_keys(list(keys), "keys")
     return list(hypers), list(keys)
 
@@ -119,9 +132,11 @@ def _listed(hypers: Any, keys: Any) -> tuple[list[Hyper], list[Key]]:
 class _Whole:
     """What all runs of a sweep have come to, together."""
 
-    session: Session
     state: Any
     test: dict[str, Any]
+    mean: np.ndarray
+    std: np.ndarray
+    compile_seconds: float
     train_seconds: float
 
     def run(self, index: int, history: list[dict[str, Any]], failure: NonFiniteLoss | None) -> Run:
@@ -133,13 +148,13 @@ class _Whole:
             variables=own.variables,
             history=history,
             test=test,
-            mean=self.session.mean,
-            std=self.session.std,
-            compile_seconds=self.session.compile_seconds,
+            mean=self.mean,
+            std=self.std,
+            compile_seconds=self.compile_seconds,
             train_seconds=self.train_seconds,
             failure=failure,
         )
 
 
 def _of_run(value: Any, run: int) -> Any:
-    return float(value[run]) if isinstance(value, np.ndarray) else value
+    return value[run].tolist() if isinstance(value, np.ndarray) else value

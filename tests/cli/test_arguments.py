@@ -18,9 +18,10 @@ import tyro
 from cnnjax import cli
 from cnnjax.cli import arguments, main, settings, summary
 from cnnjax.compare import parse_contestants
+from cnnjax.data.augment import HorizontalFlip
 from cnnjax.errors import BadArgument
 from cnnjax.models import MODELS, build
-from cnnjax.train import RECIPES
+from cnnjax.train import RECIPES, Adam
 
 SHAPES = {"mnist5k": (28, 28, 1), "digits": (8, 8, 1), "cifar10": (32, 32, 3)}
 
@@ -144,10 +145,10 @@ def test_every_example_is_read_and_fits(example, monkeypatch):
 def test_a_recipe_of_that_name_with_what_was_given(name):
     assert settings.Settings(recipe=name).chosen() == RECIPES[name]
     recipe, hyper = settings.Settings(
-        recipe=name, epochs=3, optimiser="adam", flip=True, learning_rate=0.25, momentum=0.5
+        recipe=name, epochs=3, optimizer="adam", augment="flip", learning_rate=0.25, momentum=0.5
     ).chosen()
     named = RECIPES[name]
-    assert (recipe.epochs, recipe.optimiser, recipe.flip) == (3, "adam", True)
+    assert (recipe.epochs, recipe.optimizer, recipe.augment) == (3, Adam(), (HorizontalFlip(),))
     assert (recipe.batch_size, recipe.schedule) == (named.recipe.batch_size, named.recipe.schedule)
     assert (hyper.learning_rate, hyper.momentum) == (0.25, 0.5)
     assert hyper.weight_decay == named.hyper.weight_decay
@@ -155,10 +156,10 @@ def test_a_recipe_of_that_name_with_what_was_given(name):
 
 def test_smoothing_of_a_recipe_goes_with_its_loss():
     assert settings.Settings().chosen()[1].label_smoothing == 0.1
-    assert settings.Settings(loss="softmax").chosen()[1].label_smoothing == 0.1
+    assert settings.Settings(loss="cross_entropy").chosen()[1].label_smoothing == 0.1
     assert settings.Settings(loss="crammer_singer").chosen()[1].label_smoothing == 0
     given = settings.Settings(loss="crammer_singer", label_smoothing=0.2).chosen()
-    assert given[1].label_smoothing == 0.2  # which fit refuses: it was asked for
+    assert given[1].label_smoothing == 0.2
 
 
 def test_settings_cannot_change():
@@ -181,8 +182,8 @@ HUGE = ["10000000000", "100000000000000000000", "-1"]
         "train cnn --data digits --out x --seed",
         "train cnn --data digits --out x --epochs",
         "train cnn --data digits --out x --batch-size",
-        "train cnn --data digits --out x --crop-padding",
-        "train cnn --data digits --out x --cutout",
+        "train cnn --data digits --out x --augment crop:padding=",
+        "train cnn --data digits --out x --augment cutout:size=",
         "train cnn --data digits --out x --resize",
         "compare lenet5 --data digits --out x --seeds",
         "compare lenet5 --data digits --out x --resize",
@@ -200,8 +201,10 @@ def test_numbers_that_nobody_means_are_refused(call, value, capsys, monkeypatch,
     pytest.importorskip("tensorflow_datasets")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    assert main([*call.split(), value]) == 2
-    name = call.split()[-1].removeprefix("--").replace("-", "_")
+    words = call.split()
+    words = [*words[:-1], words[-1] + value] if call.endswith("=") else [*words, value]
+    assert main(words) == 2
+    name = re.split("[:=]", call.split()[-1].rstrip("="))[-1].removeprefix("--").replace("-", "_")
     error = capsys.readouterr().err
     assert f"{name}: received" in error
     assert value in error

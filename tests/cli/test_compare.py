@@ -26,7 +26,7 @@ def _toy_data(monkeypatch):
 
 
 def compare(out, *more, networks=NETWORKS):
-    sizes = ("--seeds", "2", "--epochs", "1", "--batch-size", "8", "--crop-padding", "0")
+    sizes = ("--seeds", "2", "--epochs", "1", "--batch-size", "8", "--augment", "")
     return main(["compare", *networks, "--data", "toy", "--out", str(out), *sizes, *more])
 
 

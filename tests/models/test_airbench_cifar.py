@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax import build, ops
-from cnnjax.models.airbench_cifar import dirac, whitening_kernel
+from cnnjax.models.airbench_cifar import dirac, whitened, whitening_kernel
 
 
 def test_whitened_patches_have_uncorrelated_channels_of_variance_one():
@@ -47,7 +47,7 @@ def test_training_starts_with_the_whitening_kernel_of_its_images():
     model = build("airbench94_cifar")
     shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images[:1])
     drawn = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
-    started = model.start_from(drawn, images)
+    started = whitened(drawn, images)
     kernel = started["batch_stats"]["0"]["kernel"]
     np.testing.assert_array_equal(kernel, whitening_kernel(images))
     drawn["batch_stats"]["0"]["kernel"] = kernel

@@ -12,8 +12,19 @@ from flax import nnx
 from flax.core import freeze
 from jax.sharding import Mesh
 
+from cnnjax.data.augment import RandomCrop
 from cnnjax.errors import BadArgument
-from cnnjax.train import RECIPES, Hyper, NamedRecipe, Recipe, fit, show_progress, sweep
+from cnnjax.train import (
+    RECIPES,
+    Group,
+    Hyper,
+    NamedRecipe,
+    Recipe,
+    backbone_and,
+    fit,
+    show_progress,
+    sweep,
+)
 from cnnjax.train.keys import named_key
 from tests.train.toy import Linear, Normed, toy_set
 
@@ -120,33 +131,77 @@ SLIPS = {
     "stacked scalars": ({"hyper": Hyper(jnp.ones(3))}, "hyper: .*scalars"),
     "scalars out of range": ({"hyper": Hyper(momentum=jnp.ones(()))}, "momentum: received 1.0"),
     "too much padding": (
-        {"recipe": dataclasses.replace(RECIPE, crop_padding=8)},
-        r"crop_padding: received 8.*0\.\.7",
+        {"recipe": dataclasses.replace(RECIPE, augment=(RandomCrop(9),))},
+        r"augment\[0\]: padding: received 9.*0 to 8",
     ),
     "too many steps": (
         {"recipe": Recipe(1_000_000, 1), "train_set": toy_set(2148, "train")},
         "epochs: 2148000000 steps; allowed: up to 2147483647",
     ),
-    "smoothing without meaning": (
-        {"recipe": Recipe(loss="one_vs_all"), "hyper": Hyper(label_smoothing=0.1)},
-        "label_smoothing: must be 0 with loss='one_vs_all'",
+    "an augmentation that loses images": (
+        {"recipe": Recipe(augment=(lambda key, x, t: (x[1:], t),))},
+        r"augment\[0\]: <lambda> returns \(\[11, 8, 8, 1\], \[12, 3\]\); allowed: images \[12, 8",
+    ),
+    "an augmentation without targets": (
+        {"recipe": Recipe(augment=(lambda key, x, t: x,))},
+        r"augment\[0\]: <lambda> returns \[12, 8, 8, 1\]",
+    ),
+    "an augmentation that fails": (
+        {"recipe": Recipe(augment=(lambda key, x: x,))},
+        r"augment\[0\]: it fails with TypeError: ",
+    ),
+    "a loss of the batch": (
+        {"recipe": Recipe(loss=lambda z, t: z.mean())},
+        r"loss: <lambda> returns \[\]; allowed: \[12\]",
+    ),
+    "a loss of labels": (
+        {"recipe": Recipe(loss=lambda z, t: z[jnp.arange(12), t])},
+        r"loss: it fails with TypeError: .*",
+    ),
+    "a metric of the batch": (
+        {"recipe": Recipe(metrics={"mine": lambda z, t: z.mean()})},
+        r"metrics\['mine'\]: <lambda> returns \[\]",
+    ),
+    "a schedule of an epoch": (
+        {"recipe": Recipe(schedule=lambda step, steps: jnp.ones(3))},
+        r"schedule: <lambda> returns \[3\]; allowed: a scalar",
+    ),
+    "a schedule of one argument": (
+        {"recipe": Recipe(schedule=lambda step: 1.0)},
+        r"schedule: it fails with TypeError",
+    ),
+    "an optimizer that is none": (
+        {"recipe": Recipe(optimizer=lambda rate, hyper: rate)},
+        r"optimizer: it fails with AttributeError",
     ),
     "a rate of no backbone": ({"hyper": Hyper(backbone_rate=0.1)}, "backbone_rate: must be 1"),
     "a head that is not there": (
-        {"recipe": Recipe(head=("heed",))},
-        "head: unknown name 'heed'; did you mean 'head'",
+        {"recipe": Recipe(groups=backbone_and(["heed"]))},
+        r"groups: unknown name 'heed/\*'; did you mean",
+    ),
+    "a rate that is no scalar": (
+        {"recipe": Recipe(groups=(Group("*", "backbonerate"),))},
+        "groups: rate: unknown name 'backbonerate'; did you mean 'backbone_rate'",
+    ),
+    "all frozen": (
+        {"recipe": Recipe(groups=(Group("*", 0.0),))},
+        "groups: all parameters are froz",
+    ),
+    "all frozen by a scalar": (
+        {"recipe": Recipe(groups=(Group("*", "backbone_rate"),)), "hyper": Hyper(backbone_rate=0)},
+        "groups: all parameters are frozen",
     ),
     "a seed for a key": ({"key": 0}, r"key: received 0.*jax\.random\.key"),
     "an old key": ({"key": jax.random.PRNGKey(0)}, r"key: received an array uint32\[2\]"),
     "two keys": ({"key": jax.random.split(KEY)}, r"key: received an array key<fry>\[2\]"),
-    "a normalisation of three": ({"normalisation": ([0.5], [1.0], [1.0])}, "normalisation: "),
-    "a number to normalise by": ({"normalisation": 0.5}, "normalisation: received 0.5"),
-    "text to normalise by": ({"normalisation": ("a", "b")}, "normalisation: received"),
-    "two channels": ({"normalisation": ([0.5, 0.5], [1, 1])}, "normalisation: .*1 channels"),
-    "a deviation for two": ({"normalisation": ([0.5], [1, 1])}, "normalisation: .*1 channels"),
-    "no deviation": ({"normalisation": ([0.5], [0])}, "normalisation: .*positive"),
-    "an endless deviation": ({"normalisation": ([0.5], [np.inf])}, "normalisation: .*positive"),
-    "a mean that is no number": ({"normalisation": ([np.nan], [1])}, "normalisation: .*nan"),
+    "a normalization of three": ({"normalization": ([0.5], [1.0], [1.0])}, "normalization: "),
+    "a number to normalise by": ({"normalization": 0.5}, "normalization: received 0.5"),
+    "text to normalise by": ({"normalization": ("a", "b")}, "normalization: received"),
+    "two channels": ({"normalization": ([0.5, 0.5], [1, 1])}, "normalization: .*1 channels"),
+    "a deviation for two": ({"normalization": ([0.5], [1, 1])}, "normalization: .*1 channels"),
+    "no deviation": ({"normalization": ([0.5], [0])}, "normalization: .*positive"),
+    "an endless deviation": ({"normalization": ([0.5], [np.inf])}, "normalization: .*positive"),
+    "a mean that is no number": ({"normalization": ([np.nan], [1])}, "normalization: .*nan"),
     "progress not entered": ({"progress": show_progress("x")}, "progress: .*with show_progress"),
     "progress as a wish": ({"progress": True}, "progress: received True.*function"),
     "a number for a directory": ({"checkpoint_dir": 3}, "checkpoint_dir: received 3.*path"),
@@ -179,7 +234,7 @@ SWEEP_SLIPS = {
     "a named recipe": ({"recipe": NamedRecipe(RECIPE, Hyper())}, "recipe: "),
     "a frozen run and another": (
         {
-            "recipe": Recipe(head=("head",)),
+            "recipe": Recipe(groups=backbone_and(["head"])),
             "hypers": [Hyper(backbone_rate=0), Hyper(backbone_rate=0.5)],
         },
         r"backbone_rate: received \[0\.0, 0\.5\].*0 in all runs",
@@ -250,7 +305,7 @@ def test_weights_that_are_not_the_model_s_are_refused(variables, words):
 def test_what_is_given_may_be_odd_and_right():
     """Arrays for scalars, numpy for floats, keys in an array, no test set, any callable."""
     hyper = Hyper(*map(jnp.float32, (0.1, 0.9, 0.0, 0.0, 1.0)))
-    run = fit(Linear(), TRAIN, None, RECIPE, hyper, KEY, normalisation=[[0.5], [0.25]])
+    run = fit(Linear(), TRAIN, None, RECIPE, hyper, KEY, normalization=[[0.5], [0.25]])
     assert (run.mean.tolist(), run.std.tolist()) == ([0.5], [0.25])
     keys = jax.random.split(KEY, 2)
     assert len(sweep(Linear(), TRAIN, None, RECIPE, (hyper,), keys, progress=print)) == 2

@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from cnnjax import build
 from cnnjax.data import statistics
-from cnnjax.train import Hyper, Recipe, create_state, fit, make_train_step
+from cnnjax.train import SGD, Constant, Hyper, Recipe, create_state, fit, make_train_step
 from tests.train.toy import toy_set
 
 TRAIN = toy_set(20, "train")
@@ -40,14 +40,14 @@ def losses_of(params, x):
 
 
 def test_the_loss_is_the_weighted_sum_and_every_head_goes_down_its_gradient():
-    recipe = Recipe(optimiser="heavy_ball", schedule="constant", warmup=0)
+    recipe = Recipe(optimizer=SGD(nesterov=False), schedule=Constant())
     mean, std = statistics(TRAIN)
     hyper = jax.tree.map(jnp.float32, Hyper(learning_rate=0.5, momentum=0, weight_decay=0))
     state = create_state(
-        WithHeads(), recipe, TRAIN.images, hyper, *map(jnp.asarray, (mean, std)), KEY
+        WithHeads(), recipe, TRAIN.image_shape, hyper, *map(jnp.asarray, (mean, std)), KEY
     )
     step = jax.jit(make_train_step(WithHeads(), recipe, 5))
-    new, metrics = step(state, (TRAIN.images, TRAIN.labels), KEY)
+    new, metrics = step(state, (TRAIN.images, jax.nn.one_hot(TRAIN.labels, 3)), KEY)
     x = ((TRAIN.images / 255.0 - mean) / std).reshape(20, -1)
     before = jax.tree.map(np.float64, state.params)
     losses = losses_of(before, x)

@@ -9,13 +9,15 @@ import jax
 import numpy as np
 import pytest
 
+from cnnjax.data.augment import RandomCrop
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.train import Hyper, Recipe, fit
 from cnnjax.train.checkpoint import CHECKPOINT
 from tests.train.toy import Linear, Toy, toy_set
 
 TRAIN, VALIDATION = toy_set(64, "train"), toy_set(20, "validation")
-RECIPE, HYPER, KEY = Recipe(epochs=4, batch_size=16, crop_padding=1), Hyper(), jax.random.key(5)
+RECIPE = Recipe(epochs=4, batch_size=16, augment=(RandomCrop(1),))
+HYPER, KEY = Hyper(), jax.random.key(5)
 
 
 def train(directory=None, progress=None, **changes):
@@ -74,11 +76,14 @@ def test_a_killed_process_goes_on_to_the_same_bits(tmp_path):
     [
         ({"key": jax.random.key(6)}, "key"),
         ({"hyper": Hyper(momentum=0.5)}, "hyper.*momentum"),
-        ({"recipe": dataclasses.replace(RECIPE, cutout=1)}, "recipe.*cutout"),
+        (
+            {"recipe": dataclasses.replace(RECIPE, augment=(RandomCrop(2),))},
+            "recipe.*augment.*padding is 1, not 2",
+        ),
         ({"train_set": toy_set(64, "train", seed=1)}, "train_set"),
         ({"model": Linear(width=3)}, "model is .*Toy.*, not .*Linear"),
         ({"validation": None}, "validation"),
-        ({"normalisation": (np.zeros(1), np.ones(1))}, "start"),
+        ({"normalization": (np.zeros(1), np.ones(1))}, "start"),
     ],
 )
 def test_another_runs_checkpoint_is_refused_and_kept(tmp_path_factory, change, name):

@@ -149,7 +149,7 @@ def rewritten(tmp_path, metadata, number=1.0):
 @pytest.mark.parametrize(
     ("metadata", "error", "words"),
     [
-        ({"format": "3"}, BadArgument, "its format is 3, this version of cnnjax reads 2"),
+        ({"format": "2"}, BadArgument, "its format is 2, this version of cnnjax reads 3"),
         ({"format": None}, BadArgument, "cnnjax 0.1.0 wrote it"),
         ({"format": "two"}, BadArgument, "not a checkpoint"),
         ({"format": None, "run": None}, BadArgument, "not a checkpoint"),

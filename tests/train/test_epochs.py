@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from cnnjax.data.augment import Cutout, HorizontalFlip, Normalize, RandomCrop
 from cnnjax.train import Hyper, Recipe, fit
 from cnnjax.train.keys import named_key
 from tests.train.toy import Recorder, noise_set
@@ -15,13 +16,13 @@ KEY = jax.random.key(3)
 RAW = (np.zeros(1), np.full(1, 1 / 255))  # pixels come as they are
 
 
-def diary(train_set, epochs, batch_size, key=KEY, normalisation=None, **recipe):
+def diary(train_set, epochs, batch_size, key=KEY, normalization=None, **recipe):
     """Return the images `[epochs, steps, B, ...]` of a run and what dropout drew in each step."""
     batch = min(batch_size, len(train_set))
     steps = len(train_set) // batch
     settings = Recipe(epochs=epochs, batch_size=batch_size, **recipe)
     model = Recorder(steps * epochs, batch)
-    run = fit(model, train_set, None, settings, Hyper(), key, normalisation=normalisation)
+    run = fit(model, train_set, None, settings, Hyper(), key, normalization=normalization)
     kept = run.state.batch_stats
     assert int(kept["page"]) == int(run.state.step) == epochs * steps
     shown = np.asarray(kept["shown"])
@@ -37,7 +38,7 @@ def numbered(number):
 @pytest.mark.parametrize(("number", "batch_size"), [(12, 4), (11, 3), (5, 8), (6, 1), (9, 8)])
 def test_every_image_comes_once_an_epoch_in_another_order(number, batch_size):
     """Where the batch does not divide the set, those that are last in the order stay out."""
-    shown, _ = diary(numbered(number), 3, batch_size, normalisation=RAW)
+    shown, _ = diary(numbered(number), 3, batch_size, normalization=RAW)
     shown = np.rint(shown).astype(int).reshape(3, -1)
     used = number - number % min(batch_size, number)
     for epoch, seen in enumerate(shown):
@@ -50,10 +51,10 @@ def test_every_image_comes_once_an_epoch_in_another_order(number, batch_size):
 
 def test_every_step_drops_something_else_and_an_equal_run_the_same():
     train_set = numbered(8)
-    _, drawn = diary(train_set, 3, 2, normalisation=RAW)
+    _, drawn = diary(train_set, 3, 2, normalization=RAW)
     assert len(set(drawn)) == len(drawn) == 12
-    assert diary(train_set, 3, 2, normalisation=RAW)[1] == drawn
-    other = diary(train_set, 3, 2, jax.random.key(4), normalisation=RAW)[1]
+    assert diary(train_set, 3, 2, normalization=RAW)[1] == drawn
+    other = diary(train_set, 3, 2, jax.random.key(4), normalization=RAW)[1]
     assert not set(other) & set(drawn)
 
 
@@ -89,7 +90,12 @@ def test_images_are_cropped_flipped_normalised_then_cut_and_otherwise_every_time
     """In this order: outside of the image is black, not the mean; the square is the mean."""
     train_set = noise_set(9, 6, channels=2)
     pixels = train_set.images.reshape(-1, 2) / 255.0
-    shown, _ = diary(train_set, 4, 9, crop_padding=padding, flip=flip, cutout=square)
+    chain = (
+        *((RandomCrop(padding),) if padding else ()),
+        *((HorizontalFlip(),) if flip else ()),
+        *((Normalize(), Cutout(square)) if square else ()),
+    )
+    shown, _ = diary(train_set, 4, 9, augment=chain)
     ways = set()
     for epoch, seen in enumerate(shown[:, 0]):
         order = jax.random.permutation(jax.random.fold_in(named_key(KEY, "order"), epoch), 9)

@@ -7,12 +7,20 @@ import pytest
 import scipy.special
 
 from cnnjax.errors import BadArgument
-from cnnjax.train import data_parallel_mesh, evaluate, predict
+from cnnjax.train import (
+    CrossEntropy,
+    OneVsAll,
+    PerClassAccuracy,
+    Recipe,
+    TopK,
+    data_parallel_mesh,
+    evaluate,
+    predict,
+)
 from cnnjax.train.evaluate import batches
-from cnnjax.train.losses import LOSSES
-from cnnjax.train.sharding import batch_sharding, devices_in, replicated
-from cnnjax.train.step import metrics_of
-from tests.train.test_losses import FORMULAS
+from cnnjax.train.placement import batch_sharding, one_device, replicated
+from cnnjax.train.step import score
+from tests.train.test_losses import FORMULAS, LOSSES
 from tests.train.toy import Linear, Normed, noise_set
 
 SET = noise_set(11, 4)
@@ -68,9 +76,13 @@ def test_figures_are_their_definitions(mesh):
 
 def test_another_loss_is_evaluated_by_its_formula():
     logits = logits_in_numpy(VARIABLES)
-    loss = evaluate(Normed(), VARIABLES, SET, mean=MEAN, std=STD, loss="one_vs_all_l2")["loss"]
+    loss = evaluate(Normed(), VARIABLES, SET, mean=MEAN, std=STD, loss=OneVsAll(squared=True))[
+        "loss"
+    ]
     pairs = zip(logits, SET.labels, strict=True)
-    assert loss == pytest.approx(np.mean([FORMULAS["one_vs_all_l2"](*p) for p in pairs]), rel=1e-5)
+    assert loss == pytest.approx(
+        np.mean([FORMULAS["one_vs_all_squared"](*p) for p in pairs]), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -79,21 +91,60 @@ def test_what_does_not_count_may_be_anything(loss):
     labels = np.array([0, 1, 2, 0, 1], np.int32)
     counted = np.array([True, True, False, True, False])
     spoiled = np.where(counted[:, None], logits, np.nan)
-    sums = metrics_of(jnp.asarray(spoiled), labels, counted, loss)
+    recipe = Recipe(loss=LOSSES[loss], metrics={"top2": TopK(2), "recall": PerClassAccuracy()})
+    targets = jax.nn.one_hot(labels, 3)
+    sums = score(recipe, jnp.asarray(spoiled), targets, jnp.asarray(counted))
     pairs = zip(logits[counted].astype(float), labels[counted], strict=True)
-    assert float(sums["loss"]) == pytest.approx(sum(FORMULAS[loss](*p) for p in pairs), rel=1e-5)
-    right = (logits.argmax(1) == labels)[counted].sum()
-    assert (float(sums["accuracy"]), sums["accuracy"].dtype) == (right, jnp.float32)
+    assert sums["loss"].tolist() == pytest.approx(
+        [sum(FORMULAS[loss](*p) for p in pairs), 3], rel=1e-5
+    )
+    right = logits.argmax(1) == labels
+    assert sums["accuracy"].tolist() == [right[counted].sum(), 3]
+    best = np.argsort(-logits, axis=1)[:, :2]
+    assert sums["top2"].tolist() == [(best == labels[:, None]).any(1)[counted].sum(), 3]
+    each = [(right & counted & (labels == k)).sum() for k in range(3)]
+    assert sums["recall"].tolist() == [each, np.bincount(labels[counted], minlength=3).tolist()]
+
+
+def test_metrics_of_a_whole_set_by_name():
+    """A class without examples has no recall; the filling of the last batch is of class 0."""
+    few = SET.subset(np.flatnonzero(SET.labels != 2))
+    found = evaluate(
+        Normed(), VARIABLES, few, mean=MEAN, std=STD, batch_size=4,
+        metrics={"top2": TopK(2), "recall": PerClassAccuracy(), "top3": TopK(3)},
+    )  # fmt: skip
+    logits = logits_in_numpy(VARIABLES)[SET.labels != 2]
+    right = logits.argmax(1) == few.labels
+    best = np.argsort(-logits, axis=1)[:, :2]
+    assert found["top2"] == pytest.approx((best == few.labels[:, None]).any(1).mean())
+    assert found["top3"] == 1
+    expected = [right[few.labels == 0].mean(), right[few.labels == 1].mean(), np.nan]
+    np.testing.assert_allclose(found["recall"], expected)
+
+
+def test_ties_go_to_the_first_class_and_nan_is_never_right():
+    logits = jnp.array([[1.0, 1, 0], [1, 1, 0], [np.nan, 0, 1], [0, 0, np.nan]])
+    targets = jax.nn.one_hot(jnp.array([0, 1, 2, 0]), 3)
+    for k, expected in ((1, [1, 0, 0, 0]), (2, [1, 1, 0, 0])):
+        assert TopK(k)(logits, targets).tolist() == [bool(e) for e in expected]
 
 
 @pytest.mark.parametrize(
     ("model", "loss", "words"),
     [
-        ("lenet5", "softmax", r"model: received 'lenet5'"),
-        (Linear, "softmax", r"model: received a class"),
-        (Linear(num_classes=2), "softmax", r"model: Linear gives 2 logits.*'noise' has 3 classes"),
-        (Linear(), "hinge", r"loss: unknown name 'hinge'"),
-        (Linear(), ["softmax"], r"loss: unknown name"),
+        ("lenet5", CrossEntropy(), r"model: received 'lenet5'"),
+        (Linear, CrossEntropy(), r"model: received a class"),
+        (
+            Linear(num_classes=2),
+            CrossEntropy(),
+            r"model: Linear gives 2 logits.*'noise' has 3 classes",
+        ),
+        (Linear(), "hinge", r"loss: received 'hinge', allowed: a value that can be called"),
+        (
+            Linear(),
+            CrossEntropy,
+            r"loss: received a class, allowed: a value such as CrossEntropy\(\)",
+        ),
     ],
 )
 def test_slips_end_in_one_line(model, loss, words):
@@ -117,13 +168,13 @@ def test_more_logits_than_classes_can_be_evaluated():
 
 
 def test_a_mesh_has_all_devices_unless_told():
-    assert devices_in(None) == 1
-    assert replicated(None) is None
-    assert batch_sharding(None) is None
     mesh = data_parallel_mesh()
     assert mesh.devices.tolist() == jax.devices()
-    assert devices_in(mesh) == len(jax.devices()) == 2
-    assert devices_in(data_parallel_mesh(jax.devices()[1:])) == 1
+    assert mesh.size == len(jax.devices()) == 2
+    assert data_parallel_mesh(jax.devices()[1:]).size == one_device().size == 1
+    assert one_device().devices.tolist() == jax.devices()[:1]
+    with jax.default_device(jax.devices()[1]):
+        assert one_device().devices.tolist() == jax.devices()[1:]
     whole, split = (jax.device_put(np.zeros((4, 3)), s(mesh)) for s in (replicated, batch_sharding))
     assert {part.data.shape for part in whole.addressable_shards} == {(4, 3)}
     assert {part.data.shape for part in split.addressable_shards} == {(2, 3)}

@@ -5,8 +5,11 @@ import pytest
 import scipy.special
 
 from cnnjax import ops
+from cnnjax.data import statistics
+from cnnjax.data.augment import Cutout, Normalize, RandomCrop
 from cnnjax.errors import BadArgument
 from cnnjax.train import (
+    EMA,
     Hyper,
     Recipe,
     data_parallel_mesh,
@@ -15,11 +18,15 @@ from cnnjax.train import (
     predict,
     programs,
 )
-from cnnjax.train.session import Session
+from cnnjax.train.epochs import train_epoch
+from cnnjax.train.feed import feed_of
+from cnnjax.train.placement import one_device
+from cnnjax.train.plan import begun, plan_of, programs_of
 from tests.train.toy import Toy, toy_set
 
 TRAIN, TEST, VALIDATION = toy_set(100, "train"), toy_set(37, "test"), toy_set(20, "validation")
-RECIPE = Recipe(epochs=3, batch_size=32, crop_padding=1, cutout=2, ema_decay=0.9)
+CHAIN = (RandomCrop(1), Normalize(), Cutout(2))
+RECIPE = Recipe(epochs=3, batch_size=32, augment=CHAIN, average=EMA(0.9))
 HYPER = Hyper(learning_rate=0.1, label_smoothing=0.1)
 KEY = jax.random.key(0)
 
@@ -121,18 +128,18 @@ def test_what_a_program_depends_on_besides_its_arguments_is_compiled_apart(run, 
 
 
 def test_a_run_starts_from_given_weights_and_keeps_them(run):
-    """Without learning, what comes out is what went in: weights, normalisation and all."""
+    """Without learning, what comes out is what went in: weights, normalization and all."""
     start = jax.tree.map(jnp.array, fit(Toy(), TRAIN, None, RECIPE, HYPER, KEY).variables)
     before = jax.tree.map(np.asarray, start)
     recipe = Recipe(epochs=1, batch_size=32)
-    normalisation = (np.full(1, 0.25), np.full(1, 0.5))
+    normalization = (np.full(1, 0.25), np.full(1, 0.5))
     still = fit(
         Toy(), TRAIN, None, recipe, Hyper(learning_rate=0.0), KEY, variables=start,
-        normalisation=normalisation,
+        normalization=normalization,
     )  # fmt: skip
     assert same(start, before)
     assert same(still.variables["params"], before["params"])
-    assert (still.mean, still.std) == normalisation
+    assert (still.mean, still.std) == normalization
     moved = fit(Toy(), TRAIN, None, recipe, HYPER, KEY, variables=start)
     again = fit(Toy(), TRAIN, None, recipe, HYPER, KEY, variables=start)
     assert same(moved.variables, again.variables)
@@ -141,7 +148,10 @@ def test_a_run_starts_from_given_weights_and_keeps_them(run):
 
 def test_a_step_writes_over_the_state_before():
     """It is donated: a run holds one state in memory and not two."""
-    session = Session(Toy(), TRAIN, RECIPE, HYPER, KEY)
-    before = jax.tree.leaves(session.state)
-    session.train_epoch(session.state, 0, lambda losses, first: None, None)
+    plan = plan_of(RECIPE, TRAIN, None, one_device())
+    state, _ = begun(Toy(), plan, HYPER, KEY, *statistics(TRAIN), None)
+    feed = feed_of(TRAIN, plan.mesh, None)
+    programs, _ = programs_of(Toy(), plan, feed, len(TRAIN), KEY, state)
+    before = jax.tree.leaves(state)
+    train_epoch(programs, state, 0, lambda losses, first: None, None)
     assert all(leaf.is_deleted() for leaf in before)

@@ -5,12 +5,29 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
+from flax import linen as nn
 
 from cnnjax.data import statistics
-from cnnjax.train import Hyper, Recipe, create_state, fit, make_train_step, predict
+from cnnjax.nn import BatchNorm
+from cnnjax.train import (
+    EMA,
+    LAMB,
+    SGD,
+    Group,
+    Hyper,
+    Lion,
+    Recipe,
+    backbone_and,
+    create_state,
+    fit,
+    make_train_step,
+    predict,
+)
+from cnnjax.train.optimizers import everything
 from tests.train.toy import Normed, toy_set
 
 TRAIN = toy_set(20, "train")
+TARGETS = np.eye(3, dtype=np.float32)[TRAIN.labels]
 HYPER = Hyper(learning_rate=0.1, weight_decay=0.1, label_smoothing=0.1, backbone_rate=0)
 KEY = jax.random.key(0)
 
@@ -18,21 +35,26 @@ KEY = jax.random.key(0)
 def begun(recipe):
     mean, std = map(jnp.asarray, statistics(TRAIN))
     hyper = jax.tree.map(jnp.float32, HYPER)
-    state = create_state(Normed(), recipe, TRAIN.images, hyper, mean, std, KEY)
+    state = create_state(Normed(), recipe, TRAIN.image_shape, hyper, mean, std, KEY)
     stats = jax.tree.map(lambda leaf: leaf + 0.25, state.batch_stats)  # as of other images
-    average = {} if not recipe.ema_decay else {"params": state.params, "batch_stats": stats}
+    average = {} if recipe.average is None else {"params": state.params, "batch_stats": stats}
     fields = vars(state) | {"batch_stats": stats, "average": average}
     return type(state)(**fields)
 
 
-@pytest.mark.parametrize("name", ["sgd", "lamb", "lion"])
-def test_nothing_but_the_head_moves_whatever_the_optimiser(name):
-    recipe = Recipe(optimiser=name, head=("head",), ema_decay=0.5, decay_all=True, clip_norm=0.1)
+FROZEN = (Group("head/*"), Group("*", 0.0))
+
+
+@pytest.mark.parametrize("kind", [SGD, LAMB, Lion])
+def test_nothing_but_the_head_moves_whatever_the_optimizer(kind):
+    recipe = Recipe(
+        optimizer=kind(decay=everything), groups=FROZEN, average=EMA(0.5), clip_norm=0.1
+    )
     start = begun(recipe)
-    step = jax.jit(make_train_step(Normed(), recipe, 3, frozen=True))
+    step = jax.jit(make_train_step(Normed(), recipe, 3))
     state = start
     for _ in range(3):
-        state, _ = step(state, (TRAIN.images, TRAIN.labels), KEY)
+        state, _ = step(state, (TRAIN.images, TARGETS), KEY)
     for tree, before in (
         (state.params, start.params),
         (state.average["params"], start.params),
@@ -49,27 +71,84 @@ def test_nothing_but_the_head_moves_whatever_the_optimiser(name):
 
 
 def test_the_first_loss_is_that_of_the_network_in_evaluation():
-    recipe = Recipe(head=("head",))
-    state = begun(recipe)
+    """What is dropped before the head apart: `Normed` drops half, so its rate is set to 0 here."""
+    whole = Recipe(groups=FROZEN)
+    state = begun(whole)
     mean, std = statistics(TRAIN)
-    logits = predict(Normed(), state.variables, TRAIN, mean=mean, std=std).astype(np.float64)
-    target = 0.9 * np.eye(3)[TRAIN.labels] + 0.1 / 3
+    model = Normed(rate=0.0)
+    logits = predict(model, state.variables, TRAIN, mean=mean, std=std).astype(np.float64)
+    target = 0.9 * TARGETS + 0.1 / 3
     expected = -(target * scipy.special.log_softmax(logits, axis=1)).sum(1).mean()
-    batch = (TRAIN.images, TRAIN.labels)
-    losses = {
-        frozen: jax.jit(make_train_step(Normed(), recipe, 3, frozen=frozen))(state, batch, KEY)[1]
-        for frozen in (True, False)
-    }
-    assert float(losses[True]["loss"]) == pytest.approx(expected, rel=1e-5)
-    assert float(losses[True]["accuracy"]) == pytest.approx(
-        (logits.argmax(1) == TRAIN.labels).mean()
+    losses = [
+        jax.jit(make_train_step(model, recipe, 3))(state, (TRAIN.images, TARGETS), KEY)[1]
+        for recipe in (whole, Recipe(groups=(Group("head/*"),)))
+    ]
+    assert float(losses[0]["loss"]) == pytest.approx(expected, rel=1e-5)
+    assert float(losses[0]["accuracy"]) == pytest.approx((logits.argmax(1) == TRAIN.labels).mean())
+    assert abs(float(losses[1]["loss"]) - expected) > 1e-3
+
+
+class Blocks(nn.Module):
+    """Two blocks with norms and dropout, the first by Flax's own, and a head."""
+
+    class Block(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            x = nn.Dense(4, name="dense")(x)
+            x = BatchNorm(name="norm")(x, train=train)
+            return nn.Dropout(0.5)(x, deterministic=not train)
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = nn.Dense(4, name="stem")(images.reshape(len(images), -1))
+        x = nn.BatchNorm(use_running_average=not train, name="stem_norm")(x)
+        x = self.Block(name="first")(x, train=train)
+        x = self.Block(name="second")(x, train=train)
+        return nn.Dense(3, name="head")(x)
+
+
+def test_parts_are_frozen_whole_and_the_rest_learns():
+    recipe = Recipe(
+        epochs=2, batch_size=10, groups=(Group("stem*", 0.0), Group("first/*", 0.0)), average=EMA()
     )
-    assert abs(float(losses[False]["loss"]) - expected) > 1e-3
+    start = Blocks().init(KEY, np.zeros((1, 8, 8, 1)), train=False)
+    run = fit(Blocks(), TRAIN, None, recipe, Hyper(learning_rate=0.1), KEY, variables=start)
+    for found in (
+        run.variables,
+        {"params": run.state.params, "batch_stats": run.state.batch_stats},
+    ):
+        for collection, names in (
+            ("params", ["stem", "stem_norm", "first"]),
+            ("batch_stats", ["stem_norm", "first"]),
+        ):
+            for name in names:
+                jax.tree.map(
+                    np.testing.assert_array_equal, found[collection][name], start[collection][name]
+                )
+        moved = {**found["params"]["second"], "statistics": found["batch_stats"]["second"]}
+        before = {**start["params"]["second"], "statistics": start["batch_stats"]["second"]}
+        assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a != b).any()), moved, before)))
+
+
+def test_what_is_frozen_drops_nothing_and_the_rest_does():
+    """Two steps of one state with other keys: only what still drops makes them differ."""
+    groups = (Group("stem*", 0.0), Group("first/*", 0.0))
+    for frozen, differ in (((*groups, Group("second/*", 0.0)), False), (groups, True)):
+        recipe = Recipe(groups=frozen)
+        mean, std = map(jnp.asarray, statistics(TRAIN))
+        hyper = jax.tree.map(jnp.float32, Hyper())
+        state = create_state(Blocks(), recipe, TRAIN.image_shape, hyper, mean, std, KEY)
+        step = jax.jit(make_train_step(Blocks(), recipe, 3))
+        losses = [
+            float(step(state, (TRAIN.images, TARGETS), jax.random.key(i))[1]["loss"])
+            for i in (0, 1)
+        ]
+        assert (losses[0] != losses[1]) == differ
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.5])
 def test_fit_freezes_the_backbone_where_its_rate_is_zero(rate):
-    recipe = Recipe(epochs=2, batch_size=10, head=("head",))
+    recipe = Recipe(epochs=2, batch_size=10, groups=backbone_and(["head"]))
     start = Normed().init(KEY, np.zeros((1, 8, 8, 1)), train=False)
     hyper = Hyper(learning_rate=0.1, backbone_rate=rate)
     run = fit(Normed(), TRAIN, None, recipe, hyper, KEY, variables=start)

@@ -7,7 +7,7 @@ import pytest
 import scipy.special
 from sklearn.metrics import hinge_loss
 
-from cnnjax.train.losses import LOSSES, SMOOTHED
+from cnnjax.train.losses import CrammerSinger, CrossEntropy, OneVsAll, smoothed
 
 LOGITS = 2 * np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
 LABELS = np.random.default_rng(1).integers(0, 7, 50).astype(np.int32)
@@ -21,13 +21,22 @@ def hinges(z, y):
     return np.maximum(0, 1 - np.where(np.arange(len(z)) == y, 1, -1) * z)
 
 
-FORMULAS = {
-    "softmax": lambda z, y: np.log(np.exp(z).sum()) - z[y],
-    "crammer_singer": margin,
-    "crammer_singer_l2": lambda z, y: margin(z, y) ** 2,
-    "one_vs_all": lambda z, y: hinges(z, y).sum(),
-    "one_vs_all_l2": lambda z, y: (hinges(z, y) ** 2).sum(),
+LOSSES = {
+    "cross_entropy": CrossEntropy(),
+    "crammer_singer": CrammerSinger(),
+    "crammer_singer_squared": CrammerSinger(squared=True),
+    "one_vs_all": OneVsAll(),
+    "one_vs_all_squared": OneVsAll(squared=True),
 }
+FORMULAS = {
+    "cross_entropy": lambda z, y: np.log(np.exp(z).sum()) - z[y],
+    "crammer_singer": margin,
+    "crammer_singer_squared": lambda z, y: margin(z, y) ** 2,
+    "one_vs_all": lambda z, y: hinges(z, y).sum(),
+    "one_vs_all_squared": lambda z, y: (hinges(z, y) ** 2).sum(),
+}
+TARGETS = np.eye(7, dtype=np.float32)[LABELS]
+MIXED = np.random.default_rng(2).dirichlet(np.ones(7), 50).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -35,34 +44,64 @@ def test_every_loss_equals_its_formula_for_each_example(name):
     expected = [
         FORMULAS[name](z, y) for z, y in zip(LOGITS.astype(np.float64), LABELS, strict=True)
     ]
-    found = LOSSES[name](jnp.asarray(LOGITS), jnp.asarray(LABELS), 0.0)
+    found = LOSSES[name](jnp.asarray(LOGITS), jnp.asarray(TARGETS))
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(LOSSES[name](LOGITS, LABELS), expected, rtol=1e-5, atol=1e-6)
+
+
+def of_mixed(name, z, target):
+    """The mean over the classes that a target weighs; one against all has a target of its own."""
+    if name.startswith("one_vs_all"):
+        power = 2 if name.endswith("squared") else 1
+        each = target * np.maximum(0, 1 - z) ** power + (1 - target) * np.maximum(0, 1 + z) ** power
+        return each.sum()
+    return sum(weight * FORMULAS[name](z, y) for y, weight in enumerate(target))
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_label_smoothing_changes_those_that_it_has_a_meaning_for(name):
-    smoothed, plain = (LOSSES[name](LOGITS, LABELS, amount) for amount in (0.1, 0.0))
-    assert bool((smoothed != plain).any()) == (name in SMOOTHED)
+def test_the_loss_of_mixed_targets_is_the_mean_over_their_classes(name):
+    pairs = zip(LOGITS.astype(np.float64), MIXED.astype(np.float64), strict=True)
+    expected = [of_mixed(name, z, target) for z, target in pairs]
+    np.testing.assert_allclose(LOSSES[name](LOGITS, MIXED), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_softmax_equals_the_cross_entropy_of_scipy_with_smoothed_labels(smoothing):
-    target = (1 - smoothing) * np.eye(7)[LABELS] + smoothing / 7
-    expected = -(target * scipy.special.log_softmax(LOGITS.astype(np.float64), axis=1)).sum(1)
-    np.testing.assert_allclose(LOSSES["softmax"](LOGITS, LABELS, smoothing), expected, rtol=1e-5)
+def test_smoothing_moves_targets_towards_equal_shares():
+    expected = 0.9 * TARGETS + 0.1 / 7
+    np.testing.assert_allclose(smoothed(jnp.asarray(TARGETS), 0.1), expected, rtol=1e-6)
+    np.testing.assert_array_equal(smoothed(jnp.asarray(MIXED), 0.0), MIXED)
+
+
+@pytest.mark.parametrize("target", [TARGETS, MIXED], ids=["labels", "mixed"])
+def test_cross_entropy_equals_that_of_scipy(target):
+    log = scipy.special.log_softmax(LOGITS.astype(np.float64), axis=1)
+    found = LOSSES["cross_entropy"](LOGITS, target)
+    np.testing.assert_allclose(found, -(target * log).sum(1), rtol=1e-5)
+
+
+def test_a_class_that_is_masked_out_does_no_harm():
+    """A logit of minus infinity, as a user masks a class that cannot be."""
+    masked = LOGITS.copy()
+    masked[:, 6] = -np.inf
+    rows = LABELS != 6
+    value, gradient = jax.value_and_grad(
+        lambda z: LOSSES["cross_entropy"](z, jnp.asarray(TARGETS[rows])).mean()
+    )(jnp.asarray(masked[rows]))
+    expected = -scipy.special.log_softmax(masked[rows, :6].astype(float), axis=1)
+    assert float(value) == pytest.approx(
+        expected[np.arange(rows.sum()), LABELS[rows]].mean(), rel=1e-5
+    )
+    assert np.isfinite(gradient).all()
 
 
 def test_crammer_singer_equals_scikit_learn():
     expected = hinge_loss(LABELS, LOGITS.astype(np.float64), labels=range(7))
-    losses = LOSSES["crammer_singer"](LOGITS, LABELS, 0.0)
+    losses = LOSSES["crammer_singer"](LOGITS, TARGETS)
     np.testing.assert_allclose(losses.mean(), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_has_a_finite_gradient_that_raises_the_label(name):
-    gradient = jax.grad(lambda z: LOSSES[name](z, LABELS, 0.0).mean())(jnp.asarray(LOGITS))
+    gradient = jax.grad(lambda z: LOSSES[name](z, TARGETS).mean())(jnp.asarray(LOGITS))
     assert np.isfinite(gradient).all()
     assert (np.asarray(gradient)[np.arange(50), LABELS] <= 0).all()
     assert float(jnp.abs(gradient).sum()) > 0
@@ -71,4 +110,4 @@ def test_every_loss_has_a_finite_gradient_that_raises_the_label(name):
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_confident_right_answer_costs_nothing(name):
     logits = 100.0 * (2 * jnp.eye(7)[LABELS] - 1)
-    np.testing.assert_allclose(LOSSES[name](logits, LABELS, 0.0), 0.0, atol=1e-6)
+    np.testing.assert_allclose(LOSSES[name](logits, TARGETS), 0.0, atol=1e-6)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from cnnjax.train import Hyper, Recipe, fit
+from cnnjax.train import EMA, Hyper, OneCycle, Recipe, backbone_and, fit
 from cnnjax.train.keys import named_key
 from tests.train.toy import Linear, toy_set
 
@@ -80,8 +80,13 @@ def run_in_numpy(params, images, labels, *, rates, ema, frozen):
 )
 def test_a_run_equals_the_same_run_in_numpy(ema, head, backbone_rate):
     recipe = Recipe(
-        epochs=EPOCHS, batch_size=BATCH, warmup=0.25, clip_norm=CLIP, ema_decay=ema, head=head
-    )  # fmt: skip
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        schedule=OneCycle(warmup=0.25),
+        clip_norm=CLIP,
+        average=EMA(ema) if ema else None,
+        groups=backbone_and(head) if head else (),
+    )
     hyper = Hyper(**HYPER, backbone_rate=backbone_rate)
     run = fit(Linear(), TRAIN, TEST, recipe, hyper, KEY, validation=TEST)
     begun = Linear().init(named_key(KEY, "init"), np.zeros((1, 8, 8, 1), np.float32), train=False)

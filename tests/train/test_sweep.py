@@ -4,16 +4,30 @@ import jax
 import numpy as np
 import pytest
 
-from cnnjax.train import Hyper, NonFiniteLoss, Recipe, fit, session, show_progress, sweep
+from cnnjax.data.augment import Cutout, Normalize, RandomCrop
+from cnnjax.train import (
+    EMA,
+    SGD,
+    Constant,
+    Hyper,
+    NonFiniteLoss,
+    Recipe,
+    backbone_and,
+    epochs,
+    fit,
+    show_progress,
+    sweep,
+)
 from tests.train.toy import Fragile, Normed, toy_set
 
 TRAIN, TEST, VALIDATION = toy_set(40, "train"), toy_set(13, "test"), toy_set(10, "validation")
-RECIPE = Recipe(epochs=3, batch_size=16, crop_padding=1, cutout=2, ema_decay=0.9)
+CHAIN = (RandomCrop(1), Normalize(), Cutout(2))
+RECIPE = Recipe(epochs=3, batch_size=16, augment=CHAIN, average=EMA(0.9))
 KEYS = [jax.random.key(0), jax.random.key(1)]
 
 # The first gradient of `Fragile` moves a logit by at least a twentieth of the rate: past 100.
 SOUND, BROKEN = Hyper(learning_rate=0.1), Hyper(learning_rate=1e5)
-STEPS = Recipe(epochs=3, batch_size=20, schedule="constant", warmup=0)
+STEPS = Recipe(epochs=3, batch_size=20, schedule=Constant())
 
 
 def assert_same(swept, alone):
@@ -42,7 +56,10 @@ def test_all_keys_of_the_first_hyper_come_first_and_equal_fit():
 
 
 def test_a_sweep_of_frozen_backbones_equals_fit():
-    recipe, hyper = Recipe(epochs=2, batch_size=20, head=("head",)), Hyper(backbone_rate=0)
+    recipe, hyper = (
+        Recipe(epochs=2, batch_size=20, groups=backbone_and(["head"])),
+        Hyper(backbone_rate=0),
+    )
     (swept,) = sweep(Normed(), TRAIN, TEST, recipe, [hyper], KEYS[:1], validation=VALIDATION)
     assert_same(swept, fit(Normed(), TRAIN, TEST, recipe, hyper, KEYS[0], validation=VALIDATION))
 
@@ -54,7 +71,7 @@ def test_a_run_that_diverges_ends_alone_and_says_when(monkeypatch):
     ):
         fit(Fragile(), TRAIN, TEST, STEPS, BROKEN, KEYS[0])
     reports = []
-    monkeypatch.setattr(session, "_SECONDS_BETWEEN_LOOKS", -1)
+    monkeypatch.setattr(epochs, "_SECONDS_BETWEEN_LOOKS", -1)
     runs = sweep(
         Fragile(), TRAIN, TEST, STEPS, [SOUND, BROKEN], KEYS[:1], validation=VALIDATION,
         progress=reports.append,
@@ -89,7 +106,7 @@ def test_a_run_that_diverges_later_keeps_the_epochs_before(monkeypatch):
     labels = TRAIN.labels
     # Full batches: the gradient of the mean loss is softmax minus the share of each class.
     share = np.bincount(labels, minlength=3) / len(labels)
-    recipe = Recipe(epochs=4, batch_size=40, schedule="constant", warmup=0, optimiser="heavy_ball")
+    recipe = Recipe(epochs=4, batch_size=40, schedule=Constant(), optimizer=SGD(nesterov=False))
     rate, bias, steps = 500.0, np.zeros(3), 0
     while np.abs(bias).max() <= 100:
         z = np.exp(bias - bias.max())

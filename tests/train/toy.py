@@ -35,11 +35,13 @@ class Linear(nn.Module):
 class Normed(nn.Module):
     """A body with a norm and dropout, and a head."""
 
+    rate: float = 0.5
+
     @nn.compact
     def __call__(self, images, *, train):
         x = nn.Dense(4, name="body")(images.reshape(len(images), -1))
         x = BatchNorm(name="norm")(x, train=train)
-        x = nn.Dropout(0.5, deterministic=not train)(x)
+        x = nn.Dropout(self.rate, deterministic=not train)(x)
         return nn.Dense(3, name="head")(x)
 
 
