@@ -10,12 +10,10 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, relu, widen
+from cnnjax.nn import Conv, kaiming_fan_in, relu, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "AllConvolutional"]
-
-_he = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 class AllConvolutional(nn.Module):
@@ -48,7 +46,7 @@ class AllConvolutional(nn.Module):
                 (size, size),
                 strides,
                 padding=padding,
-                kernel_init=_he,
+                kernel_init=kaiming_fan_in,
                 dtype=self.dtype,
                 name=name,
             )

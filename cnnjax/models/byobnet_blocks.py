@@ -11,19 +11,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import ops
-from cnnjax.nn import (
-    BatchNorm,
-    ConvNormAct,
-    drop_path,
-    relu,
-)
+from cnnjax.nn import BatchNorm, ConvNormAct, averaged, drop_path, grouped, relu
 from cnnjax.typing import Activation, Array, DType
 
 __all__ = ["Basic", "Bottleneck", "average", "project"]
 
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 _last_norm = partial(_norm, scale_init=nn.initializers.zeros_init())
-_fan_in = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 def project(
@@ -38,8 +32,7 @@ def average(
     x: Array, width: int, strides: int, *, train: bool, name: str, dtype: DType = jnp.float32
 ) -> Array:
     """Return `project` after a 2x2 mean that takes the stride."""
-    if strides > 1:
-        x = ops.avg_pool(x, 2, strides=2, ceil_mode=True, count_include_pad=False)
+    x = averaged(x, strides)
     return project(x, width, 1, train=train, name=f"{name}.conv", dtype=dtype)
 
 
@@ -78,9 +71,7 @@ class Bottleneck(nn.Module):
         inner = round(self.ratio * (x.shape[-1] if self.from_input else self.width))
         groups = inner // self.group_size if self.group_size else 1
         layer = partial(ConvNormAct, norm=_norm, act=self.act, dtype=self.dtype)
-        # The deviation counts one group's outputs.
-        init = nn.initializers.variance_scaling(2.0 * groups, "fan_out", "normal")
-        spatial = partial(layer, inner, 3, groups=groups, kernel_init=init)
+        spatial = partial(layer, inner, 3, groups=groups, kernel_init=grouped(groups))
         y = layer(inner, 1, name=first)(x, train=train)
         y = spatial(1 if self.pooled else self.strides, name=second)(y, train=train)
         if self.pooled and self.strides > 1:

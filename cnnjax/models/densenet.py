@@ -12,14 +12,12 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, classify, relu, run, uniform
+from cnnjax.nn import BatchNorm, Conv, classify, kaiming_fan_in, relu, run, uniform
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "DenseLayer", "DenseNet", "Transition"]
 
-_conv = partial(
-    Conv, use_bias=False, kernel_init=nn.initializers.variance_scaling(2.0, "fan_in", "normal")
-)
+_conv = partial(Conv, use_bias=False, kernel_init=kaiming_fan_in)
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 
 

@@ -13,7 +13,7 @@ from cnnjax import ops
 from cnnjax.models.inverted_residual import Row, Squeeze, Stages, convolve, layer
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import classify, hard_sigmoid, relu, run
+from cnnjax.nn import classify, hard_sigmoid, relu, run, uniform_fan_out
 from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = [
@@ -116,7 +116,7 @@ class InvertedResidualNet(nn.Module):
             name="classifier",
             dtype=self.dtype,
             dropout_rate=self.dropout_rate,
-            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+            kernel_init=uniform_fan_out,
         )
         return (logits, stages) if features else logits
 

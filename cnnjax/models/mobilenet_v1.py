@@ -11,7 +11,16 @@ from flax import linen as nn
 
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, Conv, classify, kaiming_normal, relu6, run
+from cnnjax.nn import (
+    BatchNorm,
+    Conv,
+    classify,
+    kaiming_fan_in,
+    kaiming_normal,
+    relu6,
+    run,
+    uniform_fan_out,
+)
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "MobileNetV1", "Separable"]
@@ -19,7 +28,6 @@ __all__ = ["NETWORKS", "MobileNetV1", "Separable"]
 _conv = partial(Conv, use_bias=False)
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 # The deviation counts one group's outputs: k * k of a depthwise kernel, which is its fan-in.
-_depthwise_init = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 # (width, blocks) of every group; all but the first start with stride 2
 _GROUPS = ((64, 1), (128, 2), (256, 2), (512, 6), (1024, 2))
@@ -41,7 +49,7 @@ class Separable(nn.Module):
             self.strides,
             padding=1,
             feature_group_count=x.shape[-1],
-            kernel_init=_depthwise_init,
+            kernel_init=kaiming_fan_in,
             dtype=self.dtype,
             name="conv_dw",
         )(x)
@@ -99,7 +107,7 @@ class MobileNetV1(nn.Module):
             name="classifier",
             dtype=self.dtype,
             dropout_rate=self.dropout_rate,
-            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+            kernel_init=uniform_fan_out,
         )
         return (logits, stages) if features else logits
 

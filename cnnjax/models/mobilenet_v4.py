@@ -14,7 +14,18 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, Conv, ConvNormAct, classify, drop_path, kaiming_normal, relu, run
+from cnnjax.nn import (
+    BatchNorm,
+    Conv,
+    ConvNormAct,
+    classify,
+    drop_path,
+    kaiming_fan_in,
+    kaiming_normal,
+    relu,
+    run,
+    uniform_fan_out,
+)
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "FusedBottleneck", "MobileNetV4", "PlainLayer", "UniversalBottleneck"]
@@ -22,7 +33,6 @@ __all__ = ["NETWORKS", "FusedBottleneck", "MobileNetV4", "PlainLayer", "Universa
 _conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 # The deviation counts one group's outputs: k * k of a depthwise kernel, which is its fan-in.
-_depthwise_init = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 Halve = Callable[[Array], Array]
@@ -49,7 +59,7 @@ class UniversalBottleneck(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
         layer = partial(ConvNormAct, dtype=self.dtype)
-        depthwise = partial(layer, kernel_init=_depthwise_init)
+        depthwise = partial(layer, kernel_init=kaiming_fan_in)
         channels, y = x.shape[-1], x
         inner = round_width(channels * self.expansion)
         halve = self.halve if self.strides > 1 else None
@@ -174,7 +184,7 @@ class MobileNetV4(nn.Module):
             name="classifier",
             dtype=self.dtype,
             dropout_rate=self.dropout_rate,
-            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+            kernel_init=uniform_fan_out,
         )
         return (logits, stages) if features else logits
 

@@ -16,7 +16,9 @@ from cnnjax.nn import (
     ConvNormAct,
     SqueezeExcite,
     classify,
+    grouped,
     join_branches,
+    kaiming_normal,
     relu,
     run,
 )
@@ -47,8 +49,7 @@ class MobileOneBlock(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
         size = self.kernel_size
-        # The deviation counts one group's outputs.
-        init = nn.initializers.variance_scaling(2.0 * self.groups, "fan_out", "normal")
+        init = grouped(self.groups)
         layer = partial(
             ConvNormAct,
             self.width,
@@ -79,10 +80,9 @@ class MobileOneBlock(nn.Module):
             if x.shape == y.shape:
                 y = y + _norm(dtype=self.dtype, name="identity")(x, train=train)
         if self.attention:
-            kaiming = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-            y = SqueezeExcite(self.width // 16, kernel_init=kaiming, dtype=self.dtype, name="attn")(
-                y, train=train
-            )
+            y = SqueezeExcite(
+                self.width // 16, kernel_init=kaiming_normal, dtype=self.dtype, name="attn"
+            )(y, train=train)
         return relu(y)
 
 

@@ -20,6 +20,7 @@ from cnnjax.models.widths import round_width
 from cnnjax.nn import (
     EfficientChannelAttention,
     SqueezeExcite,
+    averaged,
     classify,
     drop_path,
     drop_path_rates,
@@ -115,11 +116,7 @@ class NormFreeBlock(nn.Module):
         y = act(x) * self.beta
         shortcut = x
         if x.shape[-1] != self.features or strides > 1:
-            shortcut = y
-            if strides > 1:
-                shortcut = ops.avg_pool(
-                    shortcut, 2, strides=2, ceil_mode=True, count_include_pad=False
-                )
+            shortcut = averaged(y, strides)
             shortcut = conv(self.features, 1, name="downsample.conv")(shortcut)
         y = conv(inner, 1, name="conv1")(y)
         y = conv(inner, 3, strides, groups=groups, name="conv2")(act(y))

@@ -9,12 +9,10 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, relu, widen
+from cnnjax.nn import Conv, kaiming_fan_in, relu, widen
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "NetworkInNetwork"]
-
-_he = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 class NetworkInNetwork(nn.Module):
@@ -38,7 +36,12 @@ class NetworkInNetwork(nn.Module):
                 name = f"features.stage{stage}.unit{index + 1}.conv"
                 pad = [(k // 2, k // 2)] * 2
                 conv = Conv(
-                    width, (k, k), padding=pad, kernel_init=_he, dtype=self.dtype, name=name
+                    width,
+                    (k, k),
+                    padding=pad,
+                    kernel_init=kaiming_fan_in,
+                    dtype=self.dtype,
+                    name=name,
                 )
                 last, x = x, relu(conv(x))
             stages[f"stage{stage}"] = x

@@ -10,9 +10,8 @@ from typing import Any
 import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import BatchNorm, Conv, classify, kaiming_normal, relu, run, uniform
+from cnnjax.nn import BatchNorm, Conv, averaged, classify, kaiming_normal, relu, run, uniform
 from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "PreActBlock", "PreResNetCifar", "PyramidBlock", "PyramidNetCifar"]
@@ -59,8 +58,7 @@ class PyramidBlock(nn.Module):
         y = relu(norm(name="bn2")(y, train=train))
         y = conv(self.width, (3, 3), padding=_PAD, name="conv2")(y)
         y = norm(name="bn3")(y, train=train)
-        if self.strides != 1:
-            x = ops.avg_pool(x, 2, ceil_mode=True, count_include_pad=False)
+        x = averaged(x, self.strides)
         return y + jnp.pad(x, [(0, 0)] * 3 + [(0, self.width - x.shape[-1])])
 
 

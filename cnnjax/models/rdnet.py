@@ -19,6 +19,7 @@ from cnnjax.nn import (
     drop_path,
     drop_path_rates,
     gelu,
+    kaiming_fan_in,
     run,
     uniform,
     uniform_bias,
@@ -27,7 +28,6 @@ from cnnjax.typing import Array, DType, Images
 
 __all__ = ["NETWORKS", "DenseMixer", "RDNet"]
 
-_kernel_init = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 _norm = partial(LayerNorm, epsilon=1e-6)
 
 
@@ -40,7 +40,7 @@ def _conv(
         strides,
         padding=size // 2 if strides == 1 else 0,
         feature_group_count=groups,
-        kernel_init=_kernel_init,
+        kernel_init=kaiming_fan_in,
         bias_init=uniform_bias(size * size * x.shape[-1] // groups),
         **fields,
     )
@@ -69,7 +69,7 @@ class DenseMixer(nn.Module):
         y = conv(y, self.growth, 1, name="layers.layers.4")
         if self.attention:
             attention = EffectiveSqueezeExcite(
-                kernel_init=_kernel_init, dtype=self.dtype, name="layers.layers.5"
+                kernel_init=kaiming_fan_in, dtype=self.dtype, name="layers.layers.5"
             )
             y = attention(y, train=train)
         gamma = self.param("gamma", nn.initializers.constant(1e-6), (self.growth,), jnp.float32)

@@ -19,6 +19,7 @@ from cnnjax.nn import (
     classify,
     drop_path,
     drop_path_rates,
+    grouped,
     join_branches,
     kaiming_normal,
     relu,
@@ -60,8 +61,7 @@ class RepVGGBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
-        # The deviation counts one group's outputs.
-        init = nn.initializers.variance_scaling(2.0 * self.groups, "fan_out", "normal")
+        init = grouped(self.groups)
         if self.deployed:
             y = Conv(
                 self.width,

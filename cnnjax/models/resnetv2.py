@@ -19,6 +19,7 @@ from cnnjax.nn import (
     BatchNorm,
     Conv,
     GroupNorm,
+    averaged,
     classify,
     drop_path,
     drop_path_rates,
@@ -80,8 +81,8 @@ def _project(
     x: Array, features: int, strides: int, *, average: bool, conv: Callable[..., nn.Module]
 ) -> Array:
     """Project a shortcut by a 1x1 convolution; with `average` a 2x2 mean takes the stride."""
-    if average and strides > 1:
-        x = ops.avg_pool(x, 2, strides=2, ceil_mode=True, count_include_pad=False)
+    if average:
+        x = averaged(x, strides)
     return conv(
         features=features,
         kernel_size=(1, 1),

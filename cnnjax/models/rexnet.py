@@ -19,11 +19,14 @@ from cnnjax.nn import (
     classify,
     drop_path,
     drop_path_rates,
+    grouped,
+    kaiming_normal,
     relu,
     relu6,
     run,
     sigmoid,
     silu,
+    uniform_fan_out,
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
@@ -42,10 +45,15 @@ def _layer(
     name: str,
     train: bool,
 ) -> Array:
-    # The deviation counts one group's outputs.
-    init = nn.initializers.variance_scaling(2.0 * groups, "fan_out", "normal")
     layer = ConvNormAct(
-        width, size, strides, groups=groups, act=act, kernel_init=init, dtype=dtype, name=name
+        width,
+        size,
+        strides,
+        groups=groups,
+        act=act,
+        kernel_init=grouped(groups),
+        dtype=dtype,
+        name=name,
     )
     return layer(x, train=train)
 
@@ -55,7 +63,7 @@ def _gate(x: Array, squeezed: int, *, dtype: DType, train: bool) -> Array:
     conv = partial(
         Conv,
         kernel_size=(1, 1),
-        kernel_init=nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
+        kernel_init=kaiming_normal,
         dtype=dtype,
     )
     scale = conv(squeezed, name="se.fc1")(ops.global_avg_pool(x)[:, None, None, :])
@@ -154,7 +162,7 @@ class ReXNet(nn.Module):
             name="head.fc",
             dtype=self.dtype,
             dropout_rate=self.dropout_rate,
-            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
+            kernel_init=uniform_fan_out,
         )
         return (logits, stages) if features else logits
 

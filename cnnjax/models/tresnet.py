@@ -18,6 +18,7 @@ from cnnjax.nn import (
     BatchNorm,
     ConvNormAct,
     SqueezeExcite,
+    averaged,
     classify,
     drop_path,
     drop_path_rates,
@@ -40,10 +41,8 @@ def _shortcut(x: Array, features: int, strides: int, *, dtype: DType, train: boo
     """The identity, or a mean and a 1x1 layer where the shape changes."""
     if x.shape[-1] == features and strides == 1:
         return x
-    if strides > 1:
-        x = ops.avg_pool(x, 2, strides=2, ceil_mode=True, count_include_pad=False)
-    name = f"downsample.{strides - 1}"
-    return ConvNormAct(features, 1, act=None, dtype=dtype, name=name)(x, train=train)
+    layer = ConvNormAct(features, 1, act=None, dtype=dtype, name=f"downsample.{strides - 1}")
+    return layer(averaged(x, strides), train=train)
 
 
 def _squeeze_excite(squeezed: int, dtype: DType) -> SqueezeExcite:

@@ -27,9 +27,17 @@ from cnnjax.nn.branches import affine, fuse, join, join_branches
 from cnnjax.nn.conv import Conv
 from cnnjax.nn.frozen import evaluating
 from cnnjax.nn.head import classify, widen
-from cnnjax.nn.initializers import kaiming_normal, uniform, uniform_bias, zero_bias
+from cnnjax.nn.initializers import (
+    grouped,
+    kaiming_fan_in,
+    kaiming_normal,
+    uniform,
+    uniform_bias,
+    uniform_fan_out,
+    zero_bias,
+)
 from cnnjax.nn.norm import BatchNorm, GroupNorm, LayerNorm
-from cnnjax.nn.shortcut import drop_path, drop_path_rates, project
+from cnnjax.nn.shortcut import averaged, drop_path, drop_path_rates, project
 
 __all__ = [
     "ACTIVATIONS",
@@ -44,6 +52,7 @@ __all__ = [
     "SqueezeExcite",
     "activation",
     "affine",
+    "averaged",
     "classify",
     "drop_path",
     "drop_path_rates",
@@ -53,11 +62,13 @@ __all__ = [
     "fuse",
     "gelu",
     "gelu_tanh",
+    "grouped",
     "hard_sigmoid",
     "hard_swish",
     "identity",
     "join",
     "join_branches",
+    "kaiming_fan_in",
     "kaiming_normal",
     "leaky_relu",
     "project",
@@ -69,6 +80,7 @@ __all__ = [
     "tanh",
     "uniform",
     "uniform_bias",
+    "uniform_fan_out",
     "widen",
     "zero_bias",
 ]

@@ -15,7 +15,7 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.nn.activations import hard_sigmoid, relu, sigmoid
 from cnnjax.nn.conv import Conv
-from cnnjax.nn.initializers import kaiming_normal, uniform, uniform_bias, zero_bias
+from cnnjax.nn.initializers import kaiming_fan_in, kaiming_normal, uniform, uniform_bias, zero_bias
 from cnnjax.nn.norm import LayerNorm
 from cnnjax.typing import Activation, Array, DType
 
@@ -25,8 +25,6 @@ __all__ = [
     "GlobalContext",
     "SqueezeExcite",
 ]
-
-_fan_in = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 class SqueezeExcite(nn.Module):
@@ -130,7 +128,7 @@ class GlobalContext(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to the same shape."""
         conv, channels = partial(Conv, kernel_size=(1, 1), dtype=self.dtype), x.shape[-1]
-        weights = jax.nn.softmax(conv(1, kernel_init=_fan_in, name="conv_attn")(x), (1, 2))
+        weights = jax.nn.softmax(conv(1, kernel_init=kaiming_fan_in, name="conv_attn")(x), (1, 2))
         context = jnp.einsum("bhwc,bhwo->boc", x, weights)[:, None]
         hidden = conv(channels // 8, kernel_init=kaiming_normal, name="mlp_add.fc1")(context)
         hidden = relu(LayerNorm(dtype=self.dtype, name="mlp_add.norm")(hidden, train=train))

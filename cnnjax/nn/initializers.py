@@ -9,9 +9,19 @@ from flax import linen as nn
 
 from cnnjax.typing import Array, DType, Key
 
-__all__ = ["kaiming_normal", "uniform", "uniform_bias", "zero_bias"]
+__all__ = [
+    "grouped",
+    "kaiming_fan_in",
+    "kaiming_normal",
+    "uniform",
+    "uniform_bias",
+    "uniform_fan_out",
+    "zero_bias",
+]
 
 _kaiming_normal = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+_kaiming_fan_in = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+_uniform_fan_out = nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform")
 _uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
@@ -20,9 +30,24 @@ def kaiming_normal(key: Key, shape: Sequence[int], dtype: DType = jnp.float32) -
     return _kaiming_normal(key, shape, dtype)
 
 
+def kaiming_fan_in(key: Key, shape: Sequence[int], dtype: DType = jnp.float32) -> Array:
+    """Draw from N(0, 2 / fan_in): He et al. 2015 (arXiv:1502.01852), equation 10."""
+    return _kaiming_fan_in(key, shape, dtype)
+
+
+def grouped(groups: int) -> nn.initializers.Initializer:
+    """Return `kaiming_normal` for a convolution in groups, whose fan-out is one group's outputs."""
+    return nn.initializers.variance_scaling(2.0 * groups, "fan_out", "normal")
+
+
 def uniform(key: Key, shape: Sequence[int], dtype: DType = jnp.float32) -> Array:
     """Draw from U(-1 / sqrt(fan_in), 1 / sqrt(fan_in)), PyTorch's default for its layers."""
     return _uniform(key, shape, dtype)
+
+
+def uniform_fan_out(key: Key, shape: Sequence[int], dtype: DType = jnp.float32) -> Array:
+    """Draw from U(-1 / sqrt(fan_out), 1 / sqrt(fan_out)), TensorFlow's for a last linear layer."""
+    return _uniform_fan_out(key, shape, dtype)
 
 
 def uniform_bias(fan_in: int) -> nn.initializers.Initializer:

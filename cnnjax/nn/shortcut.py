@@ -12,7 +12,7 @@ from cnnjax.nn.initializers import kaiming_normal
 from cnnjax.nn.norm import BatchNorm
 from cnnjax.typing import Array, DType
 
-__all__ = ["drop_path", "drop_path_rates", "project"]
+__all__ = ["averaged", "drop_path", "drop_path_rates", "project"]
 
 
 def drop_path(x: Array, rate: float, *, train: bool) -> Array:
@@ -47,6 +47,17 @@ def drop_path_rates(rate: float, depths: Sequence[int]) -> tuple[tuple[float, ..
     return tuple(tuple(itertools.islice(rates, depth)) for depth in depths)
 
 
+def averaged(x: Array, strides: int) -> Array:
+    """Return the means of 2x2 that take a shortcut's stride of 2, or `x` where it has none.
+
+    He et al. 2019 (arXiv:1812.01187). `[B, H, W, C]` to `[B, ceil(H / strides), ..., C]`: at an odd
+    edge the means are of what there is.
+    """
+    if strides == 1:
+        return x
+    return ops.avg_pool(x, 2, strides=2, ceil_mode=True, count_include_pad=False)
+
+
 def project(
     x: Array,
     features: int,
@@ -60,8 +71,8 @@ def project(
 ) -> Array:
     """Return the shortcut: the identity, or a projection where the shape changes.
 
-    With `average` a 2x2 mean takes the stride before a 1x1 convolution (He et al. 2019,
-    arXiv:1812.01187); without, the convolution itself, which is of `kernel_size` where it strides.
+    With `average` a 1x1 convolution of the input, `averaged`; without, a convolution that strides
+    itself, of `kernel_size` where it does.
     To be called in a block's `__call__`, whose submodules "downsample.0", "downsample.1" and
     "downsample.2" it adds, numbered as PyTorch numbers mean, convolution and norm.
 
@@ -82,9 +93,7 @@ def project(
         return x
     conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal, dtype=dtype)
     if average:
-        if strides > 1:
-            x = ops.avg_pool(x, 2, strides=2, ceil_mode=True, count_include_pad=False)
-        x = conv(features, (1, 1), name="downsample.1")(x)
+        x = conv(features, (1, 1), name="downsample.1")(averaged(x, strides))
         return norm(dtype=dtype, name="downsample.2")(x, train=train)
     size = kernel_size if strides > 1 else 1
     x = conv(features, size, strides, padding=size // 2, name="downsample.0")(x)

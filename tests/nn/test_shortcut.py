@@ -32,6 +32,13 @@ def test_drop_path_drops_whole_images_and_keeps_the_expectation():
     assert (np.asarray(Dropped(0.0).apply({}, ones, train=True)) == 1).all()
 
 
+def test_averaged_takes_the_stride_and_keeps_an_odd_edge():
+    assert nn.averaged(X, 1) is X
+    rows = [[X[:, i : i + 2, j : j + 2].mean((1, 2)) for j in (0, 2, 4)] for i in (0, 2, 4)]
+    expected = np.stack([np.stack(row, 1) for row in rows], 1)
+    np.testing.assert_allclose(nn.averaged(X, 2), expected, rtol=1e-5, atol=1e-6)
+
+
 class Projected(flax.linen.Module):
     features: int
     strides: int
@@ -73,9 +80,7 @@ def test_a_projection_convolves_and_normalizes(average, strides, names):
     kernel = np.asarray(variables["params"][min(names)]["kernel"])[0, 0]
     x = X[:, ::strides, ::strides]
     if average and strides == 2:
-        # The mean of what there is of each 2x2, at the lower and right edge less.
-        rows = [[X[:, i : i + 2, j : j + 2].mean((1, 2)) for j in (0, 2, 4)] for i in (0, 2, 4)]
-        x = np.stack([np.stack(row, 1) for row in rows], 1)
+        x = np.asarray(nn.averaged(X, 2))
     np.testing.assert_allclose(y, x @ kernel / np.sqrt(1 + 1e-5), rtol=1e-4, atol=1e-5)
     assert variables["batch_stats"][max(names)]["mean"].shape == (6,)
 
