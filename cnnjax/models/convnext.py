@@ -1,68 +1,205 @@
-"""ConvNeXt: a residual network with the choices of vision transformers.
+"""ConvNeXt: a residual network with the choices of vision transformers, and V2 with its response norm.
 
-Liu et al. 2022 (arXiv:2201.03545), as torchvision.models.convnext defines it.
+V1: Liu et al. 2022 (arXiv:2201.03545), as torchvision.models.convnext defines four sizes of it and
+timm.models.convnext the others; V2: Woo et al. 2023 (arXiv:2301.00808). Names of variables are
+timm's; `cnnjax.weights.names` has torchvision's.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.network import Network, check_images
-from cnnjax.nn import Conv, LayerNorm, classify, drop_path, drop_path_rates, gelu, run
-from cnnjax.typing import Array, DType, Images
+from cnnjax.nn import Conv, LayerNorm, classify, drop_path, drop_path_rates, gelu, run, widen
+from cnnjax.typing import Activation, Array, DType, Images
 
-__all__ = ["NETWORKS", "ConvNeXt", "ConvNeXtBlock"]
+__all__ = [
+    "NETWORKS",
+    "ConvNeXt",
+    "ConvNeXtBlock",
+    "End",
+    "GlobalResponseNorm",
+    "OverlappingStem",
+    "PatchStem",
+    "ScaleNorm",
+]
 
 # The reference truncates at an absolute 2, a hundred deviations away: not at all.
 _init = nn.initializers.normal(0.02)
 _conv = partial(Conv, kernel_init=_init)
-_linear = partial(nn.Dense, kernel_init=_init)
 _norm = partial(LayerNorm, epsilon=1e-6)
 
 
-class ConvNeXtBlock(nn.Module):
-    """A depthwise 7x7, LayerNorm, two linear layers with a GELU, scaled per channel, a shortcut."""
+class GlobalResponseNorm(nn.Module):
+    """`x + scale * x * n + bias`, `n` the norm of a channel over the image by the mean channel's.
 
+    Parameters `scale`, `bias`: `[C]`, both zero at first, so that it starts as the identity.
+    """
+
+    epsilon: float = 1e-6
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Map `[B, H, W, C]` to the same shape."""
+        channels = (x.shape[-1],)
+        scale = self.param("scale", nn.initializers.zeros_init(), channels, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), channels, jnp.float32)
+        values = widen(x)
+        squares = jnp.square(values).sum((1, 2), keepdims=True)
+        # The root of 0 has no derivative: a channel that is 0 everywhere gets the gradient 0.
+        norm = jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
+        relative = norm / (norm.mean(-1, keepdims=True) + self.epsilon)
+        y = values * (1 + scale.reshape(1, 1, 1, -1) * relative) + bias.reshape(1, 1, 1, -1)
+        return y.astype(x.dtype)
+
+
+class ScaleNorm(nn.Module):
+    """`scale * x / sqrt(s + epsilon)`, `s` the mean square of a position's channels, or its variance.
+
+    LayerNorm without its shift: RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467), or with
+    `variance` the unbiased variance in place of the mean square, though `x` is not centred.
+    Parameter `scale`: `[C]`. Computed in at least float32, returned as `dtype`.
+    """
+
+    variance: bool = False
+    epsilon: float = 1e-6
+    dtype: DType | None = None
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Scale `x` `[..., C]` by its last axis, whatever `train` is."""
+        del train
+        scale = self.param("scale", nn.initializers.ones_init(), (x.shape[-1],), jnp.float32)
+        values = widen(x)
+        if self.variance:
+            size = values.var(-1, keepdims=True, ddof=1)
+        else:
+            size = jnp.square(values).mean(-1, keepdims=True)
+        y = values * jax.lax.rsqrt(size + self.epsilon) * scale.reshape((1,) * (x.ndim - 1) + (-1,))
+        return y.astype(self.dtype or x.dtype)
+
+
+class ConvNeXtBlock(nn.Module):
+    """A depthwise 7x7, a norm, two 1x1 layers with GELU, a shortcut.
+
+    V2, `response`, has `GlobalResponseNorm` after the GELU; V1 scales each channel of the sum's
+    second part, by `layer_scale` at first. `dense` says how the 1x1 layers are stored: as `[C, 4C]`
+    or as 1x1 kernels. `norm` is called with `dtype` and `name`.
+    """
+
+    dense: bool = True
+    response: bool = False
     layer_scale: float = 1e-6
+    norm: Callable[..., nn.Module] = _norm
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to the same shape."""
-        width, linear = x.shape[-1], partial(_linear, dtype=self.dtype)
+        width = x.shape[-1]
+        if self.dense:
+            layer: Any = partial(nn.Dense, kernel_init=_init, dtype=self.dtype)
+        else:
+            layer = partial(_conv, kernel_size=(1, 1), dtype=self.dtype)
         y = _conv(
             width,
             (7, 7),
             padding=3,
             feature_group_count=width,
             dtype=self.dtype,
-            name="block.0",
+            name="conv_dw",
         )(x)
-        y = _norm(dtype=self.dtype, name="block.2")(y, train=train)
-        y = linear(width, name="block.5")(gelu(linear(4 * width, name="block.3")(y)))
-        # [C, 1, 1] as in the reference's weight files.
-        scale = self.param(
-            "layer_scale", nn.initializers.constant(self.layer_scale), (width, 1, 1), jnp.float32
-        )
-        y = y * scale.reshape(1, 1, 1, width).astype(y.dtype)
+        y = self.norm(dtype=self.dtype, name="norm")(y, train=train)
+        y = gelu(layer(4 * width, name="mlp.fc1")(y))
+        if self.response:
+            y = GlobalResponseNorm(name="mlp.grn")(y)
+        y = layer(width, name="mlp.fc2")(y)
+        if not self.response:
+            start = nn.initializers.constant(self.layer_scale)
+            gamma = self.param("gamma", start, (width,), jnp.float32)
+            y = y * gamma.reshape(1, 1, 1, width).astype(y.dtype)
         return x + drop_path(y, self.drop_path_rate, train=train)
 
 
-class ConvNeXt(nn.Module):
-    """A 4x4 stem of stride 4, four stages with a 2x2 downsampling between, pooling, a linear layer.
+@dataclass(frozen=True)
+class PatchStem:
+    """One 4x4 convolution of stride 4, and a norm."""
 
-    `drop_path_rate` grows linearly from 0 at the first block to itself at the last.
+    def __call__(
+        self, x: Array, width: int, norm: Callable[..., nn.Module], *, train: bool, dtype: DType
+    ) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / 4, W / 4, width]`, in a network's `__call__`."""
+        x = _conv(width, (4, 4), 4, padding=0, dtype=dtype, name="stem.0")(x)
+        return norm(name="stem.1")(x, train=train)
+
+
+@dataclass(frozen=True)
+class OverlappingStem:
+    """Two 3x3 convolutions of stride 2, `inner` channels and `act` between, and a norm."""
+
+    inner: int
+    act: Activation | None = None
+
+    def __call__(
+        self, x: Array, width: int, norm: Callable[..., nn.Module], *, train: bool, dtype: DType
+    ) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / 4, W / 4, width]`, in a network's `__call__`."""
+        conv = partial(_conv, kernel_size=(3, 3), strides=2, padding=1, dtype=dtype)
+        x = conv(self.inner, name="stem.0")(x)
+        x, at = (x, 1) if self.act is None else (self.act(x), 2)
+        x = conv(width, name=f"stem.{at}")(x)
+        return norm(name=f"stem.{at + 1}")(x, train=train)
+
+
+@dataclass(frozen=True)
+class End:
+    """What is between the stages and the last layer: pooling and a norm, which may be `norm_first`.
+
+    `hidden` is the width of a layer with GELU after that, 0 for none.
     """
 
+    norm_first: bool = False
+    hidden: int = 0
+
+    def __call__(
+        self, x: Array, norm: Callable[..., nn.Module], *, train: bool, dtype: DType
+    ) -> Array:
+        """Map `[B, H, W, C]` to `[B, C]` or `[B, hidden]`, in a network's `__call__`."""
+        if self.norm_first:
+            x = ops.global_avg_pool(norm(name="norm_pre")(x, train=train))
+        else:
+            x = norm(name="head.norm")(ops.global_avg_pool(x), train=train)
+        if not self.hidden:
+            return x
+        linear = nn.Dense(self.hidden, dtype=dtype, kernel_init=_init, name="head.pre_logits.fc")
+        return gelu(linear(x))
+
+
+class ConvNeXt(nn.Module):
+    """A stem of stride 4, four stages with a 2x2 downsampling between, pooling, a linear layer.
+
+    `block` is called with `norm`, `drop_path_rate`, `dtype` and `name`; `norm` with `dtype` and
+    `name`, `stem` and `end` as those of this file are. `drop_path_rate` grows linearly from 0 at
+    the first block to itself at the last.
+    """
+
+    # Eleven fields: half of them, from `num_classes` on, are those of nearly every network.
     depths: tuple[int, ...]
     widths: tuple[int, ...]
+    block: Callable[..., nn.Module] = ConvNeXtBlock
+    stem: PatchStem | OverlappingStem = PatchStem()
+    norm: Callable[..., nn.Module] = _norm
+    end: End = End()
     num_classes: int = 1000
-    drop_path_rate: float = 0.1
-    layer_scale: float = 1e-6
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
     remat: bool = False
     dtype: DType = jnp.float32
 
@@ -75,56 +212,88 @@ class ConvNeXt(nn.Module):
         "stem" and "stage1" both have stride 4.
         """
         check_images(self, images, smallest=32)
-        conv, norm = partial(_conv, dtype=self.dtype), partial(_norm, dtype=self.dtype)
-        x = conv(self.widths[0], (4, 4), 4, padding=0, name="features.0.0")(images)
-        x = norm(name="features.0.1")(x, train=train)
+        norm = partial(self.norm, dtype=self.dtype)
+        x = self.stem(images, self.widths[0], norm, train=train, dtype=self.dtype)
         stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
             if stage > 0:
-                x = norm(name=f"features.{2 * stage}.0")(x, train=train)
-                x = conv(width, (2, 2), 2, padding=0, name=f"features.{2 * stage}.1")(x)
+                name = f"stages.{stage}.downsample"
+                x = norm(name=f"{name}.0")(x, train=train)
+                x = _conv(width, (2, 2), 2, padding=0, dtype=self.dtype, name=f"{name}.1")(x)
             for index in range(depth):
-                block = ConvNeXtBlock(
-                    layer_scale=self.layer_scale,
+                block = self.block(
+                    norm=self.norm,
                     drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
-                    name=f"features.{2 * stage + 1}.{index}",
+                    name=f"stages.{stage}.blocks.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = norm(name="classifier.0")(ops.global_avg_pool(x), train=train)
         logits, stages["pre_logits"] = classify(
-            x,
+            self.end(x, norm, train=train, dtype=self.dtype),
             self.num_classes,
             train=train,
-            name="classifier.2",
+            name="head.fc",
             dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
             kernel_init=_init,
         )
         return (logits, stages) if features else logits
 
 
-def _row(depths: tuple[int, ...], width: int, drop_path_rate: float, *row: Any) -> Network:
-    parameters, gmacs, accuracy = row
+def _row(reference: str, depths: tuple[int, ...], width: int, *row: Any, **fields: Any) -> Network:
+    input_size, parameters, gmacs, accuracy, weights = row
     return Network(
         ConvNeXt,
-        {
-            "depths": depths,
-            "widths": (width, 2 * width, 4 * width, 8 * width),
-            "drop_path_rate": drop_path_rate,
-        },
+        {"depths": depths, "widths": (width, 2 * width, 4 * width, 8 * width), **fields},
         parameters=parameters,
         multiply_adds=gmacs,
-        reference="torchvision",
+        input_size=input_size,
+        reference=reference,
         accuracy=accuracy,
-        weights="IMAGENET1K_V1",
+        weights=weights,
     )
 
 
+_torchvision, _timm = partial(_row, "torchvision"), partial(_row, "timm")
+_conv1 = partial(_timm, block=partial(ConvNeXtBlock, dense=False))
+_v2 = partial(_timm, block=partial(ConvNeXtBlock, response=True))
+_v2_conv = partial(_timm, block=partial(ConvNeXtBlock, response=True, dense=False))
+_rms, _deviation = ScaleNorm, partial(ScaleNorm, variance=True)
+_FT, _FT22K = "fcmae_ft_in1k", "fcmae_ft_in22k_in1k_384"
+_LAION = "clip_laion2b_soup_ft_in"
+_V1 = "IMAGENET1K_V1"
+
+# fmt: off
 NETWORKS = {
-    # depths, width, drop_path_rate, parameters, 1e9 multiply-adds, published top-1
-    "convnext_tiny": _row((3, 3, 9, 3), 96, 0.1, 28_589_128, 4.456, 82.52),
-    "convnext_small": _row((3, 3, 27, 3), 96, 0.4, 50_223_688, 8.684, 83.616),
-    "convnext_base": _row((3, 3, 27, 3), 128, 0.5, 88_591_464, 15.355, 84.062),
-    "convnext_large": _row((3, 3, 27, 3), 192, 0.5, 197_767_336, 34.361, 84.414),
+    # depths, width, input size, parameters, 1e9 multiply-adds, published top-1, weights
+    "convnext_tiny": _torchvision((3, 3, 9, 3), 96, 224, 28_589_128, 4.456, 82.52, _V1, drop_path_rate=0.1),
+    "convnext_small": _torchvision((3, 3, 27, 3), 96, 224, 50_223_688, 8.684, 83.616, _V1, drop_path_rate=0.4),
+    "convnext_base": _torchvision((3, 3, 27, 3), 128, 224, 88_591_464, 15.355, 84.062, _V1, drop_path_rate=0.5),
+    "convnext_large": _torchvision((3, 3, 27, 3), 192, 224, 197_767_336, 34.361, 84.414, _V1, drop_path_rate=0.5),
+    "convnext_zepto_rms": _conv1((2, 2, 4, 2), 32, 224, 2_155_656, 0.3021, 72.82, "ra4_e3600_r224_in1k", norm=_deviation),
+    "convnext_zepto_rms_ols": _conv1((2, 2, 4, 2), 32, 224, 2_164_232, 0.3371, 73.234, "ra4_e3600_r224_in1k", norm=_deviation, stem=OverlappingStem(32, gelu)),
+    "convnext_atto": _conv1((2, 2, 6, 2), 40, 224, 3_695_520, 0.5473, 77.016, "d2_in1k"),
+    "convnext_atto_ols": _conv1((2, 2, 6, 2), 40, 224, 3_702_912, 0.5765, 77.22, "a2_in1k", stem=OverlappingStem(24)),
+    "convnext_atto_rms": _conv1((2, 2, 6, 2), 40, 224, 3_693_040, 0.5473, None, None, norm=_rms),
+    "convnext_femto": _conv1((2, 2, 6, 2), 48, 224, 5_217_784, 0.7796, 78.712, "d1_in1k"),
+    "convnext_femto_ols": _conv1((2, 2, 6, 2), 48, 224, 5_226_520, 0.813, 78.916, "d1_in1k", stem=OverlappingStem(24)),
+    "convnext_pico": _conv1((2, 2, 6, 2), 64, 224, 9_045_672, 1.367, 80.426, "d1_in1k"),
+    "convnext_pico_ols": _conv1((2, 2, 6, 2), 64, 224, 9_061_928, 1.426, 80.458, "d1_in1k", stem=OverlappingStem(32)),
+    "convnext_nano": _conv1((2, 2, 8, 2), 80, 224, 15_593_560, 2.446, 83.334, "r384_in12k_ft_in1k"),
+    "convnext_nano_ols": _conv1((2, 2, 8, 2), 80, 224, 15_649_560, 2.641, 81.612, "d1h_in1k", stem=OverlappingStem(80)),
+    "convnext_tiny_hnf": _conv1((3, 3, 9, 3), 96, 224, 28_589_128, 4.456, 82.608, "a2h_in1k", end=End(norm_first=True)),
+    "convnext_large_mlp": _timm((3, 3, 27, 3), 192, 320, 200_128_168, 70.126, 88.334, _LAION + "12k_in1k_384", end=End(hidden=1536)),
+    "convnext_xlarge": _timm((3, 3, 27, 3), 256, 224, 350_196_968, 60.921, 87.764, "fb_in22k_ft_in1k_384"),
+    "convnext_xxlarge": _timm((3, 4, 30, 3), 384, 256, 846_471_016, 197.968, 88.622, _LAION + "1k", norm=partial(LayerNorm, epsilon=1e-5)),
+    "convnextv2_atto": _v2_conv((2, 2, 6, 2), 40, 224, 3_708_400, 0.5473, 77.794, _FT),
+    "convnextv2_femto": _v2_conv((2, 2, 6, 2), 48, 224, 5_233_240, 0.7796, 79.342, _FT),
+    "convnextv2_pico": _v2_conv((2, 2, 6, 2), 64, 224, 9_066_280, 1.367, 81.062, _FT),
+    "convnextv2_nano": _v2_conv((2, 2, 8, 2), 80, 224, 15_623_800, 2.446, 83.366, _FT22K),
+    "convnextv2_tiny": _v2((3, 3, 9, 3), 96, 224, 28_635_496, 4.456, 85.098, _FT22K),
+    "convnextv2_small": _v2((3, 3, 27, 3), 96, 224, 50_318_440, 8.684, None, None),
+    "convnextv2_base": _v2((3, 3, 27, 3), 128, 224, 88_717_800, 15.355, 87.638, _FT22K),
+    "convnextv2_large": _v2((3, 3, 27, 3), 192, 224, 197_956_840, 34.361, 88.18, _FT22K),
+    "convnextv2_huge": _v2((3, 3, 27, 3), 352, 384, 660_289_640, 337.725, 88.86, "fcmae_ft_in22k_in1k_512"),
 }
+# fmt: on

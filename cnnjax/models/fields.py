@@ -60,6 +60,9 @@ def check_fields(
     whole = {n: usual.get(n, f.default) for n, f in fields.items()}
     for field, value in given.items():
         allowed = fields[field].type
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            inside = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+            check_fields(f"{name}: {field}", type(value), inside, inside)
         if field == "dtype":
             wrong = None if _is_float_type(value) else "a float type"
         elif not _fits(value, allowed):

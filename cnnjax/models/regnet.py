@@ -1,10 +1,13 @@
-"""RegNetX and RegNetY: networks whose block widths lie on a quantised line.
+"""RegNet X, Y, Z and V: networks whose block widths lie on a quantised line.
 
-Radosavovic et al. 2020 (arXiv:2003.13678), as torchvision.models.regnet defines them; Y is X with
-squeeze-excite.
+Radosavovic et al. 2020 (arXiv:2003.13678): Y is X with squeeze-excite; Dollar et al. 2021, RegNetZ
+(arXiv:2103.06877); V is Y with pre-activation. As torchvision.models.regnet and timm.models.regnet
+define them: widths differ between the two where one lies between two multiples of the group width,
+and in how kernels begin. Names of variables are timm's; `cnnjax.weights.names` has torchvision's.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from math import log
 from typing import Any
@@ -16,86 +19,56 @@ from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
 from cnnjax.nn import (
     BatchNorm,
+    Conv,
     ConvNormAct,
     SqueezeExcite,
+    averaged,
     classify,
+    drop_path,
+    drop_path_rates,
+    grouped,
     kaiming_normal,
     relu,
     run,
+    silu,
+    ungrouped,
     uniform_bias,
 )
-from cnnjax.typing import Array, DType, Images
+from cnnjax.typing import Activation, Array, DType, Images
 
-__all__ = ["NETWORKS", "RegNet", "RegNetBlock", "stage_shapes"]
+__all__ = [
+    "NETWORKS",
+    "Line",
+    "PreActivated",
+    "RegNet",
+    "RegNetBlock",
+    "RegNetZBlock",
+    "nearest",
+]
 
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
-_layer = partial(ConvNormAct, norm=_norm, act=relu, names=("0", "1"))
+_last_norm = partial(_norm, scale_init=nn.initializers.zeros_init())
+_layer = partial(ConvNormAct, norm=_norm)
+_conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
+_squeeze_excite = partial(SqueezeExcite, kernel_init=kaiming_normal)
 
 
-def stage_shapes(
-    depth: int,
-    w_0: int,
-    w_a: float,
-    w_m: float,
-    group_width: int,
-    *,
-    rounding: Callable[[float, int], int] = round_width,
-) -> list[tuple[int, int, int]]:
-    """Return (blocks, width, group width) of each stage: section 3.3 of the paper.
+def nearest(width: float, divisor: int) -> int:
+    """Return the multiple of `divisor` nearest to `width`; halves go to the even one.
 
-    Block `j` wants the width `u = w_0 + w_a j`. It gets `w_0 w_m^s` with the whole number `s`
-    nearest to `log(u / w_0) / log(w_m)`, rounded to a multiple of 8, then by `rounding` to one of
-    the group width; blocks of one width are a stage.
-
-    >>> stage_shapes(22, 24, 24.48, 2.54, 16)
-    [(1, 32, 16), (2, 64, 16), (7, 160, 16), (12, 400, 16)]
+    >>> nearest(392, 16), nearest(408, 16)
+    (384, 416)
     """
-    exponents = (round(log(1 + w_a * block / w_0) / log(w_m)) for block in range(depth))
-    widths = [8 * round(w_0 * w_m**exponent / 8) for exponent in exponents]
-    return [
-        (widths.count(width), rounding(width, min(group_width, width)), min(group_width, width))
-        for width in sorted(set(widths))
-    ]
+    return round(width / divisor) * divisor
 
 
-class RegNetBlock(nn.Module):
-    """1x1, grouped 3x3 and 1x1 layers of one width, and a shortcut, projected where it must.
+@dataclass(frozen=True)
+class Line:
+    """The widths of all blocks: section 3.3 of the paper.
 
-    With `squeeze`, squeeze-excite after the 3x3, through a quarter of the input's channels. Its
-    biases begin at zero; the reference leaves them to its framework's uniform draw.
-    """
-
-    width: int
-    group_width: int
-    strides: int = 1
-    squeeze: bool = False
-    dtype: DType = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
-        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
-        layer = partial(_layer, self.width, dtype=self.dtype)
-        groups = self.width // self.group_width
-        y = layer(1, name="f.a")(x, train=train)
-        y = layer(3, self.strides, groups=groups, name="f.b")(y, train=train)
-        if self.squeeze:
-            y = SqueezeExcite(
-                x.shape[-1] // 4,
-                kernel_init=kaiming_normal,
-                bias_init=uniform_bias,
-                dtype=self.dtype,
-                name="f.se",
-            )(y, train=train)
-        y = layer(1, act=None, name="f.c")(y, train=train)
-        if self.strides > 1 or x.shape != y.shape:
-            x = layer(1, self.strides, act=None, name="proj")(x, train=train)
-        return relu(x + y)
-
-
-class RegNet(nn.Module):
-    """A strided stem of width 32, four stages of `RegNetBlock`, pooling and a linear layer.
-
-    `depth`, `w_0`, `w_a`, `w_m` and `group_width` are the parameters of `stage_shapes`.
+    Block `j` of `depth` wants the width `u = w_0 + w_a j`. It gets `w_0 w_m^s` with the whole
+    number `s` nearest to `log(u / w_0) / log(w_m)`, rounded to a multiple of 8, then by `rounding`
+    to one of `group_width`; blocks of one width are a stage.
     """
 
     depth: int
@@ -103,8 +76,147 @@ class RegNet(nn.Module):
     w_a: float
     w_m: float
     group_width: int
-    squeeze: bool = False
+    rounding: Callable[[float, int], int] = nearest
+
+    def stages(self) -> list[tuple[int, int, int]]:
+        """Return (blocks, width, group width) of each stage.
+
+        >>> Line(22, 24, 24.48, 2.54, 16, round_width).stages()
+        [(1, 32, 16), (2, 64, 16), (7, 160, 16), (12, 400, 16)]
+        """
+        blocks, ratio = range(self.depth), log(self.w_m)
+        exponents = (round(log(1 + self.w_a * block / self.w_0) / ratio) for block in blocks)
+        widths = [8 * round(self.w_0 * self.w_m**exponent / 8) for exponent in exponents]
+        groups = {width: min(self.group_width, width) for width in sorted(set(widths))}
+        return [
+            (widths.count(width), self.rounding(width, group), group)
+            for width, group in groups.items()
+        ]
+
+
+class RegNetBlock(nn.Module):
+    """1x1, grouped 3x3 and 1x1 layers of one width, and a shortcut, projected where it must.
+
+    `attention`, after the 3x3, is called with a quarter of the input's channels, `dtype` and
+    `name`. `kernel_init` makes the 3x3's initializer from its number of groups. With `zero_last`
+    the branch begins at zero.
+    """
+
+    width: int
+    strides: int = 1
+    group_size: int = 1
+    attention: Callable[..., nn.Module] | None = None
+    kernel_init: Callable[[int], nn.initializers.Initializer] = grouped
+    zero_last: bool = True
+    act: Activation = relu
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        layer, groups = partial(_layer, self.width, dtype=self.dtype), self.width // self.group_size
+        spatial = partial(layer, groups=groups, kernel_init=self.kernel_init(groups), act=self.act)
+        y = layer(1, act=self.act, name="conv1")(x, train=train)
+        y = spatial(3, self.strides, name="conv2")(y, train=train)
+        if self.attention is not None:
+            squeezed = round(x.shape[-1] / 4)
+            y = self.attention(squeezed, dtype=self.dtype, name="se")(y, train=train)
+        norm = _last_norm if self.zero_last else _norm
+        y = layer(1, norm=norm, act=None, name="conv3")(y, train=train)
+        y = drop_path(y, self.drop_path_rate, train=train)
+        if self.strides > 1 or x.shape[-1] != self.width:
+            x = layer(1, self.strides, act=None, name="downsample")(x, train=train)
+        return self.act(x + y)
+
+
+class RegNetZBlock(nn.Module):
+    """An inverted residual: four times `width` inside, a linear end, a shortcut where shapes agree."""
+
+    width: int
+    strides: int = 1
+    group_size: int = 1
+    act: Activation = silu
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        layer, inner = partial(_layer, act=self.act, dtype=self.dtype), 4 * self.width
+        groups = inner // self.group_size
+        spatial = partial(layer, inner, groups=groups, kernel_init=grouped(groups))
+        y = layer(inner, 1, name="conv1")(x, train=train)
+        y = spatial(3, self.strides, name="conv2")(y, train=train)
+        squeezed = round(x.shape[-1] / 4)
+        y = _squeeze_excite(squeezed, act=self.act, dtype=self.dtype, name="se")(y, train=train)
+        y = layer(self.width, 1, act=None, name="conv3")(y, train=train)
+        same = self.strides == 1 and x.shape[-1] == self.width
+        return x + drop_path(y, self.drop_path_rate, train=train) if same else y
+
+
+class PreActivated(nn.Module):
+    """Norm and activation before each of 1x1, grouped 3x3 and 1x1 convolutions, and a shortcut.
+
+    Squeeze-excite follows the 3x3. The shortcut begins after the first activation; where the shape
+    changes it is a convolution, with `average` after a 2x2 mean that takes the stride.
+    """
+
+    width: int
+    strides: int = 1
+    group_size: int = 1
+    average: bool = False
+    act: Activation = silu
+    drop_path_rate: float = 0.0
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
+        conv, groups = partial(_conv, self.width, dtype=self.dtype), self.width // self.group_size
+
+        def norm_act(x: Array, name: str) -> Array:
+            return self.act(_norm(dtype=self.dtype, name=name)(x, train=train))
+
+        inputs = x.shape[-1]
+        x = norm_act(x, "norm1")
+        y = norm_act(conv((1, 1), name="conv1")(x), "norm2")
+        y = conv(
+            (3, 3),
+            self.strides,
+            padding=1,
+            feature_group_count=groups,
+            kernel_init=grouped(groups),
+            name="conv2",
+        )(y)
+        squeezed = round(inputs / 4)
+        y = _squeeze_excite(squeezed, act=self.act, dtype=self.dtype, name="se")(y, train=train)
+        y = conv((1, 1), name="conv3")(norm_act(y, "norm3"))
+        y = drop_path(y, self.drop_path_rate, train=train)
+        if x.shape == y.shape:
+            return x + y
+        if not self.average:
+            return y + conv((1, 1), self.strides, name="downsample")(x)
+        return y + conv((1, 1), name="downsample.1")(averaged(x, self.strides))
+
+
+class RegNet(nn.Module):
+    """A strided 3x3 stem of width 32, stages of blocks on a line, pooling and a linear layer.
+
+    `block` is called with `width`, `strides`, `group_size`, `act`, `drop_path_rate`, `dtype` and
+    `name`. With `bare` the stem is a convolution only. A layer of `last_width` precedes the
+    pooling, or `act` alone where that is 0, or nothing where it is None. `drop_path_rate` grows linearly from 0
+    at the first block to itself at the last.
+    """
+
+    line: Line
+    block: Callable[..., nn.Module] = RegNetBlock
+    bare: bool = False
+    last_width: int | None = None
+    act: Activation = relu
     num_classes: int = 1000
+    dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
     remat: bool = False
     dtype: DType = jnp.float32
 
@@ -114,69 +226,123 @@ class RegNet(nn.Module):
     ) -> Array | tuple[Array, dict[str, Array]]:
         """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
         check_images(self, images)
-        x = _layer(32, 3, 2, dtype=self.dtype, name="stem")(images, train=train)
-        stages = {"stem": x}
-        shapes = stage_shapes(self.depth, self.w_0, self.w_a, self.w_m, self.group_width)
+        if self.bare:
+            x = _conv(32, (3, 3), 2, padding=1, dtype=self.dtype, name="stem")(images)
+        else:
+            x = _layer(32, 3, 2, act=self.act, dtype=self.dtype, name="stem")(images, train=train)
+        stages, shapes = {"stem": x}, self.line.stages()
+        rates = drop_path_rates(self.drop_path_rate, [depth for depth, *_ in shapes])
         for stage, (depth, width, group_width) in enumerate(shapes, start=1):
             for index in range(depth):
-                block = RegNetBlock(
-                    width,
-                    group_width,
+                block = self.block(
+                    width=width,
                     strides=2 if index == 0 else 1,
-                    squeeze=self.squeeze,
+                    group_size=group_width,
+                    act=self.act,
+                    drop_path_rate=rates[stage - 1][index],
                     dtype=self.dtype,
-                    name=f"trunk_output.block{stage}.block{stage}-{index}",
+                    name=f"s{stage}.b{index + 1}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
             stages[f"stage{stage}"] = x
+        if self.last_width:
+            last = _layer(self.last_width, 1, act=self.act, dtype=self.dtype, name="final_conv")
+            x = last(x, train=train)
+        elif self.last_width == 0:
+            x = self.act(x)
         logits, stages["pre_logits"] = classify(
             x,
             self.num_classes,
             train=train,
-            name="fc",
+            name="head.fc",
             dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
             kernel_init=nn.initializers.normal(0.01),
         )
         return (logits, stages) if features else logits
 
 
-def _row(
-    shape: tuple[int, int, float, float, int], squeeze: bool, *row: Any, input_size: int = 224
-) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    fields = dict(zip(("depth", "w_0", "w_a", "w_m", "group_width"), shape, strict=True))
+def _row(reference: str, kind: dict[str, Any], line: Line, *row: Any, **fields: Any) -> Network:
+    input_size, parameters, statistics, gmacs, accuracy, weights = row
     return Network(
         RegNet,
-        {**fields, "squeeze": squeeze},
+        {"line": line, **kind, **fields},
         parameters=parameters,
         batch_statistics=statistics,
         multiply_adds=gmacs,
         input_size=input_size,
-        reference="torchvision",
+        reference=reference,
         accuracy=accuracy,
         weights=weights,
     )
 
 
+_torchvision, _timm = partial(_row, "torchvision"), partial(_row, "timm")
+_round = partial(Line, rounding=round_width)
+_block = partial(RegNetBlock, kernel_init=ungrouped, zero_last=False)
+_TV_X: dict[str, Any] = {"block": _block}
+_TV_Y: dict[str, Any] = {
+    "block": partial(_block, attention=partial(_squeeze_excite, bias_init=uniform_bias))
+}
+_X: dict[str, Any] = {}
+_Y: dict[str, Any] = {"block": partial(RegNetBlock, attention=_squeeze_excite)}
+_V: dict[str, Any] = {"block": PreActivated, "bare": True, "last_width": 0, "act": silu}
+_V_MEAN = _V | {"block": partial(PreActivated, average=True)}
+_Z: dict[str, Any] = {"block": RegNetZBlock, "last_width": 0, "act": silu}
 _SWAG = "IMAGENET1K_SWAG_E2E_V1"
 
 # fmt: off
 NETWORKS = {
-    # (depth, w_0, w_a, w_m, group width), squeeze, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "regnet_x_400mf": _row((22, 24, 24.48, 2.54, 16), False, 5_495_976, 37_856, 0.4138, 74.864, "IMAGENET1K_V2"),
-    "regnet_x_800mf": _row((16, 56, 35.73, 2.28, 16), False, 7_259_656, 37_312, 0.7997, 77.522, "IMAGENET1K_V2"),
-    "regnet_x_1_6gf": _row((18, 80, 34.01, 2.25, 24), False, 9_190_136, 43_504, 1.603, 79.668, "IMAGENET1K_V2"),
-    "regnet_x_3_2gf": _row((25, 88, 26.31, 2.25, 48), False, 15_296_552, 62_560, 3.177, 81.196, "IMAGENET1K_V2"),
-    "regnet_x_8gf": _row((23, 80, 49.56, 2.88, 120), False, 39_572_648, 90_464, 7.995, 81.682, "IMAGENET1K_V2"),
-    "regnet_x_16gf": _row((22, 216, 55.59, 2.1, 128), False, 54_278_536, 111_168, 15.941, 82.716, "IMAGENET1K_V2"),
-    "regnet_x_32gf": _row((23, 320, 69.86, 2.0, 168), False, 107_811_560, 162_016, 31.736, 83.014, "IMAGENET1K_V2"),
-    "regnet_y_400mf": _row((16, 48, 27.89, 2.09, 8), True, 4_344_144, 27_152, 0.4018, 75.804, "IMAGENET1K_V2"),
-    "regnet_y_800mf": _row((14, 56, 38.84, 2.4, 16), True, 6_432_512, 30_432, 0.8339, 78.828, "IMAGENET1K_V2"),
-    "regnet_y_1_6gf": _row((27, 48, 20.71, 2.65, 24), True, 11_202_430, 52_672, 1.612, 80.876, "IMAGENET1K_V2"),
-    "regnet_y_3_2gf": _row((21, 80, 42.63, 2.66, 24), True, 19_436_338, 66_160, 3.176, 81.982, "IMAGENET1K_V2"),
-    "regnet_y_8gf": _row((17, 192, 76.82, 2.19, 56), True, 39_381_472, 86_528, 8.473, 82.828, "IMAGENET1K_V2"),
-    "regnet_y_16gf": _row((18, 200, 106.23, 2.48, 112), True, 83_590_140, 122_816, 15.912, 86.012, _SWAG),
-    "regnet_y_32gf": _row((20, 232, 115.89, 2.53, 232), True, 145_046_770, 158_288, 32.28, 86.838, _SWAG),
-    "regnet_y_128gf": _row((27, 456, 160.83, 2.52, 264), True, 644_812_894, 415_072, 374.57, 88.228, _SWAG, input_size=384),
+    # kind, (depth, w_0, w_a, w_m, group width), input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
+    "regnet_x_400mf": _torchvision(_TV_X, _round(22, 24, 24.48, 2.54, 16), 224, 5_495_976, 37_856, 0.4138, 74.864, "IMAGENET1K_V2"),
+    "regnet_x_800mf": _torchvision(_TV_X, _round(16, 56, 35.73, 2.28, 16), 224, 7_259_656, 37_312, 0.7997, 77.522, "IMAGENET1K_V2"),
+    "regnet_x_1_6gf": _torchvision(_TV_X, _round(18, 80, 34.01, 2.25, 24), 224, 9_190_136, 43_504, 1.603, 79.668, "IMAGENET1K_V2"),
+    "regnet_x_3_2gf": _torchvision(_TV_X, _round(25, 88, 26.31, 2.25, 48), 224, 15_296_552, 62_560, 3.177, 81.196, "IMAGENET1K_V2"),
+    "regnet_x_8gf": _torchvision(_TV_X, _round(23, 80, 49.56, 2.88, 120), 224, 39_572_648, 90_464, 7.995, 81.682, "IMAGENET1K_V2"),
+    "regnet_x_16gf": _torchvision(_TV_X, _round(22, 216, 55.59, 2.1, 128), 224, 54_278_536, 111_168, 15.941, 82.716, "IMAGENET1K_V2"),
+    "regnet_x_32gf": _torchvision(_TV_X, _round(23, 320, 69.86, 2.0, 168), 224, 107_811_560, 162_016, 31.736, 83.014, "IMAGENET1K_V2"),
+    "regnet_y_400mf": _torchvision(_TV_Y, _round(16, 48, 27.89, 2.09, 8), 224, 4_344_144, 27_152, 0.4018, 75.804, "IMAGENET1K_V2"),
+    "regnet_y_800mf": _torchvision(_TV_Y, _round(14, 56, 38.84, 2.4, 16), 224, 6_432_512, 30_432, 0.8339, 78.828, "IMAGENET1K_V2"),
+    "regnet_y_1_6gf": _torchvision(_TV_Y, _round(27, 48, 20.71, 2.65, 24), 224, 11_202_430, 52_672, 1.612, 80.876, "IMAGENET1K_V2"),
+    "regnet_y_3_2gf": _torchvision(_TV_Y, _round(21, 80, 42.63, 2.66, 24), 224, 19_436_338, 66_160, 3.176, 81.982, "IMAGENET1K_V2"),
+    "regnet_y_8gf": _torchvision(_TV_Y, _round(17, 192, 76.82, 2.19, 56), 224, 39_381_472, 86_528, 8.473, 82.828, "IMAGENET1K_V2"),
+    "regnet_y_16gf": _torchvision(_TV_Y, _round(18, 200, 106.23, 2.48, 112), 224, 83_590_140, 122_816, 15.912, 86.012, _SWAG),
+    "regnet_y_32gf": _torchvision(_TV_Y, _round(20, 232, 115.89, 2.53, 232), 224, 145_046_770, 158_288, 32.28, 86.838, _SWAG),
+    "regnet_y_128gf": _torchvision(_TV_Y, _round(27, 456, 160.83, 2.52, 264), 384, 644_812_894, 415_072, 374.57, 88.228, _SWAG),
+    "regnetx_002": _timm(_X, Line(13, 24, 36.44, 2.49, 8), 224, 2_684_792, 20_848, 0.199, 68.758, "pycls_in1k"),
+    "regnetx_004": _timm(_X, Line(22, 24, 24.48, 2.54, 16), 224, 5_157_512, 36_672, 0.3977, 72.482, "pycls_in1k"),
+    "regnetx_004_tv": _timm(_X, _round(22, 24, 24.48, 2.54, 16), 224, 5_495_976, 37_856, 0.4138, 74.596, "tv2_in1k"),
+    "regnetx_006": _timm(_X, Line(16, 48, 36.97, 2.24, 24), 224, 6_196_040, 33_280, 0.6009, 73.904, "pycls_in1k"),
+    "regnetx_008": _timm(_X, Line(16, 56, 35.73, 2.28, 16), 224, 7_259_656, 37_312, 0.7997, 77.294, "tv2_in1k"),
+    "regnetx_016": _timm(_X, Line(18, 80, 34.01, 2.25, 24), 224, 9_190_136, 43_504, 1.603, 79.44, "tv2_in1k"),
+    "regnetx_032": _timm(_X, Line(25, 88, 26.31, 2.25, 48), 224, 15_296_552, 62_560, 3.177, 80.916, "tv2_in1k"),
+    "regnetx_040": _timm(_X, Line(23, 96, 38.65, 2.43, 40), 224, 22_118_248, 76_064, 3.964, 78.486, "pycls_in1k"),
+    "regnetx_064": _timm(_X, Line(17, 184, 60.83, 2.07, 56), 224, 26_209_256, 74_208, 6.46, 79.062, "pycls_in1k"),
+    "regnetx_080": _timm(_X, Line(23, 80, 49.56, 2.88, 120), 224, 39_572_648, 90_464, 7.995, 81.552, "tv2_in1k"),
+    "regnetx_120": _timm(_X, Line(19, 168, 73.36, 2.37, 112), 224, 46_106_056, 96_384, 12.087, 79.608, "pycls_in1k"),
+    "regnetx_160": _timm(_X, Line(22, 216, 55.59, 2.1, 128), 224, 54_278_536, 111_168, 15.941, 82.574, "tv2_in1k"),
+    "regnetx_320": _timm(_X, Line(23, 320, 69.86, 2.0, 168), 224, 107_811_560, 162_016, 31.736, 82.824, "tv2_in1k"),
+    "regnety_002": _timm(_Y, Line(13, 24, 36.44, 2.49, 8), 224, 3_162_996, 20_848, 0.1995, 70.288, "pycls_in1k"),
+    "regnety_004": _timm(_Y, Line(16, 48, 27.89, 2.09, 8), 224, 4_344_144, 27_152, 0.4018, 75.594, "tv2_in1k"),
+    "regnety_006": _timm(_Y, Line(15, 48, 32.54, 2.32, 16), 224, 6_055_160, 29_760, 0.6012, 75.274, "pycls_in1k"),
+    "regnety_008": _timm(_Y, Line(14, 56, 38.84, 2.4, 16), 224, 6_263_168, 29_888, 0.7972, 76.334, "pycls_in1k"),
+    "regnety_008_tv": _timm(_Y, _round(14, 56, 38.84, 2.4, 16), 224, 6_432_512, 30_432, 0.8339, 78.672, "tv2_in1k"),
+    "regnety_016": _timm(_Y, Line(27, 48, 20.71, 2.65, 24), 224, 11_202_430, 52_672, 1.612, 80.668, "tv2_in1k"),
+    "regnety_032": _timm(_Y, Line(21, 80, 42.63, 2.66, 24), 224, 19_436_338, 66_160, 3.176, 82.724, "ra_in1k"),
+    "regnety_040": _timm(_Y, Line(22, 96, 31.41, 2.24, 64), 224, 20_646_656, 62_272, 3.973, 83.048, "ra3_in1k"),
+    "regnety_064": _timm(_Y, Line(25, 112, 33.22, 2.27, 72), 224, 30_583_252, 82_432, 6.355, 83.716, "ra3_in1k"),
+    "regnety_080": _timm(_Y, Line(17, 192, 76.82, 2.19, 56), 224, 39_180_068, 85_744, 7.963, 83.94, "ra3_in1k"),
+    "regnety_080_tv": _timm(_Y, _round(17, 192, 76.82, 2.19, 56), 224, 39_381_472, 86_528, 8.473, 82.58, "tv2_in1k"),
+    "regnety_120": _timm(_Y, Line(19, 168, 73.36, 2.37, 112), 224, 51_822_544, 96_384, 12.092, 85.428, "sw_in12k_ft_in1k"),
+    "regnety_160": _timm(_Y, Line(18, 200, 106.23, 2.48, 112), 224, 83_590_140, 122_816, 15.912, 86.028, "sw_in12k_ft_in1k"),
+    "regnety_320": _timm(_Y, Line(20, 232, 115.89, 2.53, 232), 224, 145_046_770, 158_288, 32.28, 86.83, "swag_ft_in1k"),
+    "regnety_640": _timm(_Y, Line(20, 352, 147.48, 2.4, 328), 384, 281_378_786, 221_136, 188.221, 83.924, "seer_ft_in1k"),
+    "regnety_1280": _timm(_Y, Line(27, 456, 160.83, 2.52, 264), 384, 644_812_894, 415_072, 374.57, 88.228, "swag_ft_in1k"),
+    "regnety_2560": _timm(_Y, Line(27, 640, 230.83, 2.53, 373), 384, 1_282_601_138, 586_420, 747.236, 85.144, "seer_ft_in1k"),
+    "regnetv_040": _timm(_V, Line(22, 96, 31.41, 2.24, 64), 224, 20_640_640, 56_256, 3.973, 83.204, "ra3_in1k"),
+    "regnetv_064": _timm(_V_MEAN, Line(25, 112, 33.22, 2.27, 72), 224, 30_576_052, 75_232, 6.355, 83.746, "ra3_in1k"),
+    "regnetz_005": _timm(_Z, Line(21, 16, 10.7, 2.51, 4), 224, 7_122_742, 54_384, 0.5072, None, None, last_width=1024),
+    "regnetz_040": _timm(_Z, Line(28, 48, 14.5, 2.226, 8), 256, 27_116_800, 130_528, 4.015, 84.242, "ra3_in1k"),
+    "regnetz_040_h": _timm(_Z, Line(28, 48, 14.5, 2.226, 8), 256, 28_938_880, 133_600, 4.068, 84.498, "ra3_in1k", last_width=1536),
 }
 # fmt: on

@@ -13,6 +13,7 @@ __all__ = [
     "grouped",
     "kaiming_fan_in",
     "kaiming_normal",
+    "ungrouped",
     "uniform",
     "uniform_bias",
     "uniform_fan_out",
@@ -38,6 +39,12 @@ def kaiming_fan_in(key: Key, shape: Sequence[int], dtype: DType = jnp.float32) -
 def grouped(groups: int) -> nn.initializers.Initializer:
     """Return `kaiming_normal` for a convolution in groups, whose fan-out is one group's outputs."""
     return nn.initializers.variance_scaling(2.0 * groups, "fan_out", "normal")
+
+
+def ungrouped(groups: int) -> nn.initializers.Initializer:
+    """Return `kaiming_normal`, whose fan-out is all groups' outputs: where `grouped` may stand."""
+    del groups
+    return kaiming_normal
 
 
 def uniform(key: Key, shape: Sequence[int], dtype: DType = jnp.float32) -> Array:

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import os
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,9 @@ from cnnjax.weights.adapt import (
     with_head,
     without_auxiliary_heads,
 )
-from cnnjax.weights.efficientnet_names import (
-    TENSORFLOW_BORN,
-    is_numbered_through,
-    to_timm_names,
-)
 from cnnjax.weights.hub import download, is_hub_id
+from cnnjax.weights.names import SOURCES, names_of, renamed, shapes_of, source_of
+from cnnjax.weights.names.lukemelas import TENSORFLOW_BORN
 from cnnjax.weights.packages import PACKAGE, package_file
 from cnnjax.weights.published import LARGEST_SIDE
 from cnnjax.weights.read import SUFFIXES, read_state_dict, split_choice
@@ -55,13 +53,13 @@ def load_weights(
 ) -> dict[str, Any]:
     """Return the weights in `source` as the variables of the network `name`.
 
-    `source` is a file of safetensors or `torch.save`, whatever its name, with the reference's
-    (torchvision's or timm's) names, wrapped as training loops leave them; where it has several
-    weights, `"last.ckpt#state_dict_ema"` takes those under that key or prefix. Or it is a directory
-    that `cnnjax train` left, a hub id such as "timm/resnet50.a1_in1k" (extra `hub`), "package" for
-    a network in `PACKAGES` whose weights a Python package carries (extra `pretrained`), or a state
-    dict of arrays. The result has the structure, shapes and dtypes of `build(name,
-    num_classes=num_classes, **overrides).init(...)`.
+    `source` is a file of safetensors or `torch.save`, whatever its name, with torchvision's or
+    timm's names, whichever of them has the network, wrapped as training loops leave them; where it
+    has several weights, `"last.ckpt#state_dict_ema"` takes those under that key or prefix. Or it is
+    a directory that `cnnjax train` left, a hub id such as "timm/resnet50.a1_in1k" (extra `hub`),
+    "package" for a network in `PACKAGES` whose weights a Python package carries (extra
+    `pretrained`), or a state dict of arrays. The result has the structure, shapes and dtypes of
+    `build(name, num_classes=num_classes, **overrides).init(...)`.
 
     Weights of the lite networks that were trained in TensorFlow belong to `padding="SAME"` and
     `epsilon=1e-3`: `load_model` builds the network so, and this function says it as a warning.
@@ -170,11 +168,12 @@ def load_with_facts(
     expected = _expected(model, shape, about, label)
     read = _read(name, source, torch_shapes(expected))
     state = {n: array for n, array in read.items() if not n.endswith("num_batches_tracked")}
-    born = is_numbered_through(state)
-    if born:
-        state = to_timm_names(state, torch_shapes(expected))
-        if set(TENSORFLOW_BORN) <= {field.name for field in dataclasses.fields(usual)}:
-            model = build(name, **{**TENSORFLOW_BORN, **overrides, **asked})
+    publisher = source_of(name, state, torch_shapes(expected))
+    there = names_of(publisher, name, torch_shapes(expected))
+    state = renamed(state, {theirs: ours for ours, theirs in there.items()})
+    born = publisher == "lukemelas"
+    if born and set(TENSORFLOW_BORN) <= {field.name for field in dataclasses.fields(usual)}:
+        model = build(name, **{**TENSORFLOW_BORN, **overrides, **asked})
     state = without_auxiliary_heads(state, torch_shapes(expected))
     new: dict[str, np.ndarray] = {}
     if _shapes(state) != torch_shapes(expected):
@@ -185,7 +184,8 @@ def load_with_facts(
         state = with_channels(state | new, torch_shapes(expected), shape[2])
     network = "" if about is None or about.network == name else about.network
     what = f"{label} does not fit {name}"
-    check_fit(what, _shapes(state), torch_shapes(expected), printable(network))
+    held, wanted = (shapes_of(each, there) for each in (_shapes(state), torch_shapes(expected)))
+    check_fit(what, held, wanted, printable(network))
     _check_numbers(label, state)
     if new:
         words = "%s: %s has no head for %d classes; initialised: %s"
@@ -202,18 +202,20 @@ def load_with_facts(
 def _read(name: str, source: Source, expected: Collection[str]) -> dict[str, np.ndarray]:
     if isinstance(source, Mapping):
         return dict(source)
+    alternatives = [names_of(each, name, expected).values() for each in SOURCES]
+    read = partial(read_state_dict, expected=expected, alternatives=alternatives)
     if source == PACKAGE:
-        return read_state_dict(package_file(name), expected=expected)
+        return read(package_file(name))
     file, prefix = split_choice(source)
     if Path(file).suffix.lower() in SUFFIXES or os.path.lexists(file):
-        return read_state_dict(source, expected=expected)
+        return read(source)
     if is_hub_id(file):
         try:
             found = download(file)
         except Failed as error:
             where = "there is no such file or directory here, so it is taken for a hub id"
             raise Failed(f"{error} ({where})") from error
-        return read_state_dict(found if prefix is None else f"{found}#{prefix}", expected=expected)
+        return read(found if prefix is None else f"{found}#{prefix}")
     raise BadArgument(
         f"weights: there is no file {printable(str(source))!r}; allowed: a file of weights, such "
         "as weights.safetensors or resnet50.pth, a directory that `cnnjax train` left, a hub id "

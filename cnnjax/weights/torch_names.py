@@ -103,6 +103,4 @@ def _shape_there(leaf: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     if leaf == "kernel":
         there = tuple(shape[axis] for axis in _KERNEL_AXES[len(shape)])
         return there if len(there) < 5 else (there[0], prod(there[1:]))
-    if leaf == "layer_scale" and len(shape) == 1:
-        return (*shape, 1, 1)  # torchvision keeps ConvNeXt's [C] as a factor of [B, C, H, W]
     return tuple(shape)

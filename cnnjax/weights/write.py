@@ -16,14 +16,19 @@ from cnnjax.tensors import canonical
 from cnnjax.typing import Variables
 from cnnjax.weights.about import ENTRY, About
 from cnnjax.weights.digest import CHECKSUM, content_digest
+from cnnjax.weights.names import names_of, publisher, renamed
 from cnnjax.weights.torch_names import to_state_dict, torch_names
 
 __all__ = ["save_weights"]
 
 
-def save_weights(variables: Variables, path: str | Path, *, about: About | None = None) -> None:
+def save_weights(
+    variables: Variables, path: str | Path, *, about: About | None = None, network: str = ""
+) -> None:
     """Write `variables` under torch names and in torch layout, complete or not at all.
 
+    The names are those of the publisher of `network`, torchvision or timm; where it is not told,
+    ours, which are timm's for an architecture that both have (`cnnjax.weights.names`).
     `load_state_dict(safetensors.torch.load_file(path))` reads the file in PyTorch, strictly; the
     counters `num_batches_tracked`, which have no meaning here, are left out and it adds them.
     The file's metadata hold a checksum of the tensors, and `about`, where `load_model`,
@@ -33,6 +38,7 @@ def save_weights(variables: Variables, path: str | Path, *, about: About | None 
         variables: `{"params": ..., "batch_stats": ...}`, with floating-point arrays.
         path: of the file, ending in `.safetensors`.
         about: what belongs to the weights.
+        network: the name that `cnnjax.build` was given; "" for that in `about`, if any.
 
     Raises:
         BadArgument: for another suffix, or another tree, such as `params` without its collection,
@@ -45,6 +51,8 @@ def save_weights(variables: Variables, path: str | Path, *, about: About | None 
     if path.suffix != ".safetensors":
         raise BadArgument(f"path is {str(path)!r}; it must end in .safetensors")
     state = to_state_dict(_checked(variables))
+    network = network or ("" if about is None else about.network)
+    state = renamed(state, names_of(publisher(network), network, state))
     metadata = {"format": "pt", CHECKSUM: content_digest(state)}
     if about is not None:
         metadata[ENTRY] = about.to_json()

@@ -34,6 +34,7 @@ def _regnet(names: str) -> tuple[Case, ...]:
     """Return slow cases of six blocks, widths 48, 104, 208 and 440."""
     theirs = {"depth": 6, "w0": 48, "wa": 80.0, "wm": 2.09, "group_size": 8}
     ours = {"depth": 6, "w_0": 48, "w_a": 80.0, "w_m": 2.09, "group_width": 8}
+    ours = {f"line.{field}": value for field, value in ours.items()}
     return named(names, **_SLOW, arguments=theirs, overrides=ours)
 
 
@@ -82,7 +83,7 @@ def _narrow_convnext(name: str, width: int = 16, **more: tuple[str, Any]) -> Cas
     return Case(
         name,
         arguments={"depths": depths, "dims": widths, **theirs},
-        overrides={"depths": depths, "width": width, **ours},
+        overrides={"depths": depths, "widths": widths, **ours},
         **_SLOW,
     )
 
@@ -202,7 +203,7 @@ RESIDUAL = (
         network="regnety_002",
         reference="regnety_002",
         arguments={"depth": 4, "w0": 48, "wa": 28.8, "wm": 1.5},
-        overrides={"depth": 4, "w_0": 48, "w_a": 28.8, "w_m": 1.5},
+        overrides={"line.depth": 4, "line.w_0": 48, "line.w_a": 28.8, "line.w_m": 1.5},
         **_TIMM,
     ),
     *named("regnetx_002", **_SLOW),
@@ -310,7 +311,7 @@ NEWER = (
     *_cut("convnext_zepto_rms convnext_zepto_rms_ols convnext_atto", _1211, "depths"),
     *_cut("convnext_atto_ols convnext_atto_rms convnext_nano_ols", _1211, "depths"),
     _narrow_convnext("convnext_tiny_hnf"),
-    _narrow_convnext("convnext_large_mlp", hidden=("head_hidden_size", 96)),
+    _narrow_convnext("convnext_large_mlp", **{"end.hidden": ("head_hidden_size", 96)}),
     _narrow_convnext("convnext_xxlarge"),
     Case("fasternet_t0", source="timm"),
     *named("fasternet_t1 fasternet_t2", **_SLOW),

@@ -15,6 +15,7 @@ import pytest
 
 import cnnjax
 from cnnjax.models import MODELS
+from cnnjax.weights.names import names_of, publisher, renamed, shapes_of, source_of
 from cnnjax.weights.torch_names import from_state_dict, to_state_dict, torch_shapes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -40,7 +41,12 @@ def _build(case: Case, dtype: Any) -> Any:
     name = case.network or case.name
     fields = [f.name for f in dataclasses.fields(MODELS[name].family)]
     rates = {f: 0.0 for f in fields if f.endswith("_rate") or f.startswith("drop")}
-    settings = {"num_classes": draw.CLASSES, "dtype": dtype, **rates, **case.overrides}
+    settings = {"num_classes": draw.CLASSES, "dtype": dtype, **rates}
+    usual = cnnjax.build(name)
+    for key, value in case.overrides.items():
+        field, _, inner = key.partition(".")
+        whole = settings.get(field, getattr(usual, field, None))
+        settings[field] = dataclasses.replace(whole, **{inner: value}) if inner else value
     return cnnjax.build(name, **settings)
 
 
@@ -103,22 +109,35 @@ def _cases(slow: Collection[str]) -> Any:
     return pytest.mark.parametrize("case", cases)
 
 
-def _prepare(case: Case) -> tuple[Any, np.ndarray, Any, dict[str, tuple[int, ...]]]:
-    """Return what the reference found, the pixels, and shapes of the variables here and there."""
+def _prepare(case: Case) -> tuple[Any, np.ndarray, Any, dict[str, str]]:
+    """Return what the reference found, the pixels, shapes of the variables, and their names there.
+
+    The reference's names and ours differ where another publisher's are ours.
+    """
     golden = np.load(GOLDEN / f"{case.name}.npz")
     pixels = draw.images(case.name, int(golden["seed"]), case.shape).transpose(0, 2, 3, 1)
     model, key, images = _build(case, jnp.float32), jax.random.key(0), jnp.asarray(pixels)
     expected = jax.eval_shape(lambda key: model.init(key, images, train=False), key)
-    shapes = torch_shapes(expected)
-    lines = [f"{name} {','.join(map(str, shapes[name]))}" for name in sorted(shapes)]
-    assert lines == golden["names"].tobytes().decode().split("\n")
-    return golden, pixels, expected, shapes
+    wanted, ours = golden["names"].tobytes().decode().split("\n"), torch_shapes(expected)
+    network = case.network or case.name
+    source = source_of(network, [line.split(" ")[0] for line in wanted], ours)
+    assert source == (publisher(network) or source), "another publisher's"
+    there = names_of(source, network, ours)
+    shapes = shapes_of(ours, there)
+    assert [f"{name} {','.join(map(str, shapes[name]))}" for name in sorted(shapes)] == wanted
+    return golden, pixels, expected, there
+
+
+def _drawn(mode: str, expected: Any, there: dict[str, str]) -> tuple[Any, dict[str, np.ndarray]]:
+    """Return a network's variables, and the same under the names there."""
+    state = draw.state(shapes_of(torch_shapes(expected), there), mode)
+    return from_state_dict(renamed(state, {b: a for a, b in there.items()}), expected), state
 
 
 @_cases(slow=())
 def test_evaluation_equals_its_reference(case: Case) -> None:
-    golden, pixels, expected, shapes = _prepare(case)
-    variables = from_state_dict(draw.state(shapes, "evaluation"), expected)
+    golden, pixels, expected, there = _prepare(case)
+    variables, _ = _drawn("evaluation", expected, there)
     if not case.float64 or golden["rounding"] < STEADY:
         logits = _run(_evaluate, _build(case, jnp.float32), variables, jnp.asarray(pixels))
         _check("evaluation logits", logits, golden["logits"], TOLERANCE)
@@ -133,18 +152,18 @@ def test_evaluation_equals_its_reference(case: Case) -> None:
 
 @_cases(slow=LONG.split())
 def test_training_step_equals_its_reference(case: Case) -> None:
-    golden, pixels, expected, shapes = _prepare(case)
-    training = draw.state(shapes, "training")
+    golden, pixels, expected, there = _prepare(case)
+    variables, training = _drawn("training", expected, there)
     with jax.enable_x64(True) if case.float64 else nullcontext():
         dtype, tolerance = (jnp.float64, TOLERANCE64) if case.float64 else (jnp.float32, TOLERANCE)
         model, images = _build(case, dtype), jnp.asarray(pixels, dtype)
         labels = jnp.asarray(draw.labels(case.batch))
         # What is drawn are float32 numbers: nothing is lost on the way.
-        variables = jax.tree.map(dtype, from_state_dict(training, expected))
+        variables = jax.tree.map(dtype, variables)
         logits, statistics, gradient = _run(_step, model, variables, images, labels)
 
     _check("training logits", logits, golden["train_logits"], tolerance)
-    after = to_state_dict({"batch_stats": statistics})
+    after = renamed(to_state_dict({"batch_stats": statistics}), there)
     after = {n: a for n, a in after.items() if n.endswith(("running_mean", "running_var"))}
     assert len(after) == len(golden["statistics"])
     for name, projected in zip(sorted(after), golden["statistics"], strict=True):

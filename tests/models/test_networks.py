@@ -16,6 +16,7 @@ import pytest
 from cnnjax import models, ops
 from cnnjax.errors import BadArgument
 from cnnjax.models import FAMILIES, MODELS, build, list_models
+from cnnjax.models.regnet import Line
 
 # Groups of a small GhostNet, with and without a stride, squeeze-excite and another width.
 GHOSTS = (((3, 16, 16, False, 1),) * 2, ((5, 24, 24, True, 2),))
@@ -42,7 +43,7 @@ SMALL = {
     "mnasnet0_5": (64, {}),
     "efficientnet_b0": (64, {}),
     "regnet_y_400mf": (32, {}),
-    "regnety_002": (32, {"depth": 4, "w_0": 48, "w_a": 28.8, "w_m": 1.5}),
+    "regnety_002": (32, {"line": Line(4, 48, 28.8, 1.5, 8)}),
     "convnext_tiny": (32, {"depths": (1, 1, 1, 1)}),
     "googlenet": (32, {}),
     "inception_v3": (80, {"depths": (1, 1, 1)}),

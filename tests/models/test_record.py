@@ -21,6 +21,7 @@ import pytest
 from flax.traverse_util import unflatten_dict
 
 from cnnjax.models import MODELS
+from cnnjax.weights.names import names_of, publisher, source_of
 from cnnjax.weights.torch_names import torch_names, torch_shapes
 from tests.models.record import RATES, record
 from tests.models.test_goldens import CASES, GOLDEN
@@ -115,7 +116,8 @@ def test_network_is_made_of_what_its_reference_is_made_of(name):
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
     assert {leaf.dtype for leaf in jax.tree.leaves(stages)} == {jnp.dtype("float64")}
     assert logits.dtype == "float64"
-    check_names(name, set(torch_shapes(variables)))
+    there = names_of(publisher(name), name, torch_shapes(variables))
+    check_names(name, set(there.values()))
     check_initial(name, initial)
 
 
@@ -143,6 +145,8 @@ def check_initial(name, initial):
     """
     names = torch_names(unflatten_dict(dict.fromkeys(initial, 0)))
     there = {parameter for network, parameter in INITIAL if network == name}
+    published = names_of(source_of(name, there, names.values()), name, names.values())
+    names = {path: published[ours] for path, ours in names.items()}
     assert there <= set(names.values()), "parameters of other names"
     key, last, kinds = jax.random.key(0, impl="rbg"), list(initial)[-2:], set()
     for path, (init, shape) in initial.items():

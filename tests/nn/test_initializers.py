@@ -17,6 +17,7 @@ FAN_IN, FAN_OUT = 3 * 3 * 24, 3 * 3 * 96
         (nn.kaiming_fan_in, (2 / FAN_IN) ** 0.5, np.inf),
         # A group of four puts out a quarter of the channels.
         (nn.grouped(4), (2 / (FAN_OUT / 4)) ** 0.5, np.inf),
+        (nn.ungrouped(4), (2 / FAN_OUT) ** 0.5, np.inf),
         (nn.uniform, (1 / 3 / FAN_IN) ** 0.5, FAN_IN**-0.5),
         (nn.uniform_fan_out, (1 / 3 / FAN_OUT) ** 0.5, FAN_OUT**-0.5),
         (nn.uniform_bias(10), (1 / 3 / 10) ** 0.5, 10**-0.5),

@@ -20,7 +20,7 @@ from cnnjax.weights import (
     packages,
     preprocessing_of,
 )
-from cnnjax.weights.efficientnet_names import to_timm_names
+from cnnjax.weights.names import names_of
 from cnnjax.weights.torch_names import torch_shapes
 
 LITE = "efficientnet_lite0"
@@ -89,8 +89,8 @@ def test_every_name_of_a_numbered_file_has_its_counterpart(name):
         if block == 0:  # the only one without expansion
             ours = ["conv_dw", "bn1", "conv_pw", "bn2"]
         numbered[f"_blocks.{block}.{layers[ours.index(layer)]}.{leaf}"] = wanted
-    renamed = to_timm_names(numbered, names)
-    assert renamed == {wanted: wanted for wanted in names}
+    there = names_of("lukemelas", name, names)
+    assert {theirs: ours for ours, theirs in there.items()} == numbered
 
 
 def test_sources_without_a_package(monkeypatch):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cnnjax.errors import BadArgument
-from cnnjax.weights.efficientnet_names import is_numbered_through, to_timm_names
 from cnnjax.weights.torch_names import from_state_dict, to_state_dict, torch_names, torch_shapes
 
 
@@ -40,18 +39,6 @@ LEAVES = {
     "a norm's scale": (("params", "bn1", "scale"), numbers(7), "bn1.weight", numbers(7)),
     "a mean": (("batch_stats", "bn1", "mean"), numbers(7), "bn1.running_mean", numbers(7)),
     "a variance": (("batch_stats", "bn1", "var"), numbers(7), "bn1.running_var", numbers(7)),
-    "a layer's scale": (
-        ("params", "block", "layer_scale"),
-        numbers(4),
-        "block.layer_scale",
-        numbers(4).reshape(4, 1, 1),
-    ),
-    "a scale of another shape": (
-        ("params", "block", "layer_scale"),
-        numbers(4, 1),
-        "block.layer_scale",
-        numbers(4, 1),
-    ),
     "a parameter at the top": (("params", "gamma"), numbers(2, 2), "gamma", numbers(2, 2)),
 }
 
@@ -101,34 +88,3 @@ def test_loaded_variables_share_no_memory():
     places = {loaded[name]["bias"].unsafe_buffer_pointer() for name in ("a", "b")}
     assert len(places) == 2
     assert loaded["a"]["bias"].tolist() == loaded["b"]["bias"].tolist() == [1, 1, 1]
-
-
-def test_names_of_blocks_that_are_numbered_through():
-    """Of Google's EfficientNet in lukemelas' port, by hand: two groups, the first of one block."""
-    expected = ["blocks.0.0.bn1.weight", "blocks.1.0.bn1.weight", "blocks.1.1.bn1.weight"]
-    renamed = {
-        "_conv_stem.weight": "conv_stem.weight",
-        "_bn0.running_mean": "bn1.running_mean",
-        "_conv_head.weight": "conv_head.weight",
-        "_bn1.bias": "bn2.bias",
-        "_fc.weight": "classifier.weight",
-        "_blocks.0._depthwise_conv.weight": "blocks.0.0.conv_dw.weight",
-        "_blocks.0._bn1.weight": "blocks.0.0.bn1.weight",
-        "_blocks.0._project_conv.weight": "blocks.0.0.conv_pw.weight",
-        "_blocks.0._bn2.weight": "blocks.0.0.bn2.weight",
-        "_blocks.2._expand_conv.weight": "blocks.1.1.conv_pw.weight",
-        "_blocks.2._bn0.weight": "blocks.1.1.bn1.weight",
-        "_blocks.2._depthwise_conv.weight": "blocks.1.1.conv_dw.weight",
-        "_blocks.2._bn1.weight": "blocks.1.1.bn2.weight",
-        "_blocks.2._project_conv.weight": "blocks.1.1.conv_pwl.weight",
-        "_blocks.2._bn2.weight": "blocks.1.1.bn3.weight",
-        "_blocks.3._bn2.weight": "_blocks.3._bn2.weight",  # one too many
-        "_blocks.2._another.weight": "blocks.1.1._another.weight",
-        "another": "another",
-    }
-    state = {name: numbers(1) + i for i, name in enumerate(renamed)}
-    found = to_timm_names(state, expected)
-    assert list(found) == list(renamed.values())
-    assert all(found[new] is state[old] for old, new in renamed.items())
-    assert is_numbered_through(state)
-    assert not is_numbered_through(expected)

@@ -43,7 +43,11 @@ class Choice:
 
 
 def choose(
-    entries: Sequence[Entry], expected: Collection[str] = (), wanted: str | None = None
+    entries: Sequence[Entry],
+    expected: Collection[str] = (),
+    wanted: str | None = None,
+    *,
+    alternatives: Sequence[Collection[str]] = (),
 ) -> Choice:
     """Return the weights among the tensors of a file.
 
@@ -57,13 +61,14 @@ def choose(
         entries: at least one.
         expected: names of the network that they are for.
         wanted: where to look instead: a prefix, without the dot behind it.
+        alternatives: the same names as other publishers have them.
 
     Raises:
         BadArgument: for a wanted prefix that nothing has.
     """
     if wanted is not None:
         entries = _inside(entries, f"{wanted}.")
-    known = set(expected)
+    known = _nearest(entries, [expected, *alternatives])
     entries = [_without_inner_wrappers(entry, known) for entry in entries]
     fitting = _fitting(entries, known) if known else []
     if not fitting:
@@ -84,6 +89,19 @@ def choose(
     mapping = next(iter(chosen.values())).mapping
     left_out = [e.path for e in entries if e.mapping == mapping and e.path not in chosen]
     return Choice(prefix, list(kept.values()), [other[:-1] for other in others], left_out)
+
+
+def _nearest(entries: Sequence[Entry], alternatives: Sequence[Collection[str]]) -> set[str]:
+    """Return the names of which the tensors have most, whatever stands before them."""
+    if len(alternatives) == 1:
+        return set(alternatives[0])
+    ends = {
+        known
+        for entry in entries
+        for name in (entry.name, _INNER_WRAPPERS.sub("", entry.name))
+        for _, known in _splits(name)
+    }
+    return max(map(set, alternatives), key=lambda names: len(ends & names))
 
 
 def _inside(entries: Sequence[Entry], prefix: str) -> list[Entry]:

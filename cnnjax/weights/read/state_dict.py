@@ -25,7 +25,12 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".th", ".ckpt", ".tar", ".jso
 _log = logging.getLogger("cnnjax")
 
 
-def read_state_dict(path: str | Path, *, expected: Collection[str] = ()) -> dict[str, np.ndarray]:
+def read_state_dict(
+    path: str | Path,
+    *,
+    expected: Collection[str] = (),
+    alternatives: Sequence[Collection[str]] = (),
+) -> dict[str, np.ndarray]:
     """Return the tensors of a state dict by name, in torch layout and the file's own dtypes.
 
     What is inside decides, not the name: a safetensors file, the index of its shards
@@ -37,6 +42,7 @@ def read_state_dict(path: str | Path, *, expected: Collection[str] = ()) -> dict
     Args:
         path: of the file, and the prefix if any.
         expected: names of the network that the weights are for; () where it is not known.
+        alternatives: the same names as other publishers have them.
 
     Returns:
         Arrays that may share memory, as tensors in the file do, and cannot be written to. What a
@@ -53,7 +59,7 @@ def read_state_dict(path: str | Path, *, expected: Collection[str] = ()) -> dict
             contents = _contents(Path(file), stack)
             if not contents.entries:
                 raise Failed(f"holds no tensors, but {_listed(contents.keys) or 'nothing'}")
-            choice = choose(contents.entries, expected, wanted)
+            choice = choose(contents.entries, expected, wanted, alternatives=alternatives)
             arrays = {entry.path[len(choice.prefix) :]: _read(entry) for entry in choice.entries}
     except BadArgument:
         raise
