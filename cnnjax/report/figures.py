@@ -11,7 +11,7 @@ from cnnjax import plot
 from cnnjax.analysis.evaluation import confusion_matrix
 from cnnjax.compare.results import ResultsDirectory
 from cnnjax.compare.verdict import Difference, Row
-from cnnjax.data import Dataset
+from cnnjax.data import Source
 
 __all__ = [
     "MOST_FILTERS",
@@ -105,11 +105,11 @@ def forest(differences: Sequence[Difference], order: Sequence[str]) -> str:
 _ENDS = ("mean", "low", "high")
 
 
-def confusion(arrays: Arrays, test_set: Dataset, network: str) -> str:
+def confusion(arrays: Arrays, test_set: Source, network: str) -> str:
     """Return the confusion matrix of a network, summed over its runs, as SVG."""
     labels = np.tile(test_set.labels, len(arrays))
     predicted = np.concatenate([run["predicted"] for run in arrays])
-    counts = confusion_matrix(labels, predicted, test_set.num_classes)
+    counts = confusion_matrix(labels, predicted, len(test_set.class_names))
     figure = plot.confusion_matrix(counts, test_set.class_names)
     mistakes = np.where(np.eye(len(counts), dtype=bool), 0, counts)
     true, taken = np.unravel_index(np.argmax(mistakes), counts.shape)
@@ -120,7 +120,7 @@ def confusion(arrays: Arrays, test_set: Dataset, network: str) -> str:
     return plot.to_svg(figure, alt, "confusion")
 
 
-def mistakes(arrays: Arrays, test_set: Dataset) -> tuple[list[dict[str, Any]], int]:
+def mistakes(arrays: Arrays, test_set: Source) -> tuple[list[dict[str, Any]], int]:
     """Return the misclassified test images and how many there are.
 
     Those that most runs got wrong come first, then the more confident. At most `MOST_MISTAKES`

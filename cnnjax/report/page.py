@@ -10,14 +10,14 @@ from typing import Any
 from cnnjax import plot
 from cnnjax.compare.results import ResultsDirectory, read_results
 from cnnjax.compare.verdict import Row, differences_with_best, rows_of
-from cnnjax.data import Dataset
+from cnnjax.data import Source
 from cnnjax.errors import BadArgument, missing_extra
 from cnnjax.files import replacing
 from cnnjax.report import figures
 from cnnjax.report.finding import finding
 from cnnjax.report.table import caution, difference_texts
 
-__all__ = ["REPORT", "render_report", "write_report"]
+__all__ = ["REPORT", "render_report", "value_words", "write_report"]
 
 REPORT = "report.html"
 
@@ -27,7 +27,7 @@ _DARK_SERIES = (
 )  # fmt: skip
 
 
-def write_report(out: str | Path, test_set: Dataset) -> Path:
+def write_report(out: str | Path, test_set: Source) -> Path:
     """Write `report.html` beside the results and return its path.
 
     Args:
@@ -44,7 +44,7 @@ def write_report(out: str | Path, test_set: Dataset) -> Path:
     return path
 
 
-def render_report(out: str | Path, test_set: Dataset) -> str:
+def render_report(out: str | Path, test_set: Source) -> str:
     """Return the page that `write_report` writes."""
     try:
         import jinja2
@@ -56,12 +56,35 @@ def render_report(out: str | Path, test_set: Dataset) -> str:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["compact"] = plot.compact
+    environment.filters |= {"compact": plot.compact, "value_words": value_words}
     page = (resources.files(__package__) / "page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(page).render(_content(Path(out), results, test_set)) + "\n"
 
 
-def _content(out: Path, results: dict[str, Any], test_set: Dataset) -> dict[str, Any]:
+def value_words(value: Any) -> str:
+    """Return what `Recipe.to_dict` wrote as a person writes it.
+
+    >>> value_words([{"cnnjax.data.augment.geometry.RandomCrop": {"padding": 4}}])
+    'RandomCrop(padding=4)'
+    """
+    if isinstance(value, Mapping):
+        if "function" in value:
+            return str(value["function"]).rpartition(".")[2]
+        ((name, fields), *others) = list(value.items()) or [("", {})]
+        if isinstance(fields, Mapping) and not others and "." in name:
+            given = [f"{k}={value_words(v)}" for k, v in fields.items() if k != "(source)"]
+            return f"{name.rpartition('.')[2]}({', '.join(given)})"
+        return ", ".join(f"{k}: {value_words(v)}" for k, v in value.items()) or "none"
+    if isinstance(value, list):
+        return ", ".join(map(value_words, value)) or "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "none" if value is None else str(value)
+
+
+def _content(out: Path, results: dict[str, Any], test_set: Source) -> dict[str, Any]:
     directory = ResultsDirectory(out, results)
     rows = rows_of(results)
     order = list(results["networks"])  # a network has the same colour everywhere

@@ -8,8 +8,11 @@ from scipy import stats
 
 from cnnjax.compare import read_results
 from cnnjax.compare.results import ResultsDirectory
+from cnnjax.data.augment import Cutout, RandomCrop
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.report import page, write_report
+from cnnjax.report.page import value_words
+from cnnjax.train import SGD, Group, Recipe, TopK
 from tests.compare import made_up
 from tests.compare.made_up import row
 
@@ -271,3 +274,31 @@ def test_another_test_set_is_refused(tmp_path):
     made_up.write(tmp_path)
     with pytest.raises(BadArgument, match="not the one that the runs were evaluated on"):
         write_report(tmp_path, made_up.dataset(39))
+
+
+def test_values_of_a_recipe_are_shown_as_they_are_written_in_python(tmp_path):
+    recipe = Recipe(
+        augment=(RandomCrop(4), Cutout(2)),
+        optimizer=SGD(nesterov=False),
+        metrics={"top5": TopK(5)},
+        groups=(Group("head/*", 0.5),),
+    )
+    shown = {name: value_words(value) for name, value in recipe.to_dict().items()}
+    assert shown == {
+        "epochs": "10",
+        "batch_size": "128",
+        "augment": "RandomCrop(padding=4), Cutout(size=2)",
+        "loss": "CrossEntropy()",
+        "optimizer": "SGD(nesterov=false, decay=kernels)",
+        "schedule": "OneCycle(warmup=0.2)",
+        "metrics": "top5: TopK(k=5)",
+        "average": "none",
+        "groups": "Group(pattern=head/*, rate=0.5)",
+        "clip_norm": "none",
+    }
+    data = made_up.dataset()
+    terms = made_up.shared(data) | {"recipe": recipe.to_dict() | {"epochs": 4}}
+    with ResultsDirectory.opened(tmp_path, terms, {"a": made_up.network()}, "make it") as out:
+        out.add(made_up.run("a", 0, 0.75), made_up.arrays(data, wrong=[0]))
+    page = Page(write_report(tmp_path, data).read_text(encoding="utf-8"))
+    assert set(shown.values()) - {"10"} <= set(page.words)
