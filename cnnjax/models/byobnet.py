@@ -124,24 +124,15 @@ class ByobNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _squeeze_excite(
-    x: Array, inputs: int, *, ratio: float, train: bool, name: str, dtype: DType
-) -> Array:
-    squeezed = round_width(ratio * x.shape[-1])
-    return SqueezeExcite(squeezed, kernel_init=kaiming_normal, dtype=dtype, name=name)(
-        x, train=train
-    )
+def _share(channels: int, *, ratio: float) -> int:
+    return round_width(ratio * channels)
 
 
-def _eca(x: Array, inputs: int, *, train: bool, name: str, dtype: DType) -> Array:
-    return EfficientChannelAttention(dtype=dtype, name=name)(x, train=train)
+def _squeeze_excite(ratio: float) -> Callable[..., nn.Module]:
+    return partial(SqueezeExcite, partial(_share, ratio=ratio), kernel_init=kaiming_normal)
 
 
-def _global_context(x: Array, inputs: int, *, train: bool, name: str, dtype: DType) -> Array:
-    return GlobalContext(dtype=dtype, name=name)(x, train=train)
-
-
-_SE = partial(_squeeze_excite, ratio=1 / 16)
+_SE = _squeeze_excite(1 / 16)
 _max_pool = partial(ops.max_pool, window=3, strides=2, padding=1)
 _mean_pool = partial(ops.avg_pool, window=2, strides=2)
 
@@ -174,7 +165,7 @@ def _gernet(depths: tuple[int, ...], widths: tuple[int, ...], stem: int, last: i
     }
 
 
-def _resnet_ts(attention: Callable[..., Array] | None = None, **fields: Any) -> dict[str, Any]:
+def _resnet_ts(attention: Callable[..., nn.Module] | None = None, **fields: Any) -> dict[str, Any]:
     """ResNet-33-TS, whose third and fourth stages have one width."""
     return {
         "blocks": (partial(Bottleneck, attention=attention),) * 4,
@@ -186,7 +177,7 @@ def _resnet_ts(attention: Callable[..., Array] | None = None, **fields: Any) -> 
 
 
 def _resnext_ts(
-    attention: Callable[..., Array] | None = None,
+    attention: Callable[..., nn.Module] | None = None,
     depths: tuple[int, ...] = (2, 2, 2, 2),
     group_size: int | None = 32,
     **fields: Any,
@@ -221,7 +212,7 @@ def _regnetz(group_size: int, ratio: float, *shape: Any, **fields: Any) -> dict[
         ratio=ratio,
         from_input=True,
         group_size=group_size,
-        attention=partial(_squeeze_excite, ratio=1 / 4),
+        attention=_squeeze_excite(1 / 4),
         shortcut=None,
         linear=True,
     )
@@ -259,14 +250,14 @@ NETWORKS = {
     "resnet32ts": _row(_resnet_ts(last_width=None), 256, 17_963_616, 37_104, 4.607, 79.388, "ra2_in1k"),
     "resnet33ts": _row(_resnet_ts(), 256, 19_676_256, 39_664, 4.733, 79.71, "ra2_in1k"),
     "seresnet33ts": _row(_resnet_ts(_SE), 256, 19_779_200, 39_664, 4.733, 80.814, "ra2_in1k"),
-    "eca_resnet33ts": _row(_resnet_ts(_eca), 256, 19_676_302, 39_664, 4.733, 80.716, "ra2_in1k"),
-    "gcresnet33ts": _row(_resnet_ts(_global_context), 256, 19_880_698, 39_664, 4.735, 80.588, "ra2_in1k"),
-    "gcresnet50t": _row(_resnext_ts(_global_context, (3, 4, 6, 3), None, pool=None, act=relu), 256, 25_897_080, 53_232, 5.389, 81.458, "ra2_in1k"),
+    "eca_resnet33ts": _row(_resnet_ts(EfficientChannelAttention), 256, 19_676_302, 39_664, 4.733, 80.716, "ra2_in1k"),
+    "gcresnet33ts": _row(_resnet_ts(GlobalContext), 256, 19_880_698, 39_664, 4.735, 80.588, "ra2_in1k"),
+    "gcresnet50t": _row(_resnext_ts(GlobalContext, (3, 4, 6, 3), None, pool=None, act=relu), 256, 25_897_080, 53_232, 5.389, 81.458, "ra2_in1k"),
     "resnext26ts": _row(_resnext_ts(), 256, 10_297_952, 30_960, 2.406, 77.186, "ra2_in1k"),
     "seresnext26ts": _row(_resnext_ts(_SE), 256, 10_388_064, 30_960, 2.406, 78.292, "ch_in1k"),
-    "eca_resnext26ts": _row(_resnext_ts(_eca), 256, 10_297_988, 30_960, 2.406, 78.02, "ch_in1k"),
-    "gcresnext26ts": _row(_resnext_ts(_global_context), 256, 10_476_600, 30_960, 2.408, 78.436, "ch_in1k"),
-    "gcresnext50ts": _row(_resnext_ts(_global_context, (3, 4, 6, 3)), 256, 15_667_320, 53_232, 3.719, 81.242, "ch_in1k"),
+    "eca_resnext26ts": _row(_resnext_ts(EfficientChannelAttention), 256, 10_297_988, 30_960, 2.406, 78.02, "ch_in1k"),
+    "gcresnext26ts": _row(_resnext_ts(GlobalContext), 256, 10_476_600, 30_960, 2.408, 78.436, "ch_in1k"),
+    "gcresnext50ts": _row(_resnext_ts(GlobalContext, (3, 4, 6, 3)), 256, 15_667_320, 53_232, 3.719, 81.242, "ch_in1k"),
     "resnet51q": _row(_resnet_q(partial(Bottleneck, group_size=32), 2, False, 2), 256, 35_696_920, 84_352, 6.348, 82.356, "ra2_in1k"),
     "resnet61q": _row(_resnet_q(partial(Basic, last=1), 1, True, 0), 256, 36_846_968, 101_856, 7.763, 82.532, "ra2_in1k"),
     "regnetz_b16": _row(_regnetz(16, 3.0, *_B16, **_BASIC_STEM), 224, 9_715_480, 49_792, 1.43, 80.74, "ra3_in1k"),

@@ -40,12 +40,10 @@ class Bottleneck(nn.Module):
     """1x1, grouped 3x3 (strided; two with `extra`) and 1x1 layers, and a shortcut.
 
     The inner width is `ratio` times `width`, with `from_input` times that of the input, in groups
-    of `group_size` channels. `attention` precedes the last layer; it is called with the array, the
-    number of the block's input channels, `name`, `dtype` and `train`. Where the shape changes the shortcut
-    is `shortcut`, called as `project` is, or there is none. With `pooled` a 2x2 mean after the 3x3
-    takes its stride. The sum is activated unless `linear`. `names` are those of the three layers,
-    the attention and the shortcut. With `zero_last` the branch begins at zero where there is a
-    shortcut.
+    of `group_size` channels. `attention`, one of `cnnjax.nn.attention`, precedes the last
+    layer. Where the shape changes the shortcut is `shortcut`, called as `project` is, or there is
+    none. With `pooled` a 2x2 mean after the 3x3 takes its stride. The sum is activated unless
+    `linear`. The branch begins at zero where there is a shortcut.
     """
 
     width: int
@@ -55,40 +53,37 @@ class Bottleneck(nn.Module):
     group_size: int | None = None
     extra: bool = False
     pooled: bool = False
-    attention: Callable[..., Array] | None = None
+    attention: Callable[..., nn.Module] | None = None
     shortcut: Callable[..., Array] | None = project
     linear: bool = False
-    zero_last: bool = True
     act: Activation = relu
-    names: tuple[str, ...] = ("conv1_1x1", "conv2_kxk", "conv3_1x1", "attn", "shortcut")
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
-        first, second, last, attention, shortcut = self.names
         inner = round(self.ratio * (x.shape[-1] if self.from_input else self.width))
         groups = inner // self.group_size if self.group_size else 1
         layer = partial(ConvNormAct, norm=_norm, act=self.act, dtype=self.dtype)
         spatial = partial(layer, inner, 3, groups=groups, kernel_init=grouped(groups))
-        y = layer(inner, 1, name=first)(x, train=train)
-        y = spatial(1 if self.pooled else self.strides, name=second)(y, train=train)
+        y = layer(inner, 1, name="conv1_1x1")(x, train=train)
+        y = spatial(1 if self.pooled else self.strides, name="conv2_kxk")(y, train=train)
         if self.pooled and self.strides > 1:
             y = ops.avg_pool(y, 2, strides=2)
         if self.extra:
             y = spatial(name="conv2b_kxk")(y, train=train)
         if self.attention is not None:
-            y = self.attention(y, x.shape[-1], name=attention, dtype=self.dtype, train=train)
+            y = self.attention(name="attn", dtype=self.dtype)(y, train=train)
         same = self.strides == 1 and x.shape[-1] == self.width
         added = same or self.shortcut is not None
-        norm = _last_norm if self.zero_last and added else _norm
-        y = layer(self.width, 1, norm=norm, act=None, name=last)(y, train=train)
+        norm = _last_norm if added else _norm
+        y = layer(self.width, 1, norm=norm, act=None, name="conv3_1x1")(y, train=train)
         if added:
             y = drop_path(y, self.drop_path_rate, train=train)
             if not same and self.shortcut is not None:
                 x = self.shortcut(
-                    x, self.width, self.strides, train=train, name=shortcut, dtype=self.dtype
+                    x, self.width, self.strides, train=train, name="shortcut", dtype=self.dtype
                 )
             y = x + y
         return y if self.linear else self.act(y)
