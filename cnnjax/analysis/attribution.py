@@ -105,7 +105,7 @@ def grad_cam(
     if stage is not None and stage not in stage_shapes:
         raise unknown("stage", stage, stage_shapes)
     made = {variable for equation in closed.jaxpr.eqns for variable in equation.outvars}
-    places = dict(zip(stage_shapes, closed.jaxpr.outvars[1:], strict=True))
+    places: dict[str, Any] = dict(zip(stage_shapes, closed.jaxpr.outvars[1:], strict=True))
     maps = [
         name
         for name, place in places.items()
