@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import ops
-from cnnjax.models.efficientnet_timm import STAGES
+from cnnjax.models.efficientnet import STAGES
 from cnnjax.models.inverted_residual import InvertedResidual
-from cnnjax.models.inverted_residual_net import TENSORFLOW, networks, scaled
+from cnnjax.models.inverted_residual_net import TENSORFLOW, described, networks, scaled
 from cnnjax.nn import BatchNorm, sigmoid, silu
 from cnnjax.typing import Array, DType
 
@@ -67,7 +67,7 @@ class ConditionalResidual(InvertedResidual):
         row, channels, inner = self.row, x.shape[-1], self.inner(x)
         size: Any = row.kernel_size
         conv = partial(ConditionalConv, experts=self.experts, dtype=self.dtype)
-        norm = partial(BatchNorm, momentum=0.9, epsilon=self.epsilon, dtype=self.dtype)
+        norm = partial(BatchNorm, momentum=self.momentum, epsilon=self.epsilon, dtype=self.dtype)
         # U(-1 / sqrt(fan), 1 / sqrt(fan)), of fan-in and fan-out together.
         fan = (channels + self.experts) / 2
         init = nn.initializers.variance_scaling(channels / fan / 6, "fan_in", "uniform")
@@ -93,7 +93,7 @@ def _mixed(depth: float, experts: int, **fields: Any) -> dict[str, Any]:
     plain, mixed = STAGES[:4], STAGES[4:]
     kind = partial(ConditionalResidual, experts=experts)
     stages = (*plain, *(tuple(replace(row, kind=kind) for row in stage) for stage in mixed))
-    return {"stages": scaled(stages, 1.0, depth), "act": silu, **fields}
+    return described(scaled(stages, 1.0, depth), act=silu, **fields)
 
 
 # fmt: off

@@ -1,249 +1,235 @@
-"""EfficientNet and EfficientNetV2: mobile inverted bottlenecks, scaled in all dimensions at once.
+"""EfficientNet, its edge variants, EfficientNetV2 and TinyNet.
 
-Tan and Le 2019 (arXiv:1905.11946) and 2021 (arXiv:2104.00298), as torchvision.models.efficientnet
-defines them.
+Tan and Le 2019 and 2021 (arXiv:1905.11946, arXiv:2104.00298), tensorflow/tpu
+(models/official/efficientnet/edgetpu), Han et al. 2020 (arXiv:2010.14819), as
+torchvision.models.efficientnet and timm.models.efficientnet define them: the two differ in how
+kernels begin, and in the norms of some. Names of variables are timm's; `cnnjax.weights.names` has
+torchvision's.
 """
 
+from dataclasses import replace
 from functools import partial
-from math import ceil
 from typing import Any
 
-import jax.numpy as jnp
-from flax import linen as nn
-
-from cnnjax.models.network import Network, check_images
+from cnnjax.models.inverted_residual import (
+    FusedResidual,
+    InvertedResidual,
+    PlainLayer,
+    Row,
+    Separable,
+    Stages,
+    Style,
+)
+from cnnjax.models.inverted_residual_net import (
+    TENSORFLOW,
+    Stem,
+    described,
+    networks,
+    scaled,
+    single,
+)
 from cnnjax.models.widths import round_width
-from cnnjax.nn import (
-    BatchNorm,
-    ConvNormAct,
-    SqueezeExcite,
-    classify,
-    drop_path,
-    kaiming_normal,
-    run,
-    silu,
+from cnnjax.nn import relu, silu, ungrouped
+
+__all__ = ["NETWORKS", "STAGES"]
+
+_D, _I = partial(Row, Separable), partial(Row, InvertedResidual)
+_F, _P = partial(Row, FusedResidual), partial(Row, PlainLayer)
+
+# Blocks are (kernel size, strides, expansion, width, blocks, squeeze-excite), the last as a fraction
+# of the inner width: a quarter of the input's.
+STAGES = single(
+    _D(3, 1, 1, 16, 1, 1 / 4),
+    _I(3, 2, 6, 24, 2, 1 / 24),
+    _I(5, 2, 6, 40, 2, 1 / 24),
+    _I(3, 2, 6, 80, 3, 1 / 24),
+    _I(5, 1, 6, 112, 3, 1 / 24),
+    _I(5, 2, 6, 192, 4, 1 / 24),
+    _I(3, 1, 6, 320, 1, 1 / 24),
 )
-from cnnjax.typing import Array, DType, Images
+"""EfficientNet-B0's."""
 
-__all__ = ["NETWORKS", "EfficientNet", "MBConv"]
-
-Group = tuple[bool, int, int, int, int, int]
-
-_layer = partial(ConvNormAct, act=silu, names=("0", "1"))
-
-
-class MBConv(nn.Module):
-    """An expansion, a depthwise layer, squeeze-excite and a linear 1x1, with a shortcut.
-
-    `fused` merges the expansion with the depthwise layer into one dense layer and has no
-    squeeze-excite; at expansion 1 that layer is all there is.
-    """
-
-    width: int
-    kernel_size: int = 3
-    strides: int = 1
-    expansion: int = 6
-    fused: bool = False
-    drop_path_rate: float = 0.0
-    momentum: float = 0.9
-    epsilon: float = 1e-5
-    dtype: DType = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
-        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
-        norm = partial(BatchNorm, momentum=self.momentum, epsilon=self.epsilon)
-        layer = partial(_layer, norm=norm, dtype=self.dtype)
-        inner, size, strides = x.shape[-1] * self.expansion, self.kernel_size, self.strides
-        y, at = x, 0
-        if self.fused:
-            y = layer(inner if self.expansion > 1 else self.width, size, strides, name="block.0")(
-                y, train=train
-            )
-        else:
-            if self.expansion > 1:
-                y, at = layer(inner, 1, name="block.0")(y, train=train), 1
-            y = layer(inner, size, strides, groups=inner, name=f"block.{at}")(y, train=train)
-            at += 1
-            y = SqueezeExcite(
-                max(1, x.shape[-1] // 4),
-                act=silu,
-                kernel_init=kaiming_normal,
-                dtype=self.dtype,
-                name=f"block.{at}",
-            )(y, train=train)
-        if not self.fused or self.expansion > 1:
-            y = layer(self.width, 1, act=None, name=f"block.{at + 1}")(y, train=train)
-        if self.strides > 1 or x.shape != y.shape:
-            return y
-        return x + drop_path(y, self.drop_path_rate, train=train)
-
-
-class EfficientNet(nn.Module):
-    """A strided stem, groups of `MBConv`, a 1x1 layer, pooling and a linear layer.
-
-    A row of `groups` is (fused, expansion, kernel size, strides of the first block, width,
-    blocks); `width_mult` and `depth_mult` scale the last two. `last_width` is that of the last 1x1
-    layer, None for four times the width before it. `strides` are those of the stem and of the
-    first group that has a stride; (1, 1) suits images of 32 pixels. `drop_path_rate` grows
-    linearly from 0 at the first block. `momentum` and `epsilon` are the BatchNorm's.
-    """
-
-    groups: tuple[Group, ...]
-    num_classes: int = 1000
-    width_mult: float = 1.0
-    depth_mult: float = 1.0
-    last_width: int | None = None
-    strides: tuple[int, int] = (2, 2)
-    dropout_rate: float = 0.2
-    drop_path_rate: float = 0.2
-    momentum: float = 0.9
-    epsilon: float = 1e-5
-    remat: bool = False
-    dtype: DType = jnp.float32
-
-    @nn.compact
-    def __call__(
-        self, images: Images, *, train: bool, features: bool = False
-    ) -> Array | tuple[Array, dict[str, Array]]:
-        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
-
-        A stage ends before the next group with a stride; "stem" is all before the first.
-        """
-        check_images(self, images)
-        norm = partial(BatchNorm, momentum=self.momentum, epsilon=self.epsilon)
-        layer = partial(_layer, norm=norm, dtype=self.dtype)
-        depths = [ceil(depth * self.depth_mult) for *_, depth in self.groups]
-        # The stem is as wide as the reference's table says the first group's input is: 32, or in
-        # V2 the width of the first group.
-        fused, *_, width, _ = self.groups[0]
-        width = round_width((width if fused else 32) * self.width_mult)
-        x = layer(width, 3, self.strides[0], name="features.0")(images, train=train)
-        stages, stage, block_index = {}, 0, 0
-        for group, (fused, expansion, size, strides, width, _) in enumerate(self.groups):
-            stage += strides - 1
-            if stage == 1 and strides == 2:
-                strides = self.strides[1]
-            for index in range(depths[group]):
-                block = MBConv(
-                    round_width(width * self.width_mult),
-                    kernel_size=size,
-                    strides=strides if index == 0 else 1,
-                    expansion=expansion,
-                    fused=fused,
-                    drop_path_rate=self.drop_path_rate * block_index / sum(depths),
-                    momentum=self.momentum,
-                    epsilon=self.epsilon,
-                    dtype=self.dtype,
-                    name=f"features.{group + 1}.{index}",
-                )
-                x = run(block, x, train=train, remat=self.remat)
-                block_index += 1
-            stages[f"stage{stage}" if stage else "stem"] = x
-        width = self.last_width or 4 * x.shape[-1]
-        x = layer(width, 1, name=f"features.{len(self.groups) + 1}")(x, train=train)
-        logits, stages["pre_logits"] = classify(
-            x,
-            self.num_classes,
-            train=train,
-            name="classifier.1",
-            dtype=self.dtype,
-            dropout_rate=self.dropout_rate,
-            kernel_init=nn.initializers.variance_scaling(1 / 3, "fan_out", "uniform"),
-        )
-        return (logits, stages) if features else logits
-
-
-# (fused, expansion, kernel size, strides, width, blocks): table 1 of the first paper, table 4 of
-# the second; the larger V2 are in the authors' repository (google/automl, efficientnetv2).
-_B: tuple[Group, ...] = (
-    (False, 1, 3, 1, 16, 1),
-    (False, 6, 3, 2, 24, 2),
-    (False, 6, 5, 2, 40, 2),
-    (False, 6, 3, 2, 80, 3),
-    (False, 6, 5, 1, 112, 3),
-    (False, 6, 5, 2, 192, 4),
-    (False, 6, 3, 1, 320, 1),
-)
-_V2_S: tuple[Group, ...] = (
-    (True, 1, 3, 1, 24, 2),
-    (True, 4, 3, 2, 48, 4),
-    (True, 4, 3, 2, 64, 4),
-    (False, 4, 3, 2, 128, 6),
-    (False, 6, 3, 1, 160, 9),
-    (False, 6, 3, 2, 256, 15),
-)
-_V2_M: tuple[Group, ...] = (
-    (True, 1, 3, 1, 24, 3),
-    (True, 4, 3, 2, 48, 5),
-    (True, 4, 3, 2, 80, 5),
-    (False, 4, 3, 2, 160, 7),
-    (False, 6, 3, 1, 176, 14),
-    (False, 6, 3, 2, 304, 18),
-    (False, 6, 3, 1, 512, 5),
-)
-_V2_L: tuple[Group, ...] = (
-    (True, 1, 3, 1, 32, 4),
-    (True, 4, 3, 2, 64, 7),
-    (True, 4, 3, 2, 96, 7),
-    (False, 4, 3, 2, 192, 10),
-    (False, 6, 3, 1, 224, 19),
-    (False, 6, 3, 2, 384, 25),
-    (False, 6, 3, 1, 640, 7),
+_EDGE = single(
+    # This one block widens as if its input had 24 channels, not the stem's 32.
+    _F(3, 1, 4, 24, 1, base=24, shortcut=False),
+    _F(3, 2, 8, 32, 2),
+    _F(3, 2, 8, 48, 4),
+    _I(5, 2, 8, 96, 5),
+    _I(5, 1, 8, 144, 4),
+    _I(5, 2, 8, 192, 2),
 )
 
 
-def _row(fields: dict[str, Any], *row: Any, weights: str = "IMAGENET1K_V1") -> Network:
-    input_size, parameters, statistics, gmacs, accuracy = row
-    return Network(
-        EfficientNet,
-        fields,
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=input_size,
-        reference="torchvision",
-        accuracy=accuracy,
-        weights=weights,
-    )
+def _v2(first: Row, second: Row, third: Row, *rows: tuple[int, int, int, int]) -> Stages:
+    """Return EfficientNetV2's stages; `rows` are strides, expansion, width and blocks."""
+    return single(first, second, third, *(_I(3, *row, 1 / (4 * row[1])) for row in rows))
 
 
-def _b(width: float, depth: float, dropout: float, **fields: Any) -> dict[str, Any]:
-    scaling = {"width_mult": width, "depth_mult": depth, "dropout_rate": dropout}
-    return {"groups": _B, **scaling, **fields}
+_V2_B = _v2(
+    _P(3, 1, 1, 16, 1),
+    _F(3, 2, 4, 32, 2),
+    _F(3, 2, 4, 48, 2),
+    (2, 4, 96, 3),
+    (1, 6, 112, 5),
+    (2, 6, 192, 8),
+)
+_V2_S = _v2(
+    _P(3, 1, 1, 24, 2),
+    _F(3, 2, 4, 48, 4),
+    _F(3, 2, 4, 64, 4),
+    (2, 4, 128, 6),
+    (1, 6, 160, 9),
+    (2, 6, 256, 15),
+)
+_V2_M = _v2(
+    _P(3, 1, 1, 24, 3),
+    _F(3, 2, 4, 48, 5),
+    _F(3, 2, 4, 80, 5),
+    (2, 4, 160, 7),
+    (1, 6, 176, 14),
+    (2, 6, 304, 18),
+    (1, 6, 512, 5),
+)
+_V2_L = _v2(
+    _P(3, 1, 1, 32, 4),
+    _F(3, 2, 4, 64, 7),
+    _F(3, 2, 4, 96, 7),
+    (2, 4, 192, 10),
+    (1, 6, 224, 19),
+    (2, 6, 384, 25),
+    (1, 6, 640, 7),
+)
+_V2_XL = _v2(
+    _P(3, 1, 1, 32, 4),
+    _F(3, 2, 4, 64, 8),
+    _F(3, 2, 4, 96, 8),
+    (2, 4, 192, 16),
+    (1, 6, 256, 24),
+    (2, 6, 512, 32),
+    (1, 6, 640, 8),
+)
+# Made after the paper, before the authors' code: another first and last stage, another head.
+_V2_RW = _v2(
+    _F(3, 1, 1, 24, 2),
+    _F(3, 2, 4, 48, 4),
+    _F(3, 2, 4, 64, 4),
+    (2, 4, 128, 6),
+    (1, 6, 160, 9),
+    (2, 6, 272, 15),
+)
+_V2_RW_M = tuple(
+    (replace(row, repeats=repeats),)
+    for (row,), repeats in zip(_V2_RW, (3, 5, 5, 8, 15, 24), strict=True)
+)
 
 
-def _v2(groups: tuple[Group, ...], dropout: float) -> dict[str, Any]:
-    return {"groups": groups, "last_width": 1280, "dropout_rate": dropout, "epsilon": 1e-3}
+def _b(width: float, depth: float, stages: Stages = STAGES, **fields: Any) -> dict[str, Any]:
+    stem, head = round_width(32 * width), round_width(1280 * width)
+    fields = {"act": silu, **fields}
+    return described(scaled(stages, width, depth), stem=stem, head=head, **fields)
 
 
-# TensorFlow's statistics, kept where the reference converted TensorFlow's weights.
-_TF = {"momentum": 0.99, "epsilon": 1e-3}
+def _edge(width: float, depth: float, **fields: Any) -> dict[str, Any]:
+    return _b(width, depth, _EDGE, act=relu, **fields)
 
-NETWORKS = {
-    # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "efficientnet_b0": _row(_b(1.0, 1.0, 0.2), 224, 5_288_548, 42_016, 0.3858, 77.692),
-    "efficientnet_b1": _row(
-        _b(1.0, 1.1, 0.2), 240, 7_794_184, 62_048, 0.6868, 79.838, weights="IMAGENET1K_V2"
-    ),
-    "efficientnet_b2": _row(_b(1.1, 1.2, 0.3), 288, 9_109_994, 67_568, 1.088, 80.608),
-    "efficientnet_b3": _row(_b(1.2, 1.4, 0.3), 300, 12_233_232, 87_296, 1.827, 82.008),
-    "efficientnet_b4": _row(_b(1.4, 1.8, 0.4), 380, 19_341_616, 125_200, 4.394, 83.384),
-    "efficientnet_b5": _row(_b(1.6, 2.2, 0.4, **_TF), 456, 30_389_784, 172_736, 10.266, 83.444),
-    "efficientnet_b6": _row(_b(1.8, 2.6, 0.5, **_TF), 528, 43_040_704, 224_432, 19.068, 84.008),
-    "efficientnet_b7": _row(_b(2.0, 3.1, 0.5, **_TF), 600, 66_347_960, 310_720, 37.746, 84.122),
-    "efficientnet_v2_s": _row(_v2(_V2_S, 0.2), 384, 21_458_488, 153_872, 8.366, 84.228),
-    "efficientnet_v2_m": _row(_v2(_V2_M, 0.3), 480, 54_139_356, 292_032, 24.582, 85.112),
-    "efficientnet_v2_l": _row(_v2(_V2_L, 0.4), 480, 118_515_272, 512_576, 56.08, 85.808),
-    # The stem and the first stride as in mobilenet_v2_cifar: 4x4 positions are left of 32.
-    "efficientnet_b0_cifar": Network(
-        EfficientNet,
-        {"groups": _B, "num_classes": 10, "strides": (1, 1)},
-        parameters=4_020_358,
-        batch_statistics=42_016,
-        multiply_adds=0.1162,
-        input_size=32,
-        reference="arXiv:1905.11946",
-        dataset="CIFAR-10",
-    ),
+
+def _v2_b(width: float, depth: float) -> dict[str, Any]:
+    # Widths are rounded to the nearest multiple of 8, be it less than 0.9 of them.
+    nearest = partial(round_width, limit=0.0)
+    stages = scaled(_V2_B, width, depth, limit=0.0)
+    stem, head = nearest(32 * width), nearest(1280 * width)
+    return described(stages, stem=stem, head=head, act=silu, **TENSORFLOW)
+
+
+def _rw(stages: Stages, head: int, width: float, depth: float) -> dict[str, Any]:
+    stem, head = round_width(24 * width), round_width(head * width)
+    return described(scaled(stages, width, depth), stem=stem, head=head, act=silu)
+
+
+def _tiny(width: float, depth: float) -> dict[str, Any]:
+    return described(scaled(STAGES, width, depth, whole=round), act=silu)
+
+
+_TORCHVISION: dict[str, Any] = {
+    "style": Style(silu, kernel_init=ungrouped),
+    "drop_path_rate": 0.2,
 }
+# TensorFlow's statistics, kept where torchvision converted TensorFlow's weights.
+_STATISTICS: dict[str, Any] = {"momentum": 0.99, "epsilon": 1e-3}
+
+
+def _tv_b(width: float, depth: float, dropout: float, **fields: Any) -> dict[str, Any]:
+    return {**_b(width, depth), **_TORCHVISION, "dropout_rate": dropout, **fields}
+
+
+def _tv_v2(fields: dict[str, Any], dropout: float) -> dict[str, Any]:
+    return {**fields, **_TORCHVISION, "dropout_rate": dropout, "epsilon": 1e-3}
+
+
+_S, _M = described(_V2_S, stem=24, act=silu), described(_V2_M, stem=24, act=silu)
+_L, _XL = described(_V2_L, act=silu), described(_V2_XL, act=silu)
+# The stem and the first stride as in mobilenet_v2_cifar: 4x4 positions are left of 32.
+_CIFAR = _tv_b(1.0, 1.0, 0.2, num_classes=10, stem=Stem(strides=(1, 1)))
+_PAPER = {"reference": "arXiv:1905.11946", "dataset": "CIFAR-10"}
+
+# fmt: off
+NETWORKS = {
+    **networks({
+        # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
+        "efficientnet_b0": (_tv_b(1.0, 1.0, 0.2), 224, 5_288_548, 42_016, 0.3858, 77.692, "IMAGENET1K_V1"),
+        "efficientnet_b1": (_tv_b(1.0, 1.1, 0.2), 240, 7_794_184, 62_048, 0.6868, 79.838, "IMAGENET1K_V2"),
+        "efficientnet_b2": (_tv_b(1.1, 1.2, 0.3), 288, 9_109_994, 67_568, 1.088, 80.608, "IMAGENET1K_V1"),
+        "efficientnet_b3": (_tv_b(1.2, 1.4, 0.3), 300, 12_233_232, 87_296, 1.827, 82.008, "IMAGENET1K_V1"),
+        "efficientnet_b4": (_tv_b(1.4, 1.8, 0.4), 380, 19_341_616, 125_200, 4.394, 83.384, "IMAGENET1K_V1"),
+        "efficientnet_b5": (_tv_b(1.6, 2.2, 0.4, **_STATISTICS), 456, 30_389_784, 172_736, 10.266, 83.444, "IMAGENET1K_V1"),
+        "efficientnet_b6": (_tv_b(1.8, 2.6, 0.5, **_STATISTICS), 528, 43_040_704, 224_432, 19.068, 84.008, "IMAGENET1K_V1"),
+        "efficientnet_b7": (_tv_b(2.0, 3.1, 0.5, **_STATISTICS), 600, 66_347_960, 310_720, 37.746, 84.122, "IMAGENET1K_V1"),
+        "efficientnet_v2_s": (_tv_v2(_S, 0.2), 384, 21_458_488, 153_872, 8.366, 84.228, "IMAGENET1K_V1"),
+        "efficientnet_v2_m": (_tv_v2(_M, 0.3), 480, 54_139_356, 292_032, 24.582, 85.112, "IMAGENET1K_V1"),
+        "efficientnet_v2_l": (_tv_v2(_L, 0.4), 480, 118_515_272, 512_576, 56.08, 85.808, "IMAGENET1K_V1"),
+    }, reference="torchvision"),
+    **networks({
+        "efficientnet_b0_cifar": (_CIFAR, 32, 4_020_358, 42_016, 0.1162, None, None),
+    }, **_PAPER),
+    **networks({
+        "efficientnet_b8": (_b(2.2, 3.6), 672, 87_413_142, 380_032, 62.597, None, None),
+        "efficientnet_l2": (_b(4.3, 5.3), 800, 480_309_308, 1_090_688, 475.704, None, None),
+        "tf_efficientnet_b0": (_b(1.0, 1.0, **TENSORFLOW), 224, 5_288_548, 42_016, 0.3858, 78.68, "ns_jft_in1k"),
+        "tf_efficientnet_b1": (_b(1.0, 1.1, **TENSORFLOW), 240, 7_794_184, 62_048, 0.6868, 81.388, "ns_jft_in1k"),
+        "tf_efficientnet_b2": (_b(1.1, 1.2, **TENSORFLOW), 260, 9_109_994, 67_568, 0.9936, 82.412, "ns_jft_in1k"),
+        "tf_efficientnet_b3": (_b(1.2, 1.4, **TENSORFLOW), 300, 12_233_232, 87_296, 1.827, 84.054, "ns_jft_in1k"),
+        "tf_efficientnet_b4": (_b(1.4, 1.8, **TENSORFLOW), 380, 19_341_616, 125_200, 4.394, 85.156, "ns_jft_in1k"),
+        "tf_efficientnet_b5": (_b(1.6, 2.2, **TENSORFLOW), 456, 30_389_784, 172_736, 10.266, 86.096, "ns_jft_in1k"),
+        "tf_efficientnet_b6": (_b(1.8, 2.6, **TENSORFLOW), 528, 43_040_704, 224_432, 19.068, 86.476, "ns_jft_in1k"),
+        "tf_efficientnet_b7": (_b(2.0, 3.1, **TENSORFLOW), 600, 66_347_960, 310_720, 37.746, 86.85, "ns_jft_in1k"),
+        "tf_efficientnet_b8": (_b(2.2, 3.6, **TENSORFLOW), 672, 87_413_142, 380_032, 62.597, 85.358, "ap_in1k"),
+        "tf_efficientnet_l2": (_b(4.3, 5.3, **TENSORFLOW), 475, 480_309_308, 1_090_688, 170.893, 88.36, "ns_jft_in1k"),
+        "efficientnet_es": (_edge(1.0, 1.0), 224, 5_438_392, 51_440, 1.789, 78.1, "ra_in1k"),
+        "efficientnet_em": (_edge(1.0, 1.1), 240, 6_899_496, 67_808, 3.013, 79.256, "ra2_in1k"),
+        "efficientnet_el": (_edge(1.2, 1.4), 300, 10_589_712, 92_208, 7.936, 81.308, "ra_in1k"),
+        "tf_efficientnet_es": (_edge(1.0, 1.0, **TENSORFLOW), 224, 5_438_392, 51_440, 1.789, 76.608, "in1k"),
+        "tf_efficientnet_em": (_edge(1.0, 1.1, **TENSORFLOW), 240, 6_899_496, 67_808, 3.013, 78.128, "in1k"),
+        "tf_efficientnet_el": (_edge(1.2, 1.4, **TENSORFLOW), 300, 10_589_712, 92_208, 7.936, 80.246, "in1k"),
+        "efficientnetv2_s": (_S, 288, 21_458_488, 153_872, 4.708, None, None),
+        "efficientnetv2_m": (_M, 320, 54_139_356, 292_032, 10.932, None, None),
+        "efficientnetv2_l": (_L, 384, 118_515_272, 512_576, 35.899, None, None),
+        "efficientnetv2_xl": (_XL, 384, 208_119_808, 777_024, 52.529, None, None),
+        "tf_efficientnetv2_b0": (_v2_b(1.0, 1.0), 192, 7_139_704, 60_608, 0.5282, 78.386, "in1k"),
+        "tf_efficientnetv2_b1": (_v2_b(1.0, 1.1), 192, 8_141_052, 71_072, 0.747, 79.518, "in1k"),
+        "tf_efficientnetv2_b2": (_v2_b(1.1, 1.2), 208, 10_096_086, 82_288, 1.043, 80.226, "in1k"),
+        "tf_efficientnetv2_b3": (_v2_b(1.2, 1.4), 240, 14_358_406, 109_216, 1.908, 82.634, "in21k_ft_in1k"),
+        "tf_efficientnetv2_s": (_S | TENSORFLOW, 300, 21_458_488, 153_872, 5.308, 84.332, "in21k_ft_in1k"),
+        "tf_efficientnetv2_m": (_M | TENSORFLOW, 384, 54_139_356, 292_032, 15.737, 86.014, "in21k_ft_in1k"),
+        "tf_efficientnetv2_l": (_L | TENSORFLOW, 384, 118_515_272, 512_576, 35.899, 86.802, "in21k_ft_in1k"),
+        "tf_efficientnetv2_xl": (_XL | TENSORFLOW, 384, 208_119_808, 777_024, 52.529, 86.754, "in21k_ft_in1k"),
+        "efficientnetv2_rw_t": (_rw(_V2_S, 1280, 0.8, 0.9), 224, 13_649_388, 119_024, 1.913, 82.354, "ra2_in1k"),
+        "efficientnetv2_rw_s": (_rw(_V2_RW, 1792, 1.0, 1.0), 288, 23_941_296, 160_848, 4.863, 83.83, "ra2_in1k"),
+        "efficientnetv2_rw_m": (_rw(_V2_RW_M, 1792, 1.2, 1.0), 320, 53_236_442, 307_232, 12.627, 84.83, "agc_in1k"),
+        "tinynet_a": (_tiny(1.0, 1.2), 192, 6_187_972, 52_000, 0.3369, 77.666, "in1k"),
+        "tinynet_b": (_tiny(0.75, 1.1), 188, 3_730_562, 33_328, 0.2007, 74.946, "in1k"),
+        "tinynet_c": (_tiny(0.54, 0.85), 184, 2_457_234, 21_552, 0.09954, 71.214, "in1k"),
+        "tinynet_d": (_tiny(0.54, 0.695), 152, 2_338_446, 17_808, 0.05158, 66.936, "in1k"),
+        "tinynet_e": (_tiny(0.51, 0.6), 106, 2_042_972, 14_240, 0.02436, 59.874, "in1k"),
+    }),
+}
+# fmt: on

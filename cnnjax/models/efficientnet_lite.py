@@ -8,8 +8,8 @@ layer and the depths of the first and last stages are not scaled.
 from dataclasses import replace
 from typing import Any
 
-from cnnjax.models.efficientnet_timm import STAGES
-from cnnjax.models.inverted_residual_net import TENSORFLOW, networks, scaled
+from cnnjax.models.efficientnet import STAGES
+from cnnjax.models.inverted_residual_net import TENSORFLOW, described, networks, scaled
 from cnnjax.nn import relu6
 
 __all__ = ["NETWORKS"]
@@ -18,7 +18,7 @@ _STAGES = tuple(tuple(replace(row, squeeze=0.0) for row in stage) for stage in S
 
 
 def _lite(width: float, depth: float) -> dict[str, Any]:
-    return {"stages": scaled(_STAGES, width, depth, ends=False), "act": relu6}
+    return described(scaled(_STAGES, width, depth, ends=False), act=relu6)
 
 
 _0, _1, _2 = _lite(1.0, 1.0), _lite(1.0, 1.1), _lite(1.1, 1.2)

@@ -7,7 +7,7 @@ what the search was free to choose: the blocks' number, kernel sizes, expansions
 from typing import Any
 
 from cnnjax.models.inverted_residual import InvertedResidual, PlainLayer, Row, Separable, Stages
-from cnnjax.models.inverted_residual_net import V3_HEAD, V3_SQUEEZE, networks
+from cnnjax.models.inverted_residual_net import V3_SQUEEZE, PooledEnd, described, networks
 from cnnjax.nn import hard_swish, relu
 
 __all__ = ["NETWORKS"]
@@ -76,7 +76,7 @@ _F = _stages(
 
 
 def _fields(stages: Stages) -> dict[str, Any]:
-    return {"stages": stages, "act": hard_swish, "squeeze": V3_SQUEEZE, **V3_HEAD}
+    return described(stages, act=hard_swish, squeeze=V3_SQUEEZE, end=PooledEnd())
 
 
 # fmt: off

@@ -20,6 +20,7 @@ from cnnjax.nn import (
     Conv,
     SqueezeExcite,
     drop_path,
+    grouped,
     kaiming_normal,
     relu,
     sigmoid,
@@ -34,13 +35,16 @@ __all__ = [
     "Separable",
     "Squeeze",
     "Stages",
+    "Style",
     "convolve",
     "layer",
 ]
 
 Size = int | tuple[int, ...]
+Starts = Callable[[int], nn.initializers.Initializer]
 
 
+# Fourteen fields: a block of a table has so many columns, and most rows write six of them.
 @dataclass(frozen=True)
 class Row:
     """`repeats` blocks of one `kind`, of which the first has the `strides`.
@@ -86,6 +90,18 @@ class Squeeze:
     gate: Activation = sigmoid
 
 
+@dataclass(frozen=True)
+class Style:
+    """What the layers of a network have in common: activation, squeeze-excite, how kernels begin.
+
+    `kernel_init` makes an initializer from the number of a convolution's groups.
+    """
+
+    act: Activation = relu
+    squeeze: Squeeze = Squeeze()
+    kernel_init: Starts = grouped
+
+
 def _split(channels: int, parts: int) -> list[int]:
     """Return the widths of `parts` equal parts; the first takes what is left over."""
     rest = channels // parts
@@ -102,10 +118,18 @@ def convolve(
     groups: int = 1,
     padding: str | None,
     use_bias: bool = False,
+    kernel_init: Starts = grouped,
     dtype: DType,
 ) -> Array:
-    """Convolve; `padding` None is symmetric."""
-    conv = partial(convolve, strides=strides, padding=padding, use_bias=use_bias, dtype=dtype)
+    """Convolve; `padding` None is symmetric, `kernel_init` makes an initializer from `groups`."""
+    conv = partial(
+        convolve,
+        strides=strides,
+        padding=padding,
+        use_bias=use_bias,
+        kernel_init=kernel_init,
+        dtype=dtype,
+    )
     if isinstance(size, tuple):
         parts, at = [], 0
         widths = zip(_split(x.shape[-1], len(size)), _split(features, len(size)), strict=True)
@@ -115,8 +139,6 @@ def convolve(
             parts.append(conv(part, out, f"{name}.{index}", size[index], groups=depthwise))
             at += width
         return jnp.concatenate(parts, axis=-1)
-    # The reference counts one group's outputs for the deviation: k * k of a depthwise kernel.
-    init = nn.initializers.variance_scaling(2.0 * groups, "fan_out", "normal")
     return Conv(
         features,
         (size, size),
@@ -124,7 +146,7 @@ def convolve(
         padding=size // 2 if padding is None else padding,
         feature_group_count=groups,
         use_bias=use_bias,
-        kernel_init=kaiming_normal if groups == 1 else init,
+        kernel_init=kernel_init(groups),
         dtype=dtype,
         name=name,
     )(x)
@@ -141,12 +163,15 @@ def layer(
     act: Activation | None = None,
     padding: str | None,
     epsilon: float,
+    momentum: float,
+    kernel_init: Starts,
     dtype: DType,
     train: bool,
 ) -> Array:
     """Convolution, normalisation and, but for None, activation."""
-    x = convolve(x, features, names[0], size, strides, groups=groups, padding=padding, dtype=dtype)
-    norm = BatchNorm(momentum=0.9, epsilon=epsilon, dtype=dtype, name=names[1])
+    conv = partial(convolve, groups=groups, padding=padding, kernel_init=kernel_init, dtype=dtype)
+    x = conv(x, features, names[0], size, strides)
+    norm = BatchNorm(momentum=momentum, epsilon=epsilon, dtype=dtype, name=names[1])
     x = norm(x, train=train)
     return x if act is None else act(x)
 
@@ -158,18 +183,29 @@ class _Block(nn.Module):
     """
 
     row: Row
-    act: Activation = relu
-    squeeze: Squeeze = Squeeze()
+    style: Style = Style()
     padding: str | None = None
     epsilon: float = 1e-5
+    momentum: float = 0.9
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
 
     def layers(self, train: bool) -> Callable[..., Array]:
         """Return `layer` with the block's settings."""
         return partial(
-            layer, padding=self.padding, epsilon=self.epsilon, dtype=self.dtype, train=train
+            layer,
+            padding=self.padding,
+            epsilon=self.epsilon,
+            momentum=self.momentum,
+            kernel_init=self.style.kernel_init,
+            dtype=self.dtype,
+            train=train,
         )
+
+    @property
+    def act(self) -> Activation:
+        """The activation: the row's, or the network's."""
+        return self.row.act or self.style.act
 
     def inner(self, x: Array) -> int:
         """Return the number of channels that the block widens its input to."""
@@ -179,10 +215,11 @@ class _Block(nn.Module):
         """Apply squeeze-excite where the row has it."""
         if not self.row.squeeze:
             return x
+        squeeze = self.style.squeeze
         return SqueezeExcite(
-            self.squeeze.width(x.shape[-1] * self.row.squeeze),
-            act=self.squeeze.act or self.act,
-            gate=self.squeeze.gate,
+            squeeze.width(x.shape[-1] * self.row.squeeze),
+            act=squeeze.act or self.act,
+            gate=squeeze.gate,
             names=("conv_reduce", "conv_expand"),
             kernel_init=kaiming_normal,
             dtype=self.dtype,

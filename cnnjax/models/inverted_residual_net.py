@@ -1,7 +1,7 @@
 """The network that a table of inverted residual blocks describes, and what tables are made with."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
 from typing import Any, Literal
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import ops
-from cnnjax.models.inverted_residual import Row, Squeeze, Stages, convolve, layer
+from cnnjax.models.inverted_residual import Row, Squeeze, Stages, Style, convolve, layer
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
 from cnnjax.nn import classify, hard_sigmoid, relu, run, uniform_fan_out
@@ -18,38 +18,105 @@ from cnnjax.typing import Activation, Array, DType, Images
 
 __all__ = [
     "TENSORFLOW",
-    "V3_HEAD",
     "V3_SQUEEZE",
+    "End",
     "InvertedResidualNet",
+    "LinearEnd",
+    "PooledEnd",
+    "Stem",
+    "described",
     "networks",
     "scaled",
     "single",
 ]
 
 
+_normal = nn.initializers.normal(0.01)
+_SQUEEZE = Squeeze()
+
+
+@dataclass(frozen=True)
+class Stem:
+    """The first convolution; `strides` are its own and that of the first stage with one.
+
+    (1, 1) suits images of 32 pixels.
+    """
+
+    width: int = 32
+    size: int = 3
+    strides: tuple[int, int] = (2, 2)
+
+
+@dataclass(frozen=True)
+class End:
+    """A 1x1 layer of `width`, its norm and activation, before the pooling."""
+
+    width: int = 1280
+    linear_init: nn.initializers.Initializer = uniform_fan_out
+
+    def __call__(self, x: Array, layer: partial[Array], act: Activation) -> Array:
+        """Map `[B, H, W, C]` to `[B, H, W, width]`, in a network's `__call__`."""
+        return layer(x, self.width, ("conv_head", "bn2"), act=act)
+
+
+@dataclass(frozen=True)
+class PooledEnd:
+    """Pooling, a 1x1 convolution of `width` and an activation: Howard et al. 2019.
+
+    (arXiv:1905.02244.) It is cheap there, and without a norm.
+    """
+
+    width: int = 1280
+    use_bias: bool = True
+    linear_init: nn.initializers.Initializer = uniform_fan_out
+
+    def __call__(self, x: Array, layer: partial[Array], act: Activation) -> Array:
+        """Map `[B, H, W, C]` to `[B, width]`, in a network's `__call__`."""
+        settings = layer.keywords
+        x = convolve(
+            ops.global_avg_pool(x)[:, None, None, :],
+            self.width,
+            "conv_head",
+            use_bias=self.use_bias,
+            padding=settings["padding"],
+            kernel_init=settings["kernel_init"],
+            dtype=settings["dtype"],
+        )
+        return act(x)[:, 0, 0, :]
+
+
+@dataclass(frozen=True)
+class LinearEnd:
+    """Pooling, a linear layer of `width` and an activation: `PooledEnd` as torchvision has it."""
+
+    width: int = 1280
+    linear_init: nn.initializers.Initializer = _normal
+
+    def __call__(self, x: Array, layer: partial[Array], act: Activation) -> Array:
+        """Map `[B, H, W, C]` to `[B, width]`, in a network's `__call__`."""
+        dtype = layer.keywords["dtype"]
+        linear = nn.Dense(self.width, kernel_init=self.linear_init, dtype=dtype, name="conv_head")
+        return act(linear(ops.global_avg_pool(x)))
+
+
 class InvertedResidualNet(nn.Module):
     """A strided stem, stages of blocks, a 1x1 layer, pooling and a linear layer.
 
-    `stages` are rows of blocks, `stem_size` and `stem_width` the kernel size and width of the
-    stem. `head_width` is that of the last 1x1 layer, which `pool_first` puts behind the pooling,
-    where it has a bias (if `head_bias`) instead of a norm (Howard et al. 2019, arXiv:1905.02244).
-    `padding` is "SAME" for weights born in TensorFlow, whose `epsilon` is 1e-3; None pads
-    symmetrically. `blocks` cuts stages to their first so many. `drop_path_rate` grows linearly
-    from 0 at the first block.
+    `stages` are rows of blocks, `end` what stands between them and the last layer. `padding` is
+    "SAME" for weights born in TensorFlow, whose `epsilon` is 1e-3; None pads symmetrically.
+    `drop_path_rate` grows linearly from 0 at the first block.
     """
 
+    # Twelve fields: half of them, from `num_classes` on and `momentum`, most networks have; padding
+    # and epsilon are what one file of weights wants otherwise than another.
     stages: Stages
-    num_classes: int = 1000
-    stem_width: int = 32
-    stem_size: int = 3
-    head_width: int = 1280
-    pool_first: bool = False
-    head_bias: bool = False
-    act: Activation = relu
-    squeeze: Squeeze = Squeeze()
+    stem: Stem = Stem()
+    end: End | PooledEnd | LinearEnd = End()
+    style: Style = Style()
     padding: Literal["SAME"] | None = None
     epsilon: float = 1e-5
-    blocks: int | None = None
+    momentum: float = 0.9
+    num_classes: int = 1000
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
     remat: bool = False
@@ -64,59 +131,50 @@ class InvertedResidualNet(nn.Module):
         A stage ends before the next stride; "stem" is all before the first.
         """
         check_images(self, images)
+        style, stem = self.style, self.stem
         conv = partial(
             layer,
-            act=self.act,
             padding=self.padding,
             epsilon=self.epsilon,
-            train=train,
+            momentum=self.momentum,
+            kernel_init=style.kernel_init,
             dtype=self.dtype,
+            train=train,
         )
-        x = conv(images, self.stem_width, ("conv_stem", "bn1"), self.stem_size, 2)
+        first = stem.size, stem.strides[0]
+        x = conv(images, stem.width, ("conv_stem", "bn1"), *first, act=style.act)
         rows = [
             [replace(r, strides=1 if i else r.strides) for r in stage for i in range(r.repeats)]
             for stage in self.stages
         ]
-        rows = [stage[: self.blocks] for stage in rows]
         total, block_index = sum(map(len, rows)), 0
         stages, stage = {"stem": x}, 0
         for group, described in enumerate(rows):
             for index, row in enumerate(described):
+                stage += row.strides - 1
+                if stage == 1 and row.strides == 2:
+                    row = replace(row, strides=stem.strides[1])
                 block = row.kind(
                     row,
-                    act=row.act or self.act,
-                    squeeze=self.squeeze,
+                    style=style,
                     padding=self.padding,
                     epsilon=self.epsilon,
+                    momentum=self.momentum,
                     drop_path_rate=self.drop_path_rate * block_index / total,
                     dtype=self.dtype,
                     name=f"blocks.{group}.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
-                stage += row.strides - 1
                 block_index += 1
             stages[f"stage{stage}" if stage else "stem"] = x
-        if self.pool_first:
-            x = ops.global_avg_pool(x)[:, None, None, :]
-            x = convolve(
-                x,
-                self.head_width,
-                "conv_head",
-                use_bias=self.head_bias,
-                padding=self.padding,
-                dtype=self.dtype,
-            )
-            x = self.act(x)[:, 0, 0, :]
-        else:
-            x = conv(x, self.head_width, ("conv_head", "bn2"))
         logits, stages["pre_logits"] = classify(
-            x,
+            self.end(x, conv, style.act),
             self.num_classes,
             train=train,
             name="classifier",
             dtype=self.dtype,
             dropout_rate=self.dropout_rate,
-            kernel_init=uniform_fan_out,
+            kernel_init=self.end.linear_init,
         )
         return (logits, stages) if features else logits
 
@@ -127,8 +185,19 @@ TENSORFLOW: dict[str, Any] = {"padding": "SAME", "epsilon": 1e-3}
 V3_SQUEEZE = Squeeze(round_width, relu, hard_sigmoid)
 """MobileNetV3's squeeze-excite."""
 
-V3_HEAD: dict[str, Any] = {"pool_first": True, "head_bias": True}
-"""MobileNetV3's end."""
+
+def described(
+    stages: Stages,
+    *,
+    stem: int = 32,
+    head: int = 1280,
+    act: Activation = relu,
+    squeeze: Squeeze = _SQUEEZE,
+    **fields: Any,
+) -> dict[str, Any]:
+    """Return fields for `stages`, a stem of `stem` channels and an end of `head`."""
+    style = Style(act, squeeze)
+    return {"stages": stages, "stem": Stem(stem), "end": End(head), "style": style, **fields}
 
 
 def single(*rows: Row) -> Stages:
@@ -172,12 +241,13 @@ def scaled(
     return tuple(found)
 
 
-def networks(table: dict[str, tuple[Any, ...]]) -> dict[str, Network]:
-    """Return the rows of a table of networks.
+def networks(table: dict[str, tuple[Any, ...]], **common: Any) -> dict[str, Network]:
+    """Return the rows of a table of networks, timm's unless `common` says otherwise.
 
     A row is fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published
     top-1 and the name of the weights.
     """
+    said = {"reference": "timm", **common}
     return {
         name: Network(
             InvertedResidualNet,
@@ -186,9 +256,9 @@ def networks(table: dict[str, tuple[Any, ...]]) -> dict[str, Network]:
             batch_statistics=statistics,
             multiply_adds=gmacs,
             input_size=input_size,
-            reference="timm",
             accuracy=accuracy,
             weights=weights,
+            **said,
         )
         for name, (
             fields,

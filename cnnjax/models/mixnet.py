@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from cnnjax.models.inverted_residual import InvertedResidual, Row, Separable
-from cnnjax.models.inverted_residual_net import TENSORFLOW, networks, scaled
+from cnnjax.models.inverted_residual_net import TENSORFLOW, described, networks, scaled
 from cnnjax.models.widths import round_width
 from cnnjax.nn import silu
 
@@ -37,16 +37,12 @@ _MEDIUM = (
     (_S(3, 1, 6, 120, 1, 1 / 12), _SEP((3, 5, 7, 9), 1, 3, 120, 3, 1 / 6)),
     (_S((3, 5, 7, 9), 2, 6, 200, 1, 1 / 12), _SP((3, 5, 7, 9), 1, 6, 200, 3, 1 / 12)),
 )
-_SMALL_NET = {"stages": _SMALL, "stem_width": 16, "head_width": 1536}
+_SMALL_NET = described(_SMALL, stem=16, head=1536)
 
 
 def _medium(width: float = 1.0, depth: float = 1.0, **fields: Any) -> dict[str, Any]:
-    return {
-        "stages": scaled(_MEDIUM, width, depth, whole=round),
-        "stem_width": round_width(24 * width),
-        "head_width": 1536,
-        **fields,
-    }
+    stages, stem = scaled(_MEDIUM, width, depth, whole=round), round_width(24 * width)
+    return described(stages, stem=stem, head=1536, **fields)
 
 
 # fmt: off

@@ -1,155 +1,114 @@
-"""MNASNet: the network found by a search that measured latency on a phone.
+"""MnasNet and two more networks of inverted residuals that a search found for phones.
 
-Tan et al. 2019 (arXiv:1807.11626), the variant B1 without squeeze-excite, as
-torchvision.models.mnasnet defines it.
+MnasNet (Tan et al. 2019, arXiv:1807.11626), with squeeze-excite ("se": its variant A1) and without
+(B1), as torchvision.models.mnasnet and timm.models.efficientnet define it; Single-Path NAS
+(arXiv:1904.02877) and FBNet (arXiv:1812.03443), as timm does. Names of variables are timm's;
+`cnnjax.weights.names` has torchvision's.
 """
 
 from functools import partial
 from typing import Any
 
-import jax.numpy as jnp
 from flax import linen as nn
 
-from cnnjax.models.network import Network, check_images
+from cnnjax.models.inverted_residual import InvertedResidual, Row, Separable, Stages, Style
+from cnnjax.models.inverted_residual_net import End, described, networks, scaled, single
 from cnnjax.models.widths import round_width
-from cnnjax.nn import BatchNorm, Conv, classify, kaiming_normal, relu, run
-from cnnjax.typing import Array, DType, Images
+from cnnjax.nn import ungrouped
 
-__all__ = ["NETWORKS", "InvertedResidual", "MNASNet"]
+__all__ = ["NETWORKS"]
 
-_conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
+_D, _I = partial(Row, Separable), partial(Row, InvertedResidual)
 
-# (expansion, width, blocks, strides of the first block, kernel size) of every stack
-_STACKS = (
-    (3, 24, 3, 2, 3),
-    (3, 40, 3, 2, 5),
-    (6, 80, 3, 2, 5),
-    (6, 96, 2, 1, 3),
-    (6, 192, 4, 2, 5),
-    (6, 320, 1, 1, 3),
+# Blocks are (kernel size, strides, expansion, width, blocks, squeeze-excite), the last as a fraction
+# of the inner width.
+_MNAS_B1 = single(
+    _D(3, 1, 1, 16, 1, shortcut=False),
+    _I(3, 2, 3, 24, 3),
+    _I(5, 2, 3, 40, 3),
+    _I(5, 2, 6, 80, 3),
+    _I(3, 1, 6, 96, 2),
+    _I(5, 2, 6, 192, 4),
+    _I(3, 1, 6, 320, 1, shortcut=False),
+)
+_MNAS_A1 = single(
+    _D(3, 1, 1, 16, 1, shortcut=False),
+    _I(3, 2, 6, 24, 2),
+    _I(5, 2, 3, 40, 3, 1 / 12),
+    _I(3, 2, 6, 80, 4),
+    _I(3, 1, 6, 112, 2, 1 / 24),
+    _I(5, 2, 6, 160, 3, 1 / 24),
+    _I(3, 1, 6, 320, 1),
+)
+_MNAS_SMALL = single(
+    _D(3, 1, 1, 8, 1),
+    _I(3, 2, 3, 16, 1),
+    _I(3, 2, 6, 16, 2),
+    _I(5, 2, 6, 32, 4, 1 / 24),
+    _I(3, 1, 6, 32, 3, 1 / 24),
+    _I(5, 2, 6, 88, 3, 1 / 24),
+    _I(3, 1, 6, 144, 1),
+)
+_SPNAS = (
+    (_D(3, 1, 1, 16, 1, shortcut=False),),
+    (_I(3, 2, 3, 24, 3),),
+    (_I(5, 2, 6, 40, 1), _I(3, 1, 3, 40, 3)),
+    (_I(5, 2, 6, 80, 1), _I(3, 1, 3, 80, 3)),
+    (_I(5, 1, 6, 96, 1), _I(5, 1, 3, 96, 3)),
+    (_I(5, 2, 6, 192, 4),),
+    (_I(3, 1, 6, 320, 1, shortcut=False),),
+)
+_FBNET_C = (
+    (_I(3, 1, 1, 16, 1),),
+    (_I(3, 2, 6, 24, 1), _I(3, 1, 1, 24, 2)),
+    (_I(5, 2, 6, 32, 1), _I(5, 1, 3, 32, 1), _I(5, 1, 6, 32, 1), _I(3, 1, 6, 32, 1)),
+    (_I(5, 2, 6, 64, 1), _I(5, 1, 3, 64, 1), _I(5, 1, 6, 64, 2)),
+    (_I(5, 1, 6, 112, 3), _I(5, 1, 3, 112, 1)),
+    (_I(5, 2, 6, 184, 4),),
+    (_I(3, 1, 6, 352, 1),),
 )
 
 
-def _layer(
-    x: Array,
-    at: int,
-    width: int,
-    size: int = 1,
-    strides: int = 1,
-    *,
-    groups: int = 1,
-    momentum: float,
-    dtype: DType,
-    train: bool,
-) -> Array:
-    """Convolve and normalise, as layers `at` and `at + 1` of the sequence."""
-    x = _conv(
+def _mnas(stages: Stages, width: float, **fields: Any) -> dict[str, Any]:
+    return described(scaled(stages, width), stem=round_width(32 * width), **fields)
+
+
+def _torchvision(width: float) -> dict[str, Any]:
+    # With the paper's momentum the statistics need thousands of steps to be of use.
+    return _mnas(
+        _MNAS_B1,
         width,
-        (size, size),
-        strides,
-        padding=size // 2,
-        feature_group_count=groups,
-        dtype=dtype,
-        name=f"layers.{at}",
-    )(x)
-    return BatchNorm(momentum, 1e-5, dtype=dtype, name=f"layers.{at + 1}")(x, train=train)
-
-
-class InvertedResidual(nn.Module):
-    """A 1x1 expansion, a depthwise layer and a linear 1x1, with a shortcut where shapes agree."""
-
-    width: int
-    expansion: int
-    kernel_size: int
-    strides: int = 1
-    momentum: float = 0.9997
-    dtype: DType = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
-        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
-        layer = partial(_layer, momentum=self.momentum, dtype=self.dtype, train=train)
-        inner = x.shape[-1] * self.expansion
-        y = relu(layer(x, 0, inner))
-        y = relu(layer(y, 3, inner, self.kernel_size, self.strides, groups=inner))
-        y = layer(y, 6, self.width)
-        return x + y if self.strides == 1 and x.shape == y.shape else y
-
-
-class MNASNet(nn.Module):
-    """A strided stem, a separable convolution, six stacks of blocks, pooling and a linear layer.
-
-    `width_mult` scales every width but the last 1x1 layer's 1280. `momentum` is the BatchNorm's;
-    with the paper's, the default, the statistics need thousands of steps to be of use.
-    """
-
-    width_mult: float = 1.0
-    num_classes: int = 1000
-    dropout_rate: float = 0.2
-    momentum: float = 0.9997
-    remat: bool = False
-    dtype: DType = jnp.float32
-
-    @nn.compact
-    def __call__(
-        self, images: Images, *, train: bool, features: bool = False
-    ) -> Array | tuple[Array, dict[str, Array]]:
-        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
-
-        A stage ends before the next stride; "stem" is all before the first stack.
-        """
-        check_images(self, images)
-        layer = partial(_layer, momentum=self.momentum, dtype=self.dtype, train=train)
-        width = round_width(32 * self.width_mult)
-        x = relu(layer(images, 0, width, 3, 2))
-        x = relu(layer(x, 3, width, 3, groups=width))
-        x = layer(x, 6, round_width(16 * self.width_mult))
-        stages, stage = {"stem": x}, 0
-        for at, (expansion, width, depth, strides, size) in enumerate(_STACKS, start=8):
-            for index in range(depth):
-                block = InvertedResidual(
-                    round_width(width * self.width_mult),
-                    expansion=expansion,
-                    kernel_size=size,
-                    strides=strides if index == 0 else 1,
-                    momentum=self.momentum,
-                    dtype=self.dtype,
-                    name=f"layers.{at}.{index}",
-                )
-                x = run(block, x, train=train, remat=self.remat)
-            stage += strides - 1
-            stages[f"stage{stage}"] = x
-        x = relu(layer(x, 14, 1280))
-        logits, stages["pre_logits"] = classify(
-            x,
-            self.num_classes,
-            train=train,
-            name="classifier.1",
-            dtype=self.dtype,
-            dropout_rate=self.dropout_rate,
-            kernel_init=nn.initializers.variance_scaling(1.0, "fan_out", "uniform"),
-        )
-        return (logits, stages) if features else logits
-
-
-def _row(width_mult: float, *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy = row
-    return Network(
-        MNASNet,
-        {"width_mult": width_mult},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="torchvision",
-        accuracy=accuracy,
-        weights="IMAGENET1K_V1",
+        end=End(linear_init=nn.initializers.variance_scaling(1.0, "fan_out", "uniform")),
+        style=Style(kernel_init=ungrouped),
+        momentum=0.9997,
+        dropout_rate=0.2,
     )
 
 
+_SMALL = described(_MNAS_SMALL, stem=8)
+_FBNET = described(_FBNET_C, stem=16, head=1984, epsilon=1e-3)
+
+# fmt: off
 NETWORKS = {
-    # width_mult, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "mnasnet0_5": _row(0.5, 2_218_512, 20_624, 0.1045, 67.734),
-    "mnasnet0_75": _row(0.75, 3_170_208, 29_808, 0.2155, 71.18),
-    "mnasnet1_0": _row(1.0, 4_383_312, 37_920, 0.3144, 73.456),
-    "mnasnet1_3": _row(1.3, 6_282_256, 48_816, 0.5264, 76.506),
+    **networks({
+        # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
+        "mnasnet0_5": (_torchvision(0.5), 224, 2_218_512, 20_624, 0.1045, 67.734, "IMAGENET1K_V1"),
+        "mnasnet0_75": (_torchvision(0.75), 224, 3_170_208, 29_808, 0.2155, 71.18, "IMAGENET1K_V1"),
+        "mnasnet1_0": (_torchvision(1.0), 224, 4_383_312, 37_920, 0.3144, 73.456, "IMAGENET1K_V1"),
+        "mnasnet1_3": (_torchvision(1.3), 224, 6_282_256, 48_816, 0.5264, 76.506, "IMAGENET1K_V1"),
+    }, reference="torchvision"),
+    **networks({
+        "mnasnet_050": (_mnas(_MNAS_B1, 0.5), 224, 2_218_512, 20_624, 0.1045, None, None),
+        "mnasnet_075": (_mnas(_MNAS_B1, 0.75), 224, 3_170_208, 29_808, 0.2155, None, None),
+        "mnasnet_100": (_mnas(_MNAS_B1, 1.0), 224, 4_383_312, 37_920, 0.3144, 74.672, "rmsp_in1k"),
+        "mnasnet_140": (_mnas(_MNAS_B1, 1.4), 224, 7_115_728, 52_448, 0.5888, None, None),
+        "semnasnet_050": (_mnas(_MNAS_A1, 0.5), 224, 2_082_006, 18_400, 0.1032, None, None),
+        "semnasnet_075": (_mnas(_MNAS_A1, 0.75), 224, 2_912_278, 26_832, 0.2234, 73.0, "rmsp_in1k"),
+        "semnasnet_100": (_mnas(_MNAS_A1, 1.0), 224, 3_887_038, 33_488, 0.3116, 75.452, "rmsp_in1k"),
+        "semnasnet_140": (_mnas(_MNAS_A1, 1.4), 224, 6_105_992, 46_016, 0.5863, None, None),
+        "mnasnet_small": (_SMALL, 224, 2_030_264, 16_928, 0.06834, 66.204, "lamb_in1k"),
+        "spnasnet_100": (described(_SPNAS), 224, 4_421_616, 39_504, 0.3335, 74.086, "rmsp_in1k"),
+        "fbnetc_100": (_FBNET, 224, 5_572_200, 44_368, 0.385, 75.12, "rmsp_in1k"),
+    }),
 }
+# fmt: on

@@ -1,193 +1,196 @@
-"""MobileNetV3: searched inverted residuals with squeeze-excite and hard-swish.
+"""MobileNetV3 and its kin: searched inverted residuals with squeeze-excite and hard-swish.
 
-Howard et al. 2019 (arXiv:1905.02244), as torchvision.models.mobilenetv3 defines it.
+Howard et al. 2019 (arXiv:1905.02244), as torchvision.models.mobilenetv3 and timm.models.mobilenetv3
+define it; LCNet (arXiv:2109.15099) and FBNetV3 (arXiv:2006.02049), as timm does. Names of variables
+are timm's; `cnnjax.weights.names` has torchvision's.
 """
 
 from functools import partial
+from typing import Any
 
-import jax.numpy as jnp
-from flax import linen as nn
-
-from cnnjax import ops
-from cnnjax.models.network import Network, check_images
+from cnnjax.models.inverted_residual import (
+    InvertedResidual,
+    PlainLayer,
+    Row,
+    Separable,
+    Squeeze,
+    Stages,
+    Style,
+)
+from cnnjax.models.inverted_residual_net import (
+    TENSORFLOW,
+    V3_SQUEEZE,
+    LinearEnd,
+    PooledEnd,
+    Stem,
+    networks,
+    scaled,
+)
 from cnnjax.models.widths import round_width
-from cnnjax.nn import (
-    BatchNorm,
-    ConvNormAct,
-    SqueezeExcite,
-    classify,
-    hard_sigmoid,
-    hard_swish,
-    kaiming_normal,
-    relu,
-    run,
+from cnnjax.nn import hard_sigmoid, hard_swish, relu, ungrouped
+from cnnjax.typing import Activation
+
+__all__ = ["NETWORKS"]
+
+_D, _I = partial(Row, Separable), partial(Row, InvertedResidual)
+_P = partial(Row, PlainLayer, shortcut=False)
+_DR, _IR = partial(_D, act=relu), partial(_I, act=relu)
+
+# Blocks are (kernel size, strides, expansion, width, blocks, squeeze-excite), the last as a fraction
+# of the inner width.
+_V3_LARGE = (
+    (_DR(3, 1, 1, 16, 1),),
+    (_IR(3, 2, 4, 24, 1), _IR(3, 1, 3, 24, 1)),
+    (_IR(5, 2, 3, 40, 3, 1 / 4),),
+    (_I(3, 2, 6, 80, 1), _I(3, 1, 2.5, 80, 1), _I(3, 1, 2.3, 80, 2)),
+    (_I(3, 1, 6, 112, 2, 1 / 4),),
+    (_I(5, 2, 6, 160, 3, 1 / 4),),
+    (_P(1, 1, 1, 960, 1),),
 )
-from cnnjax.typing import Array, DType, Images
-
-__all__ = ["NETWORKS", "InvertedResidual", "MobileNetV3"]
-
-Row = tuple[int, int, int, bool, bool, int]
-
-_norm = partial(BatchNorm, momentum=0.99, epsilon=1e-3)
-_layer = partial(ConvNormAct, norm=_norm, act=hard_swish, names=("0", "1"))
-_linear_init = nn.initializers.normal(0.01)
-
-
-class InvertedResidual(nn.Module):
-    """A 1x1 expansion, a depthwise layer, squeeze-excite and a linear 1x1, with a shortcut.
-
-    There is no expansion where `expanded` is already the width of the input.
-    """
-
-    kernel_size: int
-    expanded: int
-    width: int
-    squeeze: bool
-    swish: bool
-    strides: int = 1
-    dtype: DType = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
-        """Map `[B, H, W, C]` to `[B, H / strides, W / strides, width]`."""
-        act = hard_swish if self.swish else relu
-        layer = partial(_layer, act=act, dtype=self.dtype)
-        y, at = x, 0
-        if self.expanded != x.shape[-1]:
-            y, at = layer(self.expanded, 1, name="block.0")(y, train=train), 1
-        y = layer(
-            self.expanded,
-            self.kernel_size,
-            self.strides,
-            groups=self.expanded,
-            name=f"block.{at}",
-        )(y, train=train)
-        if self.squeeze:
-            at += 1
-            y = SqueezeExcite(
-                round_width(self.expanded // 4),
-                gate=hard_sigmoid,
-                kernel_init=kaiming_normal,
-                dtype=self.dtype,
-                name=f"block.{at}",
-            )(y, train=train)
-        y = layer(self.width, 1, act=None, name=f"block.{at + 1}")(y, train=train)
-        return x + y if self.strides == 1 and x.shape == y.shape else y
-
-
-class MobileNetV3(nn.Module):
-    """A strided stem, inverted residuals, a 1x1 layer, pooling and two linear layers.
-
-    A row of `rows` is a block: kernel size, expanded width, width, whether it has squeeze-excite,
-    whether hard-swish (else ReLU), strides. `last_width` is that of the hidden linear layer.
-    `width_mult` scales every width.
-    """
-
-    rows: tuple[Row, ...]
-    last_width: int
-    num_classes: int = 1000
-    width_mult: float = 1.0
-    dropout_rate: float = 0.2
-    remat: bool = False
-    dtype: DType = jnp.float32
-
-    @nn.compact
-    def __call__(
-        self, images: Images, *, train: bool, features: bool = False
-    ) -> Array | tuple[Array, dict[str, Array]]:
-        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
-
-        A stage ends before the next stride; "stem" is all before the first block with one.
-        """
-        check_images(self, images)
-
-        def scaled(width: int) -> int:
-            return round_width(width * self.width_mult)
-
-        layer = partial(_layer, dtype=self.dtype)
-        x = layer(scaled(16), 3, 2, name="features.0")(images, train=train)
-        stages, stage = {"stem": x}, 0
-        for index, (size, expanded, width, squeeze, swish, strides) in enumerate(self.rows, 1):
-            block = InvertedResidual(
-                size,
-                scaled(expanded),
-                scaled(width),
-                squeeze=squeeze,
-                swish=swish,
-                strides=strides,
-                dtype=self.dtype,
-                name=f"features.{index}",
-            )
-            x = run(block, x, train=train, remat=self.remat)
-            stage += strides - 1
-            stages[f"stage{stage}" if stage else "stem"] = x
-        x = layer(6 * x.shape[-1], 1, name=f"features.{len(self.rows) + 1}")(x, train=train)
-        x = ops.global_avg_pool(x)
-        linear = partial(nn.Dense, dtype=self.dtype, kernel_init=_linear_init)
-        x = hard_swish(linear(scaled(self.last_width), name="classifier.0")(x))
-        logits, stages["pre_logits"] = classify(
-            x,
-            self.num_classes,
-            train=train,
-            name="classifier.3",
-            dtype=self.dtype,
-            dropout_rate=self.dropout_rate,
-            kernel_init=_linear_init,
-        )
-        return (logits, stages) if features else logits
-
-
-# Tables 1 and 2 of the paper: kernel, expanded, width, squeeze-excite, hard-swish, strides.
-_LARGE: tuple[Row, ...] = (
-    (3, 16, 16, False, False, 1),
-    (3, 64, 24, False, False, 2),
-    (3, 72, 24, False, False, 1),
-    (5, 72, 40, True, False, 2),
-    (5, 120, 40, True, False, 1),
-    (5, 120, 40, True, False, 1),
-    (3, 240, 80, False, True, 2),
-    (3, 200, 80, False, True, 1),
-    (3, 184, 80, False, True, 1),
-    (3, 184, 80, False, True, 1),
-    (3, 480, 112, True, True, 1),
-    (3, 672, 112, True, True, 1),
-    (5, 672, 160, True, True, 2),
-    (5, 960, 160, True, True, 1),
-    (5, 960, 160, True, True, 1),
+_V3_SMALL = (
+    (_DR(3, 2, 1, 16, 1, 1 / 4),),
+    (_IR(3, 2, 4.5, 24, 1), _IR(3, 1, 3.67, 24, 1)),
+    (_I(5, 2, 4, 40, 1, 1 / 4), _I(5, 1, 6, 40, 2, 1 / 4)),
+    (_I(5, 1, 3, 48, 2, 1 / 4),),
+    (_I(5, 2, 6, 96, 3, 1 / 4),),
+    (_P(1, 1, 1, 576, 1),),
 )
-_SMALL: tuple[Row, ...] = (
-    (3, 16, 16, True, False, 2),
-    (3, 72, 24, False, False, 2),
-    (3, 88, 24, False, False, 1),
-    (5, 96, 40, True, True, 2),
-    (5, 240, 40, True, True, 1),
-    (5, 240, 40, True, True, 1),
-    (5, 120, 48, True, True, 1),
-    (5, 144, 48, True, True, 1),
-    (5, 288, 96, True, True, 2),
-    (5, 576, 96, True, True, 1),
-    (5, 576, 96, True, True, 1),
+# 3x3 and ReLU everywhere, no squeeze-excite.
+_V3_LARGE_MINIMAL = (
+    (_D(3, 1, 1, 16, 1),),
+    (_I(3, 2, 4, 24, 1), _I(3, 1, 3, 24, 1)),
+    (_I(3, 2, 3, 40, 3),),
+    (_I(3, 2, 6, 80, 1), _I(3, 1, 2.5, 80, 1), _I(3, 1, 2.3, 80, 2)),
+    (_I(3, 1, 6, 112, 2),),
+    (_I(3, 2, 6, 160, 3),),
+    (_P(1, 1, 1, 960, 1),),
+)
+_V3_SMALL_MINIMAL = (
+    (_D(3, 2, 1, 16, 1),),
+    (_I(3, 2, 4.5, 24, 1), _I(3, 1, 3.67, 24, 1)),
+    (_I(3, 2, 4, 40, 1), _I(3, 1, 6, 40, 2)),
+    (_I(3, 1, 3, 48, 2),),
+    (_I(3, 2, 6, 96, 3),),
+    (_P(1, 1, 1, 576, 1),),
+)
+_V3_RW = ((_DR(3, 1, 1, 16, 1, shortcut=False),), *_V3_LARGE[1:])
+_S = partial(_D, linear=False, shortcut=False)
+_LC = (
+    (_S(3, 1, 1, 32, 1),),
+    (_S(3, 2, 1, 64, 2),),
+    (_S(3, 2, 1, 128, 2),),
+    (_S(3, 2, 1, 256, 1), _S(5, 1, 1, 256, 1)),
+    (_S(5, 1, 1, 256, 4),),
+    (_S(5, 2, 1, 512, 2, 1 / 4),),
+)
+_FBNET_V3_B = (
+    (_D(3, 1, 1, 16, 2),),
+    (_I(5, 2, 4, 24, 1), _I(5, 1, 2, 24, 3)),
+    (_I(5, 2, 5, 40, 1, 1 / 20), _I(5, 1, 3, 40, 4, 1 / 12)),
+    (_I(5, 2, 5, 72, 1), _I(3, 1, 3, 72, 4)),
+    (_I(3, 1, 5, 120, 1, 1 / 20), _I(5, 1, 3, 120, 5, 1 / 12)),
+    (_I(3, 2, 6, 184, 1, 1 / 24), _I(5, 1, 4, 184, 5, 1 / 16), _I(5, 1, 6, 224, 1, 1 / 24)),
+    (_P(1, 1, 1, 1344, 1),),
+)
+_FBNET_V3_D = (
+    (_D(3, 1, 1, 16, 2),),
+    (_I(3, 2, 5, 24, 1), _I(3, 1, 2, 24, 5)),
+    (_I(5, 2, 4, 40, 1, 1 / 16), _I(3, 1, 3, 40, 4, 1 / 12)),
+    (_I(3, 2, 5, 72, 1), _I(3, 1, 3, 72, 4)),
+    (_I(3, 1, 5, 128, 1, 1 / 20), _I(5, 1, 3, 128, 6, 1 / 12)),
+    (_I(3, 2, 6, 208, 1, 1 / 24), _I(5, 1, 5, 208, 5, 1 / 20), _I(5, 1, 6, 240, 1, 1 / 24)),
+    (_P(1, 1, 1, 1440, 1),),
+)
+_FBNET_V3_G = (
+    (_D(3, 1, 1, 24, 3),),
+    (_I(5, 2, 4, 40, 1), _I(5, 1, 2, 40, 4)),
+    (_I(5, 2, 4, 56, 1, 1 / 16), _I(5, 1, 3, 56, 4, 1 / 12)),
+    (_I(5, 2, 5, 104, 1), _I(3, 1, 3, 104, 4)),
+    (_I(3, 1, 5, 160, 1, 1 / 20), _I(5, 1, 3, 160, 8, 1 / 12)),
+    (_I(3, 2, 6, 264, 1, 1 / 24), _I(5, 1, 5, 264, 6, 1 / 20), _I(5, 1, 6, 288, 2, 1 / 24)),
+    (_P(1, 1, 1, 1728, 1),),
 )
 
-NETWORKS = {
-    "mobilenet_v3_large": Network(
-        MobileNetV3,
-        {"rows": _LARGE, "last_width": 1280},
-        parameters=5_483_032,
-        batch_statistics=24_400,
-        multiply_adds=0.2166,
-        reference="torchvision",
-        accuracy=75.274,
-        weights="IMAGENET1K_V2",
-    ),
-    "mobilenet_v3_small": Network(
-        MobileNetV3,
-        {"rows": _SMALL, "last_width": 1024},
-        parameters=2_542_856,
-        batch_statistics=12_112,
-        multiply_adds=0.05651,
-        reference="torchvision",
-        accuracy=67.668,
-        weights="IMAGENET1K_V1",
-    ),
+
+_END = PooledEnd()
+
+
+def _v3(
+    stages: Stages,
+    width: float = 1.0,
+    depth: float = 1.0,
+    *,
+    stem: int = 0,
+    end: PooledEnd = _END,
+    act: Activation = hard_swish,
+    squeeze: Squeeze = V3_SQUEEZE,
+    **fields: Any,
+) -> dict[str, Any]:
+    stem = stem or (16 if width < 0.75 else round_width(16 * width))
+    return {
+        "stages": scaled(stages, width, depth),
+        "stem": Stem(stem),
+        "end": end,
+        "style": Style(act, squeeze),
+        **fields,
+    }
+
+
+def _v3_small(width: float = 1.0, stages: Stages = _V3_SMALL, **fields: Any) -> dict[str, Any]:
+    return _v3(stages, width, end=PooledEnd(1024), **fields)
+
+
+def _lc(width: float) -> dict[str, Any]:
+    squeeze = Squeeze(round, relu, hard_sigmoid)
+    return _v3(_LC, width, stem=round_width(16 * width), squeeze=squeeze)
+
+
+def _fbnet_v3(stages: Stages, stem: int) -> dict[str, Any]:
+    squeeze = Squeeze(partial(round_width, limit=0.95), None, hard_sigmoid)
+    return _v3(stages, stem=stem, end=PooledEnd(1984, use_bias=False), squeeze=squeeze)
+
+
+def _torchvision(stages: Stages, last: int) -> dict[str, Any]:
+    style = Style(hard_swish, V3_SQUEEZE, ungrouped)
+    said = {"epsilon": 1e-3, "momentum": 0.99, "dropout_rate": 0.2}
+    return {"stages": stages, "stem": Stem(16), "end": LinearEnd(last), "style": style, **said}
+
+
+_RW: dict[str, Any] = {
+    "epsilon": 1e-3,
+    "end": PooledEnd(use_bias=False),
+    "squeeze": Squeeze(round, None, hard_sigmoid),
 }
+
+# fmt: off
+NETWORKS = {
+    **networks({
+        # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
+        "mobilenet_v3_large": (_torchvision(_V3_LARGE, 1280), 224, 5_483_032, 24_400, 0.2166, 75.274, "IMAGENET1K_V2"),
+        "mobilenet_v3_small": (_torchvision(_V3_SMALL, 1024), 224, 2_542_856, 12_112, 0.05651, 67.668, "IMAGENET1K_V1"),
+    }, reference="torchvision"),
+    **networks({
+        "mobilenetv3_large_075": (_v3(_V3_LARGE, 0.75), 224, 3_993_528, 19_088, 0.1546, None, None),
+        "mobilenetv3_large_100": (_v3(_V3_LARGE), 224, 5_483_032, 24_400, 0.2166, 77.92, "miil_in21k_ft_in1k"),
+        "mobilenetv3_large_150d": (_v3(_V3_LARGE, 1.5, 1.2), 256, 14_622_320, 53_472, 1.01, 81.832, "ra4_e3600_r256_in1k"),
+        "mobilenetv3_small_050": (_v3_small(0.5), 224, 1_593_224, 6_496, 0.02419, 57.918, "lamb_in1k"),
+        "mobilenetv3_small_075": (_v3_small(0.75), 224, 2_041_872, 9_680, 0.0434, 65.284, "lamb_in1k"),
+        "mobilenetv3_small_100": (_v3_small(), 224, 2_542_856, 12_112, 0.05651, 67.636, "lamb_in1k"),
+        "mobilenetv3_rw": (_v3(_V3_RW, **_RW), 224, 5_479_918, 24_400, 0.2166, 75.616, "rmsp_in1k"),
+        "tf_mobilenetv3_large_075": (_v3(_V3_LARGE, 0.75, **TENSORFLOW), 224, 3_993_528, 19_088, 0.1546, 73.442, "in1k"),
+        "tf_mobilenetv3_large_100": (_v3(_V3_LARGE, **TENSORFLOW), 224, 5_483_032, 24_400, 0.2166, 75.51, "in1k"),
+        "tf_mobilenetv3_large_minimal_100": (_v3(_V3_LARGE_MINIMAL, act=relu, **TENSORFLOW), 224, 3_924_288, 24_400, 0.2091, 72.27, "in1k"),
+        "tf_mobilenetv3_small_075": (_v3_small(0.75, **TENSORFLOW), 224, 2_041_872, 9_680, 0.0434, 65.706, "in1k"),
+        "tf_mobilenetv3_small_100": (_v3_small(**TENSORFLOW), 224, 2_542_856, 12_112, 0.05651, 67.922, "in1k"),
+        "tf_mobilenetv3_small_minimal_100": (_v3_small(stages=_V3_SMALL_MINIMAL, act=relu, **TENSORFLOW), 224, 2_044_736, 12_112, 0.05229, 62.892, "in1k"),
+        "lcnet_035": (_lc(0.35), 224, 1_644_370, 3_840, 0.02736, None, None),
+        "lcnet_050": (_lc(0.5), 224, 1_880_856, 5_472, 0.04473, 63.138, "ra2_in1k"),
+        "lcnet_075": (_lc(0.75), 224, 2_358_288, 8_224, 0.09479, 68.786, "ra2_in1k"),
+        "lcnet_100": (_lc(1.0), 224, 2_953_800, 10_944, 0.1557, 72.13, "ra2_in1k"),
+        "lcnet_150": (_lc(1.5), 224, 4_501_112, 16_416, 0.3342, None, None),
+        "fbnetv3_b": (_fbnet_v3(_FBNET_V3_B, 16), 224, 8_598_464, 46_400, 0.4075, 79.154, "ra2_in1k"),
+        "fbnetv3_d": (_fbnet_v3(_FBNET_V3_D, 24), 224, 10_306_272, 56_608, 0.502, 79.682, "ra2_in1k"),
+        "fbnetv3_g": (_fbnet_v3(_FBNET_V3_G, 32), 240, 16_623_888, 90_864, 1.254, 82.034, "ra2_in1k"),
+    }),
+}
+# fmt: on

@@ -12,10 +12,11 @@ class Case:
     `network` is the name here. `source` is "torchvision", "timm" or "small" (`torch_small.py`,
     `torch_residual.py`, `torch_shallow.py`); `reference` the name there, of a function or a class.
     Either is "" for `name`. `arguments` go to the reference, `overrides` to `cnnjax.build`, where
-    "end.hidden" is the field `hidden` of what the network's `end` is. Images
-    are `[batch, channels, size, size]`. `slow` keeps the case out of the default run. `float64`:
-    the comparison is in float64, for networks whose training step is too ill-conditioned for
-    float32; evaluation is compared in float32 as well.
+    "end.hidden" is the field `hidden` of what the network's `end` is, "blocks" cuts the stages of a
+    network without such a field, and `test_goldens.py` says what a word stands for. Images are
+    `[batch, channels, size, size]`. `slow` keeps the case out of the default run. `float64`: the
+    comparison is in float64, for networks whose training step is too ill-conditioned for float32;
+    evaluation is compared in float32 as well.
     """
 
     name: str

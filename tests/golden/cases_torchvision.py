@@ -43,14 +43,7 @@ CASES = (
         network="mobilenet_v3_small",
         source="small",
         float64=True,
-        overrides={
-            "rows": (
-                (3, 16, 16, True, False, 2),
-                (3, 72, 24, False, False, 2),
-                (5, 96, 40, True, True, 2),
-                (5, 240, 40, True, True, 1),
-            )
-        },
+        overrides={"stages": "four blocks"},
     ),
     *named("mobilenet_v3_small mobilenet_v3_large", **_WIDE),
     Case("shufflenet_v2_x0_5", float64=True),
@@ -62,7 +55,7 @@ CASES = (
         network="efficientnet_b0",
         source="small",
         float64=True,
-        overrides={"depth_mult": 0.1},
+        overrides={"blocks": 1},
     ),
     *(Case(f"efficientnet_b{n}", **_WIDE) for n in range(8)),
     *named("efficientnet_v2_s efficientnet_v2_m efficientnet_v2_l", **_WIDE),

@@ -17,6 +17,7 @@ import cnnjax
 from cnnjax.models import MODELS
 from cnnjax.weights.names import names_of, publisher, renamed, shapes_of, source_of
 from cnnjax.weights.torch_names import from_state_dict, to_state_dict, torch_shapes
+from tests.models.test_networks import first_blocks
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))
@@ -44,10 +45,23 @@ def _build(case: Case, dtype: Any) -> Any:
     settings = {"num_classes": draw.CLASSES, "dtype": dtype, **rates}
     usual = cnnjax.build(name)
     for key, value in case.overrides.items():
+        if key == "blocks" and key not in fields:
+            settings["stages"] = first_blocks(usual.stages, value)
+            continue
+        if value == "four blocks":
+            settings["stages"] = four_blocks(usual.stages)
+            continue
         field, _, inner = key.partition(".")
         whole = settings.get(field, getattr(usual, field, None))
         settings[field] = dataclasses.replace(whole, **{inner: value}) if inner else value
     return cnnjax.build(name, **settings)
+
+
+def four_blocks(stages: Any) -> Any:
+    """Return four of the small MobileNetV3's blocks, and the layer after them."""
+    first, second, third, *_, last = stages
+    third = (third[0], dataclasses.replace(third[1], repeats=1))
+    return first, second[:1], third, (dataclasses.replace(last[0], width=6 * 40),)
 
 
 def _step(model: Any, variables: Any, images: jax.Array, labels: jax.Array) -> Any:

@@ -18,6 +18,17 @@ from cnnjax.errors import BadArgument
 from cnnjax.models import FAMILIES, MODELS, build, list_models
 from cnnjax.models.regnet import Line
 
+
+def first_blocks(stages, blocks):
+    """The first so many blocks of each of a table's stages."""
+
+    def single(row, index):
+        return dataclasses.replace(row, strides=1 if index else row.strides, repeats=1)
+
+    whole = [[single(row, i) for row in stage for i in range(row.repeats)] for stage in stages]
+    return tuple(tuple(stage[:blocks]) for stage in whole)
+
+
 # Groups of a small GhostNet, with and without a stride, squeeze-excite and another width.
 GHOSTS = (((3, 16, 16, False, 1),) * 2, ((5, 24, 24, True, 2),))
 
@@ -71,7 +82,10 @@ SMALL = {
     "rdnet_tiny": (32, {"growths": (16, 16, 16, 16), "strided": (1, 2, 3), "depth": 1}),
     "cspnext_tiny": (64, {"width": 16}),
     "lcnetv2_small": (32, {"depths": (1, 1, 1, 2), "width_mult": 0.25}),
-    "efficientnet_cc_b0_4e": (32, {"blocks": 1}),
+    "efficientnet_cc_b0_4e": (
+        32,
+        {"stages": first_blocks(MODELS["efficientnet_cc_b0_4e"].fields["stages"], 1)},
+    ),
     "dla34": (32, {"depths": (1, 1, 1, 1)}),
     "dpn68": (32, {"depths": (1, 2, 1, 1)}),
     "hrnet_w18_small": (32, {"depth": 1, "modules": (1, 1)}),
