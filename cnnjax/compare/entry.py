@@ -107,8 +107,8 @@ def parse_contestant(text: str) -> Contestant:
     Raises:
         BadArgument: for another form; for an unknown name or field only when it is built.
 
-    >>> parse_contestant("small=mobilenet_v2_cifar:width_mult=0.5")
-    Contestant(label='small', model='mobilenet_v2_cifar', fields={'width_mult': 0.5})
+    >>> parse_contestant("small=rexnet_100:width_mult=0.5")
+    Contestant(label='small', model='rexnet_100', fields={'width_mult': 0.5})
     """
     head, colon, tail = text.partition(":")
     label, equals, model = head.rpartition("=")
