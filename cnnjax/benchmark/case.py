@@ -1,12 +1,18 @@
 """What is measured: a network, a batch, a size of images, and what one step of it costs."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from cnnjax.analysis import count
-from cnnjax.errors import BadArgument, unknown
+from cnnjax.errors import BadArgument, bounded, unknown
+from cnnjax.files import printable
 from cnnjax.models import MODELS, build
+from cnnjax.train.identity import describe
+from cnnjax.typing import Model
 
-__all__ = ["MOST_IMAGES", "MOST_PIXELS", "Case", "Cost", "cost"]
+__all__ = ["MOST_IMAGES", "MOST_PIXELS", "Case", "Cost", "cases_of", "cost"]
 
 MOST_IMAGES, MOST_PIXELS = 2**20, 2**14
 """More than any machine can hold or any network was made for: a slip of the finger."""
@@ -17,41 +23,93 @@ class Case:
     """A network on batches `[batch, image_size, image_size, channels]`.
 
     Attributes:
-        network: a key of `cnnjax.models.MODELS`.
+        network: a key of `cnnjax.models.MODELS`, or a Linen module.
         batch: images a step, 1..1048576.
-        image_size: pixels, 1..16384; 0 stands for what the network was made for.
+        image_size: pixels, 1..16384; 0 stands for what a network by name was made for.
+        channels: of an image, 1..16384; 0 stands for what a network by name was made for, and 3.
+        name: what the results call a module: letters, digits, `_`, `.` and `-`.
 
     Raises:
-        BadArgument: for an unknown network, or numbers out of range.
+        BadArgument: for an unknown network, numbers out of range, a module without a name.
 
     >>> Case("resnet20_cifar", 128).label
     'resnet20_cifar b128 32px'
     """
 
-    network: str
+    network: str | Model
     batch: int
     image_size: int = 0
+    channels: int = 0
+    name: str = ""
 
     def __post_init__(self) -> None:
-        """Check the fields and fill in the size."""
-        if self.network not in MODELS:
-            raise unknown("network", self.network, MODELS)
-        for name, least, most in (("batch", 1, MOST_IMAGES), ("image_size", 0, MOST_PIXELS)):
-            if not least <= getattr(self, name) <= most:
-                value = getattr(self, name)
-                raise BadArgument(f"{name}: got {value}; it must be in {max(least, 1)}..{most}")
-        if not self.image_size:
-            object.__setattr__(self, "image_size", MODELS[self.network].input_size)
+        """Check the fields and fill in what a name knows."""
+        size, channels, name = self.image_size, self.channels, self.name
+        if isinstance(self.network, str):
+            if self.network not in MODELS:
+                raise unknown("network", self.network, MODELS)
+            known = MODELS[self.network]
+            size, channels = size or known.input_size, channels or known.channels
+            name = self.network
+        elif not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+            raise BadArgument(
+                f"name: received {name!r} for a module; allowed: letters, digits, '_', '.' and '-'"
+            )
+        bounded("batch", self.batch, 1, MOST_IMAGES)
+        bounded("image_size", size, 1, MOST_PIXELS)
+        bounded("channels", channels or 3, 1, MOST_PIXELS)
+        for field, value in (("image_size", size), ("channels", channels or 3), ("name", name)):
+            object.__setattr__(self, field, value)
 
     @property
     def label(self) -> str:
         """The name of the case in results."""
-        return f"{self.network} b{self.batch} {self.image_size}px"
+        return f"{self.name} b{self.batch} {self.image_size}px"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """`(H, W, C)`."""
-        return self.image_size, self.image_size, MODELS[self.network].channels
+        return self.image_size, self.image_size, self.channels
+
+    @property
+    def model(self) -> Model:
+        """The module."""
+        return build(self.network) if isinstance(self.network, str) else self.network
+
+    def definition(self) -> Any:
+        """Return what a module is, as JSON, None of a network by name.
+
+        Raises:
+            BadArgument: for a module that nothing identifies, such as one with a lambda in it.
+        """
+        return None if isinstance(self.network, str) else describe(self.network, "out")
+
+
+def cases_of(
+    given: Sequence[Case] | Mapping[str, Case | Model | str], batch: int, image_size: int
+) -> list[Case]:
+    """Return cases, those of a mapping under its names.
+
+    Args:
+        given: cases, or a mapping from names to cases or to Linen modules.
+        batch: images a step, of modules.
+        image_size: pixels, of modules.
+
+    Raises:
+        BadArgument: for anything else, and what `Case` refuses.
+    """
+    pairs = given.items() if isinstance(given, Mapping) else [("", each) for each in given]
+    cases = []
+    for name, each in pairs:
+        if name and isinstance(each, Model):
+            each = Case(each, batch, image_size, name=name)
+        elif not isinstance(each, Case):
+            raise BadArgument(
+                f"cases: received {printable(repr(each))[:60]}; allowed: several of "
+                "Case, or a mapping from names to these or to Linen modules"
+            )
+        cases.append(replace(each, name=name or each.name))
+    return cases
 
 
 @dataclass(frozen=True)
@@ -72,5 +130,5 @@ class Cost:
 
 def cost(case: Case) -> Cost:
     """Count a case's network; nothing is computed."""
-    counted = count(build(case.network), case.image_shape)
+    counted = count(case.model, case.image_shape)
     return Cost(counted.parameters, counted.multiply_adds)

@@ -17,11 +17,11 @@ import jax
 
 from cnnjax.benchmark.case import Case
 from cnnjax.benchmark.programs import compile_mode
-from cnnjax.errors import Failed
+from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import decoded
 from cnnjax.runtime import peak_resident_bytes
 
-__all__ = ["main", "measure_fresh"]
+__all__ = ["check_named", "main", "measure_fresh"]
 
 
 def measure_fresh(case: Case, mode: str, *, stock: bool, run: bool) -> dict[str, Any]:
@@ -40,10 +40,12 @@ def measure_fresh(case: Case, mode: str, *, stock: bool, run: bool) -> dict[str,
         where the system does not say.
 
     Raises:
+        BadArgument: for a module, which that process could not make again.
         Failed: if a process does not end well.
     """
+    check_named(case)
     request = {
-        "network": case.network,
+        "network": case.name,
         "batch": case.batch,
         "image_size": case.image_size,
         "mode": mode,
@@ -59,6 +61,15 @@ def measure_fresh(case: Case, mode: str, *, stock: bool, run: bool) -> dict[str,
         "peak_bytes": cold["peak_bytes"],
     }
     return {**found, "peak_rss_bytes": warm["peak_rss_bytes"]} if run else found
+
+
+def check_named(case: Case) -> None:
+    """Raise `BadArgument` for a module, which another process could not make again."""
+    if not isinstance(case.network, str):
+        raise BadArgument(
+            "mode: compile makes the network anew in other processes, by its name, and "
+            f"{case.name!r} is a module; allowed for it: train, forward"
+        )
 
 
 def _call(request: dict[str, Any], cache: str) -> dict[str, Any]:
@@ -89,7 +100,7 @@ def main() -> None:
     request = json.loads(sys.argv[1])
     case = Case(request["network"], request["batch"], request["image_size"])
     jax.block_until_ready(jax.numpy.zeros(1))  # the backend starts before the clock does
-    program, state, images, labels = compile_mode(case, request["mode"], stock=request["stock"])
+    program, state, inputs = compile_mode(case, request["mode"], stock=request["stock"])
     answer: dict[str, Any] = {
         "lower_seconds": program.lower_seconds,
         "compile_seconds": program.compile_seconds,
@@ -97,7 +108,6 @@ def main() -> None:
         "peak_bytes": program.peak_bytes,
     }
     if request["run"]:
-        inputs = (images, labels) if request["mode"] == "train" else (images,)
         jax.block_until_ready(program.call(state, *inputs))
         answer["peak_rss_bytes"] = peak_resident_bytes()
     print(json.dumps(answer))

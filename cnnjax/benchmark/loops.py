@@ -10,7 +10,6 @@ from cnnjax.benchmark.case import Case
 from cnnjax.benchmark.clock import timed
 from cnnjax.benchmark.interleave import Takes
 from cnnjax.benchmark.programs import batches, compile_program, initial_state, train_step_of
-from cnnjax.models import build
 
 __all__ = ["scan_and_steps", "vmap_and_runs"]
 
@@ -33,27 +32,27 @@ def scan_and_steps(case: Case, steps: int) -> dict[str, Takes]:
         case: network and batch.
         steps: how many, each on a batch of its own.
     """
-    model = build(case.network)
+    model, key = case.model, jax.random.key(0)
     step = train_step_of(model)
-    images, labels = batches(case, steps, _classes(model))
+    every = batches(case, steps)
     state = initial_state(model, case.image_shape)
+    apart = [jax.tree.map(lambda each, index=index: each[index], every) for index in range(steps)]
 
-    def epoch(state: Any, images: Any, labels: Any) -> Any:
-        return jax.lax.scan(lambda carry, batch: step(carry, *batch), state, (images, labels))
+    def epoch(state: Any, every: Any, key: Any) -> Any:
+        return jax.lax.scan(lambda carry, batch: step(carry, batch, key), state, every)
 
-    whole = compile_program(epoch, (state, images, labels), stock=False, donate=True)
-    single = compile_program(step, (state, images[0], labels[0]), stock=False, donate=True)
-    apart = [(images[index], labels[index]) for index in range(steps)]
+    whole = compile_program(epoch, (state, every, key), stock=False, donate=True)
+    single = compile_program(step, (state, apart[0], key), stock=False, donate=True)
     states = {"scan": state, "steps": jax.tree.map(jnp.copy, state)}
 
     def scan() -> Any:
-        states["scan"], losses = whole.call(states["scan"], images, labels)
-        return states["scan"], losses
+        states["scan"], metrics = whole.call(states["scan"], every, key)
+        return states["scan"], metrics
 
     def one_by_one() -> Any:
         for batch in apart:
-            states["steps"], loss = single.call(states["steps"], *batch)
-        return states["steps"], loss
+            states["steps"], metrics = single.call(states["steps"], batch, key)
+        return states["steps"], metrics
 
     return {
         "scan": _Timed(scan, {"peak_bytes": whole.peak_bytes}),
@@ -68,30 +67,26 @@ def vmap_and_runs(case: Case, seeds: int) -> dict[str, Takes]:
         case: network and batch.
         seeds: how many runs, each with its own weights and its own batch.
     """
-    model = build(case.network)
+    model, keys = case.model, jax.random.split(jax.random.key(0), seeds)
     step = train_step_of(model)
-    images, labels = batches(case, seeds, _classes(model))
+    every = batches(case, seeds)
+    apart = [jax.tree.map(lambda each, index=index: each[index], every) for index in range(seeds)]
     states = [initial_state(model, case.image_shape, seed) for seed in range(seeds)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    whole = compile_program(jax.vmap(step), (stacked, images, labels), stock=False, donate=True)
-    single = compile_program(step, (states[0], images[0], labels[0]), stock=False, donate=True)
-    apart = [(images[index], labels[index]) for index in range(seeds)]
+    whole = compile_program(jax.vmap(step), (stacked, every, keys), stock=False, donate=True)
+    single = compile_program(step, (states[0], apart[0], keys[0]), stock=False, donate=True)
     together = {"state": stacked}
 
     def vmapped() -> Any:
-        together["state"], losses = whole.call(together["state"], images, labels)
-        return together["state"], losses
+        together["state"], metrics = whole.call(together["state"], every, keys)
+        return together["state"], metrics
 
     def one_by_one() -> Any:
         for index, batch in enumerate(apart):
-            states[index], _ = single.call(states[index], *batch)
+            states[index], _ = single.call(states[index], batch, keys[index])
         return states
 
     return {
         "vmap": _Timed(vmapped, {"peak_bytes": whole.peak_bytes}),
         "runs": _Timed(one_by_one, {"peak_bytes": single.peak_bytes}),
     }
-
-
-def _classes(model: Any) -> int:
-    return model.num_classes

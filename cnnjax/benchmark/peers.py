@@ -46,23 +46,22 @@ class JaxPeer:
 
     def __enter__(self) -> Self:
         """Compile and put the inputs on the device."""
-        self._program, self._state, self._images, self._labels = compile_mode(
+        self._program, self._state, self._inputs = compile_mode(
             self._case, self._mode, stock=self._stock
         )
-        jax.block_until_ready((self._state, self._images, self._labels))
+        jax.block_until_ready((self._state, self._inputs))
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Drop the executable and the arrays."""
-        del self._program, self._state, self._images, self._labels
+        del self._program, self._state, self._inputs
 
     def step(self) -> float:
         """Run one step to its end and return its seconds."""
-        call = self._program.call
-        if self._mode == "forward":
-            return timed(lambda: call(self._state, self._images))[0]
-        seconds, found = timed(lambda: call(self._state, self._images, self._labels))
-        self._state, self._loss = found
+        seconds, found = timed(lambda: self._program.call(self._state, *self._inputs))
+        if self._mode == "train":
+            self._state, metrics = found
+            self._loss = metrics["loss"]
         return seconds
 
     def facts(self) -> dict[str, Any]:

@@ -12,27 +12,32 @@ import numpy as np
 
 from cnnjax import ops
 from cnnjax.benchmark.case import Case
-from cnnjax.models import build
-from cnnjax.train.losses import CrossEntropy
-from cnnjax.typing import Array, Images, Labels
+from cnnjax.train import SGD, Constant, CrossEntropy, Hyper, Recipe, TrainState, make_train_step
+from cnnjax.train.state import start_state
+from cnnjax.train.step import Batch, TrainStep, forward
+from cnnjax.typing import Array, Images, Logits, Model
 
 __all__ = [
-    "LEARNING_RATE",
-    "MOMENTUM",
+    "HYPER",
+    "RECIPE",
     "Program",
     "batches",
     "compile_mode",
     "compile_program",
     "forward_of",
     "initial_state",
+    "outline",
     "train_step_of",
 ]
 
-MOMENTUM = 0.9
-LEARNING_RATE = 1e-3
-"""Small: a step on random labels must stay finite, since infinities change what a step costs."""
+RECIPE = Recipe(loss=CrossEntropy(), optimizer=SGD(nesterov=False), schedule=Constant())
+"""No augmentation: what is timed is the network, the loss and the optimizer."""
 
-State = dict[str, Any]
+HYPER = Hyper(learning_rate=1e-3, momentum=0.9, weight_decay=0.0)
+"""A small rate: a step on random labels must stay finite, since infinities change what it costs."""
+
+STEPS = 1000
+"""Of the run that the step is part of, for its schedule."""
 
 
 @dataclass(frozen=True)
@@ -62,53 +67,25 @@ class Program:
         return sum(self.memory.values()) - 2 * self.memory["aliased"]
 
 
-def train_step_of(model: Any) -> Callable[[State, Images, Labels], tuple[State, Array]]:
-    """Return the step `(state, images, labels) -> (state, loss)`.
-
-    SGD with momentum on the softmax loss, norms in training mode, dropout drawn anew each step.
-    """
-
-    def step(state: State, images: Images, labels: Labels) -> tuple[State, Array]:
-        key = jax.random.fold_in(jax.random.key(0), state["step"])
-
-        def loss_of(params: Any) -> tuple[Array, Any]:
-            logits, updated = model.apply(
-                {"params": params, "batch_stats": state["batch_stats"]},
-                images,
-                train=True,
-                mutable=["batch_stats"],
-                rngs={"dropout": key},
-            )
-            return CrossEntropy()(
-                logits, jax.nn.one_hot(labels, logits.shape[-1])
-            ).mean(), updated.get("batch_stats", {})
-
-        (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state["params"])
-        velocity = jax.tree.map(lambda v, g: MOMENTUM * v + g, state["velocity"], gradients)
-        params = jax.tree.map(lambda p, v: p - LEARNING_RATE * v, state["params"], velocity)
-        new = {"params": params, "batch_stats": batch_stats, "velocity": velocity}
-        return {**new, "step": state["step"] + 1}, loss
-
-    return step
+def train_step_of(model: Model) -> TrainStep:
+    """Return the step that `cnnjax.train.fit` takes with `RECIPE`."""
+    return make_train_step(model, RECIPE, STEPS)
 
 
-def forward_of(model: Any) -> Callable[[State, Images], Array]:
+def forward_of(model: Model) -> Callable[[TrainState, Images], Logits]:
     """Return `(state, images) -> logits`, norms and dropout in evaluation mode."""
 
-    def forward(state: State, images: Images) -> Array:
-        variables = {"params": state["params"], "batch_stats": state["batch_stats"]}
-        return model.apply(variables, images, train=False)
+    def evaluate(state: TrainState, images: Images) -> Logits:
+        return forward(model, state.variables, images, state.mean, state.std)
 
-    return forward
+    return evaluate
 
 
-def initial_state(model: Any, image_shape: Sequence[int], seed: int = 0) -> State:
-    """Return a state whose kernels are random; nothing is compiled for it.
+def initial_state(model: Model, image_shape: Sequence[int], seed: int = 0) -> TrainState:
+    """Return a state whose kernels are random; no program draws them.
 
     Kernels have variance 2 / fan-in, scales and variances are 1, all else is 0.
     """
-    blank = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-    shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), blank)
     draw = np.random.default_rng(seed)
 
     def value(path: tuple[Any, ...], leaf: Any) -> Array:
@@ -119,22 +96,29 @@ def initial_state(model: Any, image_shape: Sequence[int], seed: int = 0) -> Stat
         one = name in ("scale", "var")
         return jnp.full(leaf.shape, 1 if one else 0, leaf.dtype)
 
+    _, shapes = outline(model, image_shape)
     variables = jax.tree_util.tree_map_with_path(value, dict(shapes))
-    return {
-        "params": variables["params"],
-        "batch_stats": variables.get("batch_stats", {}),
-        "velocity": jax.tree.map(jnp.zeros_like, variables["params"]),
-        "step": jnp.zeros((), jnp.int32),
-    }
+    # Of uniformly distributed bytes.
+    moments = [jnp.full(image_shape[-1], moment, jnp.float32) for moment in (1 / 2, 12**-0.5)]
+    return start_state(variables, RECIPE, jax.tree.map(jnp.float32, HYPER), *moments)
 
 
-def batches(case: Case, number: int, classes: int, seed: int = 0) -> tuple[Array, Array]:
-    """Return random images `[number, B, H, W, C]`, standard normal, and labels `[number, B]`."""
+def outline(model: Model, image_shape: Sequence[int]) -> tuple[Any, Any]:
+    """Return the shapes of the logits of one image, and of the variables; nothing is computed."""
+    blank = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    variables = jax.eval_shape(lambda k, x: model.init(k, x, train=False), key, blank)
+    return jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, blank), variables
+
+
+def batches(case: Case, number: int, seed: int = 0) -> Batch:
+    """Return random images `[number, B, H, W, C]` uint8 and targets `[number, B, classes]`."""
     draw = np.random.default_rng(seed)
     shape = (number, case.batch, *case.image_shape)
-    images = draw.standard_normal(shape, np.float32)
-    labels = draw.integers(0, classes, shape[:2]).astype(np.int32)
-    return jnp.asarray(images), jnp.asarray(labels)
+    images = draw.integers(0, 256, shape, np.uint8)
+    classes = outline(case.model, case.image_shape)[0].shape[-1]
+    labels = draw.integers(0, classes, shape[:2])
+    return jnp.asarray(images), jax.nn.one_hot(labels, classes, dtype=jnp.float32)
 
 
 def compile_program(
@@ -158,25 +142,25 @@ def compile_program(
     return Program(compiled, middle - start, end - middle, cpu, _memory(compiled))
 
 
-def compile_mode(case: Case, mode: str, *, stock: bool) -> tuple[Program, State, Array, Array]:
+def compile_mode(
+    case: Case, mode: str, *, stock: bool
+) -> tuple[Program, TrainState, tuple[Any, ...]]:
     """Compile a case's training step or forward pass.
 
     Returns:
-        The program, and the state, images and labels that it takes (a forward pass: no labels).
+        The program, and the state and the inputs that it takes: a batch and a key, or images.
     """
-    model = build(case.network)
+    model = case.model
     state = initial_state(model, case.image_shape)
-    images, labels = batches(case, 1, _classes(model))
+    images, targets = (each[0] for each in batches(case, 1))
+    function: Callable[..., Any]
+    inputs: tuple[Any, ...]
     if mode == "train":
-        function, arguments = train_step_of(model), (state, images[0], labels[0])
+        function, inputs = train_step_of(model), ((images, targets), jax.random.key(0))
     else:
-        function, arguments = forward_of(model), (state, images[0])  # type: ignore[assignment]
-    program = compile_program(function, arguments, stock=stock, donate=mode == "train")
-    return program, state, images[0], labels[0]
-
-
-def _classes(model: Any) -> int:
-    return model.num_classes
+        function, inputs = forward_of(model), (images,)
+    program = compile_program(function, (state, *inputs), stock=stock, donate=mode == "train")
+    return program, state, inputs
 
 
 def _memory(compiled: Any) -> dict[str, int]:

@@ -86,6 +86,17 @@ class Results:
         """Return what is known of a mode of a case, None if nothing."""
         return self.content["cases"].get(label, {}).get(mode)
 
+    def check_same(self, label: str, about: Mapping[str, Any]) -> None:
+        """Raise `BadArgument` if a case of that label is there, of another network."""
+        known = self.content["cases"].get(label)
+        if known is not None:
+            words = difference(known.get("definition"), about.get("definition"), f"{label!r}:")
+            if words:
+                raise BadArgument(
+                    f"out: {printable(str(self.path))} holds another network: {printable(words)}; "
+                    "choose another directory or name"
+                )
+
     def enter(self, label: str, case: Mapping[str, Any], mode: str, entry: Any) -> None:
         """Add a mode of a case, and write everything.
 

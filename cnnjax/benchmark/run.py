@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cnnjax.benchmark.case import Case, Cost, cost
-from cnnjax.benchmark.fresh import measure_fresh
+from cnnjax.benchmark.case import Case, Cost, cases_of, cost
+from cnnjax.benchmark.fresh import check_named, measure_fresh
 from cnnjax.benchmark.interleave import interleave, matmul_rate
 from cnnjax.benchmark.loops import scan_and_steps, vmap_and_runs
 from cnnjax.benchmark.peers import PEERS, JaxPeer, Peer
@@ -18,7 +18,9 @@ from cnnjax.benchmark.torch_client import Torch, TorchPeer
 from cnnjax.errors import BadArgument, Failed, unknown
 from cnnjax.files import printable
 from cnnjax.records import commit, hardware, now
+from cnnjax.records.store import as_json
 from cnnjax.runtime import cores
+from cnnjax.typing import Model
 
 __all__ = ["ALL_MODES", "MOST", "Settings", "benchmark"]
 
@@ -77,9 +79,11 @@ class Settings:
 
 
 def benchmark(
-    cases: Sequence[Case],
+    cases: Sequence[Case] | Mapping[str, Case | Model],
     settings: Settings,
     *,
+    batch: int = 32,
+    image_size: int = 32,
     out: Path | None = None,
     command: str = "",
     say: Say = print,
@@ -90,8 +94,10 @@ def benchmark(
     with others is kept; a peer that fails is named with its reason and the others go on.
 
     Args:
-        cases: networks and batches.
+        cases: networks and batches, or a mapping from names to these or to Linen modules.
         settings: how.
+        batch: images a step, of the modules in a mapping.
+        image_size: pixels, of these; they have three channels. A `Case` says otherwise.
         out: the directory of the results, written after every mode of a case; None for nowhere.
         command: that led here, for the record.
         say: called with a line about each thing that is done.
@@ -100,27 +106,50 @@ def benchmark(
         What `results.json` holds; see `cnnjax.benchmark.results`.
 
     Raises:
-        BadArgument: for a directory with results of another machine or other versions.
+        BadArgument: for a directory with results of another machine, other versions or another
+            module of that name; for a module that nothing identifies, where there is a directory.
         Failed: if `ours` cannot be measured, or nothing written, or what was written is damaged.
     """
     if settings.torch is not None:  # where it lies says nothing and belongs to one machine
         command = command.replace(settings.torch.python, "PYTHON")
+    command = printable(command)
+    listed = cases_of(cases, batch, image_size)
+    if "compile" in settings.modes:
+        for case in listed:
+            check_named(case)
+    # In memory a module may be anything; in a directory it must be known again.
+    about = {case.label: _about(case, identified=out is not None) for case in listed}
     with Results.opened(out) as results:
-        for case in cases:
-            _measure_case(case, settings, results, printable(command), say)
+        for case in listed:
+            results.check_same(case.label, about[case.label])
+        for case in listed:
+            _measure_case(case, about[case.label], settings, results, command, say)
     return results.content
 
 
-def _measure_case(case: Case, settings: Settings, results: Results, command: str, say: Say) -> None:
-    """Measure what is missing of a case, and enter each mode as soon as it is there."""
+def _about(case: Case, *, identified: bool) -> dict[str, Any]:
     costs = cost(case)
-    about = {
-        "network": case.network,
+    definition = case.definition() if identified else None
+    return {
+        "network": case.name,
         "batch": case.batch,
         "image_size": case.image_size,
         "parameters": costs.parameters,
         "multiply_adds": costs.multiply_adds,
+        **({} if definition is None else {"definition": as_json(definition)}),
     }
+
+
+def _measure_case(
+    case: Case,
+    about: Mapping[str, Any],
+    settings: Settings,
+    results: Results,
+    command: str,
+    say: Say,
+) -> None:
+    """Measure what is missing of a case, and enter each mode as soon as it is there."""
+    costs = Cost(about["parameters"], about["multiply_adds"])
     _check_memory(case, settings)
     for mode, measure in _plan(case, costs, settings):
         before = results.entry(case.label, mode)
@@ -144,7 +173,8 @@ def _check_memory(case: Case, settings: Settings) -> None:
     """Raise `Failed` where the images alone would not fit into this machine."""
     there = hardware()["memory_bytes"]
     batches = max(1, settings.scan, settings.seeds)
-    needed = 4 * math.prod(case.image_shape) * case.batch * batches
+    # Bytes, and the numbers that a step makes of one batch of them.
+    needed = math.prod(case.image_shape) * case.batch * (batches + 4)
     if there is not None and needed > there:
         raise Failed(
             f"{case.label}: {batches:,} batches of images are {needed / 2**30:,.1f} GiB, and this "
@@ -175,10 +205,12 @@ def _plan(
 
 def _asked(mode: str, settings: Settings) -> list[str]:
     """Return what a measurement must have tried to be the one asked for."""
+    # Version 0.1.0 timed a step of its own, and its entries say nothing of it.
+    step = [] if mode == "forward" else ["train.step"]
     if mode in ("train", "forward"):
         with_torch = "with torch" if settings.torch else "without torch"
-        return [*(name for name in PEERS if name in settings.peers), with_torch]
-    return [name for name in ("ours", "stock") if name in settings.peers]
+        return [*(name for name in PEERS if name in settings.peers), with_torch, *step]
+    return [*(name for name in ("ours", "stock") if name in settings.peers), *step]
 
 
 def _steps(case: Case, costs: Cost, mode: str, settings: Settings) -> dict[str, Any]:
@@ -217,6 +249,8 @@ def _peer(name: str, case: Case, costs: Cost, mode: str, settings: Settings) -> 
         return JaxPeer(case, mode, stock=name == "stock")
     if settings.torch is None:
         return "no interpreter with PyTorch was given (--torch PYTHON)"
+    if not isinstance(case.network, str):
+        return "PyTorch has networks by name only, and this one is a module"
     return TorchPeer(
         settings.torch,
         case,

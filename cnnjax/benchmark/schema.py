@@ -29,6 +29,8 @@ class _About(TypedDict):
     image_size: Positive
     parameters: Count
     multiply_adds: Count
+    # Of a module; a network by name has none.
+    definition: NotRequired[Any]
 
 
 class _Entry(TypedDict):

@@ -57,7 +57,7 @@ class TorchPeer:
         self._torch, self._label = torch, case.label
         self._request = {
             "do": "prepare",
-            "network": case.network,
+            "network": case.name,
             "batch": case.batch,
             "image_size": case.image_size,
             "channels": case.image_shape[2],

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cnnjax.errors import BadArgument
+from cnnjax.files import printable
 from cnnjax.models import build
 from cnnjax.typing import Model
 
@@ -146,7 +147,7 @@ def contestants_of(given: Contestants) -> list[Contestant]:
         "labels to these or to Linen modules"
     )
     if isinstance(given, str) or not isinstance(given, Iterable):
-        raise BadArgument(f"network: {repr(given)[:60]} alone; {allowed}")
+        raise BadArgument(f"network: {printable(repr(given))[:60]} alone; {allowed}")
     contestants = []
     pairs = given.items() if isinstance(given, Mapping) else ((None, each) for each in given)
     for label, each in pairs:
@@ -156,7 +157,7 @@ def contestants_of(given: Contestants) -> list[Contestant]:
             each = Contestant(str(label), each)
         if not isinstance(each, Contestant):
             kind = "a module without a label" if isinstance(each, Model) else type(each).__name__
-            raise BadArgument(f"network: {kind} {repr(each)[:60]}; {allowed}")
+            raise BadArgument(f"network: {kind} {printable(repr(each))[:60]}; {allowed}")
         contestants.append(each if label is None else dataclasses.replace(each, label=str(label)))
     labels = [contestant.label for contestant in contestants]
     if not labels:

@@ -72,7 +72,7 @@ def peer(monkeypatch, mode, program, asked=None):
     def compiled(case, mode, *, stock):
         if asked is not None:
             asked.append((case, mode, stock))
-        return program, "state", "images", "labels"
+        return program, "state", ("batch", "key") if mode == "train" else ("images",)
 
     monkeypatch.setattr(peers, "compile_mode", compiled)
     return peers.JaxPeer(Case("lenet5", 2), mode, stock=True)
@@ -81,11 +81,12 @@ def peer(monkeypatch, mode, program, asked=None):
 def test_a_training_step_is_waited_for_and_goes_on_from_the_last(now, monkeypatch):
     states = [Later(now, 2.0), Later(now, 3.0)]
     losses = [np.float32(0.5), np.float32(0.25)]
-    program, asked = Programme(now, zip(states, losses, strict=True)), []
+    metrics = [{"loss": loss} for loss in losses]
+    program, asked = Programme(now, zip(states, metrics, strict=True)), []
     with peer(monkeypatch, "train", program, asked) as ours:
         assert [ours.step(), ours.step()] == [3.0, 4.0]
         assert ours.facts() == {"peak_bytes": 11, "lower_seconds": 22.0, "compile_seconds": 33.0}
-    assert program.given == [("state", "images", "labels"), (states[0], "images", "labels")]
+    assert program.given == [("state", "batch", "key"), (states[0], "batch", "key")]
     assert [state.waited for state in states] == [1, 1]
     assert asked == [(Case("lenet5", 2), "train", True)]
 
@@ -102,7 +103,7 @@ def test_a_forward_pass_is_waited_for_and_has_no_labels(now, monkeypatch):
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf])
 def test_steps_that_leave_the_finite_numbers_are_no_measurement(now, monkeypatch, loss):
-    program = Programme(now, [(Later(now, 1.0), np.float32(loss))])
+    program = Programme(now, [(Later(now, 1.0), {"loss": np.float32(loss)})])
     with peer(monkeypatch, "train", program) as ours:
         ours.step()
         with pytest.raises(Failed, match="lenet5 b2 28px: the loss of a timed step is not finite"):
@@ -135,17 +136,16 @@ def test_the_product_is_large_and_timed_five_times(monkeypatch):
     assert interleave.matmul_rate() == 2 * 4**3 / 3.0  # the median of 1 to 5
 
 
-CASE, STEPS = Case("lenet5", 3), 3
-MODEL = build("cnn", spec="conv2-relu-gap", num_classes=10)
-"""In place of LeNet-5, which takes seconds to compile."""
+MODEL, STEPS = build("cnn", spec="conv2-relu-gap", num_classes=10), 3
+CASE = Case(MODEL, 3, 28, 1, name="small")
 
 
-def plain_steps(state, images, labels):
+def plain_steps(state, batches, key):
     """The same training, step by step and without compiling it as one."""
     step, losses = jax.jit(train_step_of(MODEL)), []
-    for batch in zip(images, labels, strict=True):
-        state, loss = step(state, *batch)
-        losses.append(loss)
+    for batch in zip(*batches, strict=True):
+        state, metrics = step(state, batch, key)
+        losses.append(metrics["loss"])
     return state, losses
 
 
@@ -165,41 +165,41 @@ def waited(monkeypatch):
         return seconds, result
 
     monkeypatch.setattr(loops, "timed", watched)
-    monkeypatch.setattr(loops, "build", lambda name: MODEL)
     return results
 
 
 def test_a_scan_and_single_steps_train_the_same(waited):
     """Every call takes all the steps, from where the last one ended."""
-    images, labels = batches(CASE, STEPS, 10)
+    every = batches(CASE, STEPS)
     ways = loops.scan_and_steps(CASE, STEPS)
     assert list(ways) == ["scan", "steps"]
     state = initial_state(MODEL, CASE.image_shape)
     for calls in (1, 2):
-        state, losses = plain_steps(state, images, labels)
+        state, losses = plain_steps(state, every, jax.random.key(0))
         for name, way in ways.items():
             assert way.step() > 0
-            found, loss = waited.pop()
-            assert found["step"] == calls * STEPS
+            found, metrics = waited.pop()
+            assert found.step == calls * STEPS
             close(found, state)
-            close(loss, np.stack(losses) if name == "scan" else losses[-1])
-    assert all(way.known["peak_bytes"] > images.nbytes / STEPS for way in ways.values())
+            close(metrics["loss"], np.stack(losses) if name == "scan" else losses[-1])
+    assert all(way.known["peak_bytes"] > every[0].nbytes / STEPS for way in ways.values())
 
 
 def test_runs_at_once_and_one_by_one_train_the_same(waited):
     """Each seed has weights and a batch of its own, and takes one step a call."""
-    images, labels = batches(CASE, STEPS, 10)
+    images, targets = batches(CASE, STEPS)
     ways = loops.vmap_and_runs(CASE, STEPS)
     assert list(ways) == ["vmap", "runs"]
     states = [initial_state(MODEL, CASE.image_shape, seed) for seed in range(STEPS)]
-    assert not np.array_equal(*(jax.tree.leaves(state["params"])[1] for state in states[:2]))
+    assert not np.array_equal(*(jax.tree.leaves(state.params)[1] for state in states[:2]))
     for calls in (1, 2):
         for seed, state in enumerate(states):
-            states[seed], _ = plain_steps(state, images[seed][None], labels[seed][None])
+            batch = images[seed][None], targets[seed][None]
+            states[seed], _ = plain_steps(state, batch, jax.random.key(0))
         ways["vmap"].step()
-        together, losses = waited.pop()
-        assert losses.shape == (STEPS,)
-        assert together["step"].tolist() == [calls] * STEPS
+        together, metrics = waited.pop()
+        assert metrics["loss"].shape == (STEPS,)
+        assert together.step.tolist() == [calls] * STEPS
         close(together, jax.tree.map(lambda *leaves: np.stack(leaves), *states))
         ways["runs"].step()
         close(waited.pop(), states)

@@ -8,8 +8,8 @@ from cnnjax import build
 from cnnjax.benchmark import programs
 from cnnjax.benchmark.case import Case
 from cnnjax.benchmark.programs import (
-    LEARNING_RATE,
-    MOMENTUM,
+    HYPER,
+    RECIPE,
     batches,
     compile_mode,
     compile_program,
@@ -18,31 +18,53 @@ from cnnjax.benchmark.programs import (
     train_step_of,
 )
 from cnnjax.ops.switch import is_stock
+from cnnjax.train import SGD, CrossEntropy, make_train_step
 
 CASE = Case("lenet5", 3)
 
 
 def test_the_step_is_sgd_with_momentum():
+    """The step of `train`, with nothing in it but the network, the loss and the optimizer."""
     model = build("lenet5")
     state = initial_state(model, CASE.image_shape)
-    images, labels = batches(CASE, 2, 10)
+    images, targets = batches(CASE, 2)
     step = jax.jit(train_step_of(model))
-    transform = optax.sgd(LEARNING_RATE, MOMENTUM)
-    params, opt_state = state["params"], transform.init(state["params"])
+    transform = optax.sgd(1e-3, 0.9)
+    params, opt_state = state.params, transform.init(state.params)
+    normal = (images / 255 - 0.5) * 12**0.5
 
     def loss_of(params, index):
-        logits = model.apply({"params": params}, images[index], train=True)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels[index]).mean()
+        logits = model.apply({"params": params}, normal[index], train=True)
+        return optax.softmax_cross_entropy(logits, targets[index]).mean()
 
     for index in range(2):
-        state, loss = step(state, images[index], labels[index])
+        batch = images[index], targets[index]
+        state, metrics = step(state, batch, jax.random.key(0))
         expected, gradients = jax.value_and_grad(loss_of)(params, index)
         updates, opt_state = transform.update(gradients, opt_state)
         params = optax.apply_updates(params, updates)
-        np.testing.assert_allclose(loss, expected, rtol=1e-5)
-    for ours, theirs in zip(jax.tree.leaves(state["params"]), jax.tree.leaves(params), strict=True):
+        np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
+    for ours, theirs in zip(jax.tree.leaves(state.params), jax.tree.leaves(params), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-7)
-    assert state["step"] == 2
+    assert state.step == 2
+
+
+def test_the_step_is_that_of_train():
+    """What users run: the same program as `make_train_step` of the recipe gives."""
+    model, key = build("cnn", spec="conv2-bn-relu-gap", num_classes=10), jax.random.key(0)
+    state = initial_state(model, CASE.image_shape)
+    batch = jax.tree.map(lambda each: each[0], batches(CASE, 1))
+    theirs = make_train_step(model, RECIPE, 1000)
+    programs_of = [
+        str(jax.make_jaxpr(f)(state, batch, key)) for f in (train_step_of(model), theirs)
+    ]
+    assert programs_of[0] == programs_of[1]
+    assert (RECIPE.augment, RECIPE.optimizer, RECIPE.loss) == (
+        (),
+        SGD(nesterov=False),
+        CrossEntropy(),
+    )
+    assert (HYPER.momentum, HYPER.learning_rate, HYPER.weight_decay) == (0.9, 1e-3, 0)
 
 
 def test_the_state_has_the_shapes_of_init_and_random_kernels():
@@ -51,29 +73,24 @@ def test_the_state_has_the_shapes_of_init_and_random_kernels():
     blank = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), blank)
     for collection in ("params", "batch_stats"):
-        found = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state[collection])
+        found = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), getattr(state, collection))
         assert found == jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), shapes[collection])
     assert all(np.all(leaf == 1) for leaf in _named(state, "var"))
     assert all(np.std(leaf) > 0 for leaf in _named(state, "kernel"))
 
 
 def _named(tree, name):
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return [leaf for path, leaf in leaves if path[-1].key == name and path[0].key != "velocity"]
-
-
-def test_the_step_has_the_constants_of_its_documentation():
-    assert (MOMENTUM, LEARNING_RATE) == (0.9, 1e-3)
+    leaves = jax.tree_util.tree_leaves_with_path(tree.variables)
+    return [leaf for path, leaf in leaves if path[-1].key == name]
 
 
 @pytest.mark.parametrize("mode", ["train", "forward"])
 def test_ours_and_stock_compute_the_same(mode):
     results = []
     for stock in (False, True):
-        program, state, images, labels = compile_mode(CASE, mode, stock=stock)
-        inputs = (images, labels) if mode == "train" else (images,)
+        program, state, inputs = compile_mode(CASE, mode, stock=stock)
         results.append(program.call(state, *inputs))
-        assert program.peak_bytes > sum(x.nbytes for x in inputs)
+        assert program.peak_bytes > sum(x.nbytes for x in jax.tree.leaves(inputs[0]))
         assert min(program.lower_seconds, program.compile_seconds) > 0
     for ours, theirs in zip(*map(jax.tree.leaves, results), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
@@ -82,52 +99,29 @@ def test_ours_and_stock_compute_the_same(mode):
 def test_statistics_follow_the_batch():
     """As `apply` gives them for one batch."""
     model = build("cnn", spec="conv4-bn-relu-gap", num_classes=10)
-    images, labels = batches(CASE, 1, 10)
+    images, targets = (each[0] for each in batches(CASE, 1))
     state = initial_state(model, CASE.image_shape)
-    variables = {name: state[name] for name in ("params", "batch_stats")}
     apply = jax.jit(lambda v, x: model.apply(v, x, train=True, mutable=["batch_stats"]))
-    _, updated = apply(variables, images[0])
-    after, _ = jax.jit(train_step_of(model))(state, images[0], labels[0])
+    _, updated = apply(state.variables, (images / 255 - 0.5) * 12**0.5)
+    after, _ = jax.jit(train_step_of(model))(state, (images, targets), jax.random.key(0))
     for ours, theirs in zip(
-        *map(jax.tree.leaves, (after["batch_stats"], updated["batch_stats"])), strict=True
+        *map(jax.tree.leaves, (after.batch_stats, updated["batch_stats"])), strict=True
     ):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
-
-
-class Dropping:
-    """A model whose loss tells which key its dropout had."""
-
-    def apply(self, variables, images, *, train, mutable, rngs):
-        assert train
-        assert mutable == ["batch_stats"]
-        drawn = jax.random.normal(rngs["dropout"], (len(images), 10))
-        return drawn + variables["params"]["bias"][None], {}
-
-
-def test_every_step_draws_its_dropout_anew():
-    images, labels = batches(CASE, 1, 10)
-    state = {"params": {"bias": jnp.zeros(10)}, "batch_stats": {}}
-    state |= {"velocity": jax.tree.map(jnp.zeros_like, state["params"])}
-    losses = []
-    for step in (0, 1, 0):
-        _, loss = train_step_of(Dropping())(state | {"step": jnp.int32(step)}, images[0], labels[0])
-        losses.append(float(loss))
-    assert losses[0] == losses[2] != losses[1]
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_a_forward_pass_is_that_of_evaluation():
     model = build("cnn", spec="conv4-bn-relu-gap", num_classes=10)
-    images, _ = batches(CASE, 1, 10)
+    images, _ = batches(CASE, 1)
     state = initial_state(model, CASE.image_shape)
-    variables = {name: state[name] for name in ("params", "batch_stats")}
-    expected = model.apply(variables, images[0], train=False)
-    np.testing.assert_array_equal(forward_of(model)(state, images[0]), expected)
+    expected = model.apply(state.variables, (images[0] / 255 - 0.5) * 12**0.5, train=False)
+    np.testing.assert_allclose(forward_of(model)(state, images[0]), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_kernels_have_variance_2_by_fan_in_and_all_else_its_place():
     model = build("cnn", spec="conv64-bn-relu-fc50", num_classes=10)
     state = initial_state(model, (28, 28, 3), seed=1)
-    params = state["params"]
+    params = state.params
     kernels = _named(state, "kernel")
     assert len(kernels) == 3
     for kernel in kernels:
@@ -136,24 +130,28 @@ def test_kernels_have_variance_2_by_fan_in_and_all_else_its_place():
         assert abs(np.mean(kernel)) < 5 * np.sqrt(2 / fan_in / kernel.size)
     assert all(np.all(leaf == 1) for leaf in (*_named(state, "scale"), *_named(state, "var")))
     assert all(np.all(leaf == 0) for leaf in (*_named(state, "bias"), *_named(state, "mean")))
-    assert not any(np.any(leaf) for leaf in jax.tree.leaves(state["velocity"]))
-    assert jax.tree.structure(state["velocity"]) == jax.tree.structure(params)
-    assert state["step"] == 0
+    velocity = jax.tree.leaves(state.opt_state)
+    assert [leaf.shape for leaf in velocity] == [leaf.shape for leaf in jax.tree.leaves(params)]
+    assert not any(np.any(leaf) for leaf in velocity)
+    assert state.step == 0
     again, other = (initial_state(model, (28, 28, 3), seed=seed) for seed in (1, 2))
     first = lambda state: np.asarray(_named(state, "kernel")[0])
     np.testing.assert_array_equal(first(again), first(state))
     assert (first(other) != first(state)).any()
 
 
-def test_batches_are_standard_normal_with_labels_of_every_class():
-    images, labels = batches(Case("resnet20_cifar", 50), 4, 7, seed=3)
-    assert (images.shape, images.dtype) == ((4, 50, 32, 32, 3), np.float32)
-    assert (labels.shape, labels.dtype) == ((4, 50), np.int32)
-    assert float(images.mean()) == pytest.approx(0, abs=0.01)
-    assert float(images.std()) == pytest.approx(1, abs=0.01)
-    assert set(np.asarray(labels).ravel().tolist()) == set(range(7))
+def test_batches_are_bytes_with_targets_of_every_class():
+    case = Case(build("cnn", spec="gap", num_classes=7), 50, 32, 3, name="small")
+    images, targets = batches(case, 4, seed=3)
+    assert (images.shape, images.dtype) == ((4, 50, 32, 32, 3), np.uint8)
+    assert (targets.shape, targets.dtype) == ((4, 50, 7), np.float32)
+    assert float(images.mean()) == pytest.approx(127.5, abs=0.5)
+    assert float(images.std()) == pytest.approx((256**2 / 12) ** 0.5, abs=0.5)
+    assert (int(images.min()), int(images.max())) == (0, 255)
+    assert (targets.sum(-1) == 1).all()
+    assert (targets.sum((0, 1)) > 10).all()
     assert (images[0] != images[1]).any()
-    again, other = (batches(Case("resnet20_cifar", 50), 4, 7, seed=seed)[0] for seed in (3, 4))
+    again, other = (batches(case, 4, seed=seed)[0] for seed in (3, 4))
     assert (again == images).all()
     assert (other != images).any()
 
@@ -186,9 +184,10 @@ def test_a_mode_donates_only_what_it_gives_back(monkeypatch, mode):
         "compile_program",
         lambda function, arguments, **how: given.append((arguments, how)),
     )
-    _, state, images, labels = compile_mode(CASE, mode, stock=True)
+    _, state, inputs = compile_mode(CASE, mode, stock=True)
     ((arguments, how),) = given
     assert how == {"stock": True, "donate": mode == "train"}
-    assert len(arguments) == (3 if mode == "train" else 2)
-    assert arguments[0] is state
-    assert (images.shape, labels.shape) == ((3, 28, 28, 1), (3,))
+    assert arguments == (state, *inputs)
+    images = inputs[0][0] if mode == "train" else inputs[0]
+    assert (images.shape, images.dtype) == ((3, 28, 28, 1), np.uint8)
+    assert len(inputs) == (2 if mode == "train" else 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from flax import linen as nn
 
 from cnnjax.benchmark import Case, Settings, Torch, benchmark, run, torch_peer
 from cnnjax.benchmark.torch_client import TorchPeer
@@ -113,7 +114,8 @@ def test_an_entry_says_what_was_measured(tmp_path, ready):
     assert (case["parameters"], case["multiply_adds"]) == count
     for mode, passes in (("train", 3), ("forward", 1)):
         entry = case[mode]
-        assert entry["asked"] == ["ours", "stock", "without torch"]
+        step = ["train.step"] if mode == "train" else []
+        assert entry["asked"] == ["ours", "stock", "without torch", *step]
         assert entry["operations"] == 2 * 416_520 * 2 * passes
         assert (entry["images"], entry["matmul_flops"]) == (2, 1e9)
         assert (entry["command"], entry["absent"]) == (r"it \x1b", {})
@@ -145,6 +147,59 @@ def test_other_peers_are_measured_anew_and_the_earlier_kept(tmp_path, ready):
     benchmark([CASE], settings, out=tmp_path, say=said.append)
     assert len(ready) == made
     assert said == [f"{CASE.label} train: measured before"]
+
+
+class Mine(nn.Module):
+    """A network that is in no table."""
+
+    width: int = 2
+    act: object = nn.relu
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = nn.BatchNorm(use_running_average=not train)(nn.Conv(self.width, (3, 3))(images))
+        return nn.Dense(5)(self.act(x).mean((1, 2)))
+
+
+def test_modules_of_no_table_are_timed_and_known_again(tmp_path):
+    settings = Settings(repeats=1)
+    found = benchmark({"mine": Mine()}, settings, batch=2, image_size=8, out=tmp_path, say=str)
+    case = found["cases"]["mine b2 8px"]
+    parameters = 3 * 9 * 2 + 2 + 2 * 2 + 2 * 5 + 5
+    assert (case["network"], case["parameters"]) == ("mine", parameters)
+    assert case["multiply_adds"] == 64 * 9 * 3 * 2 + 2 * 5
+    for mode in ("train", "forward"):
+        assert list(case[mode]["peers"]) == ["ours", "stock"]
+    said = []
+    again = benchmark([Case(Mine(), 2, 8, name="mine")], settings, out=tmp_path, say=said.append)
+    assert again == found
+    assert said == ["mine b2 8px train: measured before", "mine b2 8px forward: measured before"]
+    before = (tmp_path / "results.json").read_bytes()
+    lambdas = Mine(act=lambda x: x)
+    for module, words in (
+        (Mine(3), "holds another network: 'mine b2 8px': .*width is 2, not 3"),
+        (lambdas, "out: model.act is .* a lambda"),
+    ):
+        with pytest.raises(BadArgument, match=words):
+            benchmark({"mine": Case(module, 2, 8, name="x")}, settings, out=tmp_path, say=str)
+    assert (tmp_path / "results.json").read_bytes() == before
+    # In memory nothing has to be known again.
+    forward = Settings(modes=("forward",), peers=("torch",), repeats=1)
+    entry = benchmark({"any": lambdas}, forward, batch=1, image_size=4, say=str)["cases"]
+    assert entry["any b1 4px"]["forward"]["peers"]["ours"]["n"] == 1
+
+
+def test_what_a_module_cannot_have_is_said(torch):
+    compiled = Settings(modes=("train", "compile"))
+    with pytest.raises(BadArgument, match=r"mode: compile makes .* anew .* 'mine' is a module"):
+        benchmark({"mine": Mine()}, compiled, say=str)
+    peers = Settings(modes=("forward",), peers=("torch",), repeats=1, torch=torch)
+    found = benchmark({"mine": Mine()}, peers, batch=1, image_size=4, say=str)
+    absent = found["cases"]["mine b1 4px"]["forward"]["absent"]
+    assert absent == {"torch": "PyTorch has networks by name only, and this one is a module"}
+    for given in ([Mine()], {"a": "lenet5"}, [5]):
+        with pytest.raises(BadArgument, match=r"cases: received .* allowed: several of Case"):
+            benchmark(given, peers, say=str)
 
 
 def test_an_interpreter_makes_it_another_measurement(tmp_path, ready, torch):
@@ -217,7 +272,7 @@ def test_a_directory_that_cannot_be_used_is_refused_before_anything_is_measured(
 
 
 def test_more_images_than_the_machine_has_memory_for(ready, monkeypatch):
-    there = {"memory_bytes": 4 * 28 * 28 * 2 * 10}
+    there = {"memory_bytes": 28 * 28 * 2 * (10 + 4)}  # stored, and as the numbers of a step
     monkeypatch.setattr(run, "hardware", lambda: there)
     benchmark([CASE], Settings(modes=("train",)), say=str)
     with pytest.raises(Failed, match="lenet5 b2 28px: 11 batches of images are"):
