@@ -8,7 +8,7 @@ from typing import Any
 from cnnjax.analysis import count
 from cnnjax.errors import BadArgument, bounded, unknown
 from cnnjax.files import printable
-from cnnjax.models import MODELS, build
+from cnnjax.models import MODELS, build, facts_of
 from cnnjax.train.identity import describe
 from cnnjax.typing import Model
 
@@ -48,7 +48,7 @@ class Case:
         if isinstance(self.network, str):
             if self.network not in MODELS:
                 raise unknown("network", self.network, MODELS)
-            known = MODELS[self.network]
+            known = facts_of(self.network)
             size, channels = size or known.input_size, channels or known.channels
             name = self.network
         elif not re.fullmatch(r"[A-Za-z0-9_.-]+", name):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.models import MODELS
+from cnnjax.models import facts_of
 from cnnjax.typing import Images, Key, Logits, Variables
 from cnnjax.weights.load import load_with_facts
 from cnnjax.weights.preprocessing import Preprocessing, known_preprocessing
@@ -193,7 +193,7 @@ def load(
     height, width = own.image_shape[:2] if asked is None else asked
     names: tuple[str, ...] | None = None if found.about is None else found.about.class_names
     if names is None or found.has_new_head:
-        names = _names(MODELS[name].dataset, found.model.num_classes, found.has_new_head)
+        names = _names(facts_of(name).dataset, found.model.num_classes, found.has_new_head)
     return Classifier(
         found.model,
         found.variables,

@@ -7,7 +7,7 @@ import tyro
 from cnnjax.cli.arguments import metavar
 from cnnjax.cli.table import print_json, print_table, whole
 from cnnjax.errors import unknown
-from cnnjax.models import FAMILIES, MODELS, list_models
+from cnnjax.models import FAMILIES, MODELS, facts_of, list_models
 
 __all__ = ["models"]
 
@@ -18,8 +18,8 @@ def models(
 ) -> None:
     """List the networks: size, cost, published accuracy and whose definition they follow.
 
-    Multiply-adds, in units of 10^9 (G), are those of convolutions and matrix products for one image
-    of the input size.
+    Multiply-adds are those of convolutions and matrix products for one image of the input size; the
+    table has them in units of 10^9 (G).
 
     Example: cnnjax models 'resnet*'
 
@@ -52,12 +52,12 @@ def models(
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    accuracy, cost = row["accuracy"], row["giga_multiply_adds"]
+    accuracy, cost = row["accuracy"], row["multiply_adds"]
     return [
         row["name"],
         row["family"],
         whole(row["parameters"]),
-        f"{cost:g}",
+        f"{cost / 1e9:.4g}",
         f"{row['input_size']}x{row['input_size']}x{row['channels']}",
         "" if accuracy is None else f"{accuracy:.2f}",
         "" if accuracy is None else row["dataset"],
@@ -66,20 +66,4 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def _row(name: str) -> dict[str, Any]:
-    network = MODELS[name]
-    return {
-        "name": name,
-        "family": FAMILIES[name],
-        "parameters": network.parameters,
-        "batch_statistics": network.batch_statistics,
-        "giga_multiply_adds": network.multiply_adds,
-        "input_size": network.input_size,
-        "channels": network.channels,
-        "accuracy": network.accuracy,
-        "accuracy_source": network.accuracy_source or network.weights or network.reference
-        if network.accuracy is not None
-        else None,
-        "dataset": network.dataset,
-        "weights": network.weights,
-        "reference": network.reference,
-    }
+    return {"name": name, "family": FAMILIES[name], **vars(facts_of(name))}

@@ -10,7 +10,7 @@ from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.table import console, print_json, print_table, whole
 from cnnjax.data.resizing import MOST_PIXELS
 from cnnjax.errors import BadArgument, bounded
-from cnnjax.models import MODELS, build
+from cnnjax.models import build, facts_of
 
 __all__ = ["MOST_CHANNELS", "image_shape", "summary"]
 
@@ -75,10 +75,10 @@ def image_shape(
     >>> image_shape("resnet18", "192x256")
     (192, 256, 3)
     """
-    row = MODELS[network]
-    text = str(row.input_size) if input_size is None else input_size
+    facts = facts_of(network)
+    text = str(facts.input_size) if input_size is None else input_size
     sides = text.lower().split("x")
-    channels = row.channels if channels is None else channels
+    channels = facts.channels if channels is None else channels
     if len(sides) > 2 or not all(re.fullmatch("[0-9]{1,9}", side) for side in sides):
         raise BadArgument(f"input_size: received {text!r}, allowed: N or HxW, in pixels")
     for side in sides:

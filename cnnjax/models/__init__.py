@@ -78,10 +78,11 @@ from cnnjax.models import (
     xception,
     xception_aligned,
 )
+from cnnjax.models.facts import Facts, facts_of
 from cnnjax.models.fields import check_fields, plain
 from cnnjax.models.network import Network
 
-__all__ = ["FAMILIES", "MODELS", "Network", "build", "list_models"]
+__all__ = ["FAMILIES", "MODELS", "Facts", "Network", "build", "facts_of", "list_models"]
 
 _FILES = (
     lenet,

@@ -79,12 +79,5 @@ class AlexNet(nn.Module):
 
 
 NETWORKS = {
-    "alexnet": Network(
-        AlexNet,
-        parameters=61_100_840,
-        multiply_adds=0.7142,
-        reference="torchvision",
-        accuracy=56.522,
-        weights="IMAGENET1K_V1",
-    ),
+    "alexnet": Network(AlexNet),
 }

@@ -137,21 +137,6 @@ _max_pool = partial(ops.max_pool, window=3, strides=2, padding=1)
 _mean_pool = partial(ops.avg_pool, window=2, strides=2)
 
 
-def _row(fields: dict[str, Any], *row: Any) -> Network:
-    input_size, parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        ByobNet,
-        fields,
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=input_size,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 def _gernet(depths: tuple[int, ...], widths: tuple[int, ...], stem: int, last: int) -> Any:
     deep = partial(Bottleneck, ratio=3.0, group_size=1)
     return {
@@ -243,32 +228,31 @@ _E8 = (3, 8, 16, 3), (96, 192, 384, 512), 2048
 
 # fmt: off
 NETWORKS = {
-    # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "gernet_s": _row(_gernet((1, 3, 7, 2, 1), (48, 48, 384, 560, 256), 13, 1920), 224, 8_173_761, 34_554, 0.7441, 76.874, "idstcv_in1k"),
-    "gernet_m": _row(_gernet((1, 2, 6, 4, 1), (128, 192, 640, 640, 640), 32, 2560), 224, 21_142_920, 66_752, 3.005, 80.702, "idstcv_in1k"),
-    "gernet_l": _row(_gernet((1, 2, 6, 5, 4), (128, 192, 640, 640, 640), 32, 2560), 256, 31_078_280, 102_592, 4.557, 81.354, "idstcv_in1k"),
-    "resnet32ts": _row(_resnet_ts(last_width=None), 256, 17_963_616, 37_104, 4.607, 79.388, "ra2_in1k"),
-    "resnet33ts": _row(_resnet_ts(), 256, 19_676_256, 39_664, 4.733, 79.71, "ra2_in1k"),
-    "seresnet33ts": _row(_resnet_ts(_SE), 256, 19_779_200, 39_664, 4.733, 80.814, "ra2_in1k"),
-    "eca_resnet33ts": _row(_resnet_ts(EfficientChannelAttention), 256, 19_676_302, 39_664, 4.733, 80.716, "ra2_in1k"),
-    "gcresnet33ts": _row(_resnet_ts(GlobalContext), 256, 19_880_698, 39_664, 4.735, 80.588, "ra2_in1k"),
-    "gcresnet50t": _row(_resnext_ts(GlobalContext, (3, 4, 6, 3), None, pool=None, act=relu), 256, 25_897_080, 53_232, 5.389, 81.458, "ra2_in1k"),
-    "resnext26ts": _row(_resnext_ts(), 256, 10_297_952, 30_960, 2.406, 77.186, "ra2_in1k"),
-    "seresnext26ts": _row(_resnext_ts(_SE), 256, 10_388_064, 30_960, 2.406, 78.292, "ch_in1k"),
-    "eca_resnext26ts": _row(_resnext_ts(EfficientChannelAttention), 256, 10_297_988, 30_960, 2.406, 78.02, "ch_in1k"),
-    "gcresnext26ts": _row(_resnext_ts(GlobalContext), 256, 10_476_600, 30_960, 2.408, 78.436, "ch_in1k"),
-    "gcresnext50ts": _row(_resnext_ts(GlobalContext, (3, 4, 6, 3)), 256, 15_667_320, 53_232, 3.719, 81.242, "ch_in1k"),
-    "resnet51q": _row(_resnet_q(partial(Bottleneck, group_size=32), 2, False, 2), 256, 35_696_920, 84_352, 6.348, 82.356, "ra2_in1k"),
-    "resnet61q": _row(_resnet_q(partial(Basic, last=1), 1, True, 0), 256, 36_846_968, 101_856, 7.763, 82.532, "ra2_in1k"),
-    "regnetz_b16": _row(_regnetz(16, 3.0, *_B16, **_BASIC_STEM), 224, 9_715_480, 49_792, 1.43, 80.74, "ra3_in1k"),
-    "regnetz_c16": _row(_regnetz(16, 4.0, *_B16, **_BASIC_STEM), 256, 13_459_880, 62_976, 2.475, 82.662, "ra3_in1k"),
-    "regnetz_d8": _row(_regnetz(8, 4.0, *_D8), 256, 23_373_792, 92_016, 3.92, 84.044, "ra3_in1k"),
-    "regnetz_d32": _row(_regnetz(32, 4.0, *_D8), 256, 27_576_288, 92_016, 5.93, 84.028, "ra3_in1k"),
-    "regnetz_e8": _row(_regnetz(8, 4.0, *_E8), 256, 57_698_176, 168_240, 9.824, 85.016, "ra3_in1k"),
-    "resnet50_clip_gap": _row(_clip((3, 4, 6, 3)), 224, 25_576_264, 53_248, 5.369, None, "openai"),
-    "resnet101_clip_gap": _row(_clip((3, 4, 23, 3)), 224, 44_568_392, 105_472, 9.081, None, "openai"),
-    "resnet50x4_clip_gap": _row(_clip((4, 6, 10, 6), 1.25), 288, 68_180_640, 109_760, 19.5, None, "openai"),
-    "resnet50x16_clip_gap": _row(_clip((6, 8, 18, 8), 1.5), 384, 139_275_640, 193_920, 70.122, None, "openai"),
-    "resnet50x64_clip_gap": _row(_clip((3, 15, 36, 10), 2.0), 448, 369_131_176, 410_624, 253.498, None, "openai"),
+    "gernet_s": Network(ByobNet, _gernet((1, 3, 7, 2, 1), (48, 48, 384, 560, 256), 13, 1920)),
+    "gernet_m": Network(ByobNet, _gernet((1, 2, 6, 4, 1), (128, 192, 640, 640, 640), 32, 2560)),
+    "gernet_l": Network(ByobNet, _gernet((1, 2, 6, 5, 4), (128, 192, 640, 640, 640), 32, 2560)),
+    "resnet32ts": Network(ByobNet, _resnet_ts(last_width=None)),
+    "resnet33ts": Network(ByobNet, _resnet_ts()),
+    "seresnet33ts": Network(ByobNet, _resnet_ts(_SE)),
+    "eca_resnet33ts": Network(ByobNet, _resnet_ts(EfficientChannelAttention)),
+    "gcresnet33ts": Network(ByobNet, _resnet_ts(GlobalContext)),
+    "gcresnet50t": Network(ByobNet, _resnext_ts(GlobalContext, (3, 4, 6, 3), None, pool=None, act=relu)),
+    "resnext26ts": Network(ByobNet, _resnext_ts()),
+    "seresnext26ts": Network(ByobNet, _resnext_ts(_SE)),
+    "eca_resnext26ts": Network(ByobNet, _resnext_ts(EfficientChannelAttention)),
+    "gcresnext26ts": Network(ByobNet, _resnext_ts(GlobalContext)),
+    "gcresnext50ts": Network(ByobNet, _resnext_ts(GlobalContext, (3, 4, 6, 3))),
+    "resnet51q": Network(ByobNet, _resnet_q(partial(Bottleneck, group_size=32), 2, False, 2)),
+    "resnet61q": Network(ByobNet, _resnet_q(partial(Basic, last=1), 1, True, 0)),
+    "regnetz_b16": Network(ByobNet, _regnetz(16, 3.0, *_B16, **_BASIC_STEM)),
+    "regnetz_c16": Network(ByobNet, _regnetz(16, 4.0, *_B16, **_BASIC_STEM)),
+    "regnetz_d8": Network(ByobNet, _regnetz(8, 4.0, *_D8)),
+    "regnetz_d32": Network(ByobNet, _regnetz(32, 4.0, *_D8)),
+    "regnetz_e8": Network(ByobNet, _regnetz(8, 4.0, *_E8)),
+    "resnet50_clip_gap": Network(ByobNet, _clip((3, 4, 6, 3))),
+    "resnet101_clip_gap": Network(ByobNet, _clip((3, 4, 23, 3))),
+    "resnet50x4_clip_gap": Network(ByobNet, _clip((4, 6, 10, 6), 1.25)),
+    "resnet50x16_clip_gap": Network(ByobNet, _clip((6, 8, 18, 8), 1.5)),
+    "resnet50x64_clip_gap": Network(ByobNet, _clip((3, 15, 36, 10), 2.0)),
 }
 # fmt: on

@@ -13,7 +13,8 @@ from flax import linen as nn
 from cnnjax import ops
 from cnnjax.models.efficientnet import STAGES
 from cnnjax.models.inverted_residual import InvertedResidual
-from cnnjax.models.inverted_residual_net import TENSORFLOW, described, networks, scaled
+from cnnjax.models.inverted_residual_net import TENSORFLOW, InvertedResidualNet, described, scaled
+from cnnjax.models.network import Network
 from cnnjax.nn import BatchNorm, sigmoid, silu
 from cnnjax.typing import Array, DType
 
@@ -96,14 +97,11 @@ def _mixed(depth: float, experts: int, **fields: Any) -> dict[str, Any]:
     return described(scaled(stages, 1.0, depth), act=silu, **fields)
 
 
-# fmt: off
-NETWORKS = networks({
-    # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
-    "efficientnet_cc_b0_4e": (_mixed(1.0, 4), 224, 13_314_116, 42_016, 0.3965, None, None),
-    "efficientnet_cc_b0_8e": (_mixed(1.0, 8), 224, 24_013_284, 42_016, 0.4072, None, None),
-    "efficientnet_cc_b1_8e": (_mixed(1.1, 8), 240, 39_715_968, 62_048, 0.7233, None, None),
-    "tf_efficientnet_cc_b0_4e": (_mixed(1.0, 4, **TENSORFLOW), 224, 13_314_116, 42_016, 0.3965, 77.324, "in1k"),
-    "tf_efficientnet_cc_b0_8e": (_mixed(1.0, 8, **TENSORFLOW), 224, 24_013_284, 42_016, 0.4072, 77.956, "in1k"),
-    "tf_efficientnet_cc_b1_8e": (_mixed(1.1, 8, **TENSORFLOW), 240, 39_715_968, 62_048, 0.7233, 79.318, "in1k"),
-})
-# fmt: on
+NETWORKS = {
+    "efficientnet_cc_b0_4e": Network(InvertedResidualNet, _mixed(1.0, 4)),
+    "efficientnet_cc_b0_8e": Network(InvertedResidualNet, _mixed(1.0, 8)),
+    "efficientnet_cc_b1_8e": Network(InvertedResidualNet, _mixed(1.1, 8)),
+    "tf_efficientnet_cc_b0_4e": Network(InvertedResidualNet, _mixed(1.0, 4, **TENSORFLOW)),
+    "tf_efficientnet_cc_b0_8e": Network(InvertedResidualNet, _mixed(1.0, 8, **TENSORFLOW)),
+    "tf_efficientnet_cc_b1_8e": Network(InvertedResidualNet, _mixed(1.1, 8, **TENSORFLOW)),
+}

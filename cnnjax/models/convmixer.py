@@ -4,7 +4,6 @@ Trockman and Kolter 2022 (arXiv:2201.09792), as timm.models.convmixer defines it
 """
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -97,25 +96,10 @@ class ConvMixer(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(width: int, depth: int, kernel: int, patch: int, act: Activation, *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy = row
-    return Network(
-        ConvMixer,
-        {"width": width, "depth": depth, "kernel_size": kernel, "patch_size": patch, "act": act},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights="in1k",
-    )
-
-
 # fmt: off
 NETWORKS = {
-    # width, depth, kernel size, patch size, activation, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "convmixer_768_32": _row(768, 32, 7, 7, relu, 21_110_248, 99_840, 20.677, 80.158),
-    "convmixer_1024_20_ks9_p14": _row(1024, 20, 9, 14, gelu, 24_383_464, 83_968, 5.949, 76.944),
-    "convmixer_1536_20": _row(1536, 20, 9, 7, gelu, 51_625_960, 125_952, 51.099, 81.382),
+    "convmixer_768_32": Network(ConvMixer, {"width": 768, "depth": 32, "kernel_size": 7, "patch_size": 7, "act": relu}),
+    "convmixer_1024_20_ks9_p14": Network(ConvMixer, {"width": 1024, "depth": 20, "kernel_size": 9, "patch_size": 14, "act": gelu}),
+    "convmixer_1536_20": Network(ConvMixer, {"width": 1536, "depth": 20, "kernel_size": 9, "patch_size": 7, "act": gelu}),
 }
 # fmt: on

@@ -241,59 +241,41 @@ class ConvNeXt(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(reference: str, depths: tuple[int, ...], width: int, *row: Any, **fields: Any) -> Network:
-    input_size, parameters, gmacs, accuracy, weights = row
-    return Network(
-        ConvNeXt,
-        {"depths": depths, "widths": (width, 2 * width, 4 * width, 8 * width), **fields},
-        parameters=parameters,
-        multiply_adds=gmacs,
-        input_size=input_size,
-        reference=reference,
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
-_torchvision, _timm = partial(_row, "torchvision"), partial(_row, "timm")
-_conv1 = partial(_timm, block=partial(ConvNeXtBlock, dense=False))
-_v2 = partial(_timm, block=partial(ConvNeXtBlock, response=True))
-_v2_conv = partial(_timm, block=partial(ConvNeXtBlock, response=True, dense=False))
 _rms, _deviation = ScaleNorm, partial(ScaleNorm, variance=True)
-_FT, _FT22K = "fcmae_ft_in1k", "fcmae_ft_in22k_in1k_384"
-_LAION = "clip_laion2b_soup_ft_in"
-_V1 = "IMAGENET1K_V1"
+
+_CONV = partial(ConvNeXtBlock, dense=False)
+_V2 = partial(ConvNeXtBlock, response=True)
+_V2_CONV = partial(ConvNeXtBlock, response=True, dense=False)
 
 # fmt: off
 NETWORKS = {
-    # depths, width, input size, parameters, 1e9 multiply-adds, published top-1, weights
-    "convnext_tiny": _torchvision((3, 3, 9, 3), 96, 224, 28_589_128, 4.456, 82.52, _V1, drop_path_rate=0.1),
-    "convnext_small": _torchvision((3, 3, 27, 3), 96, 224, 50_223_688, 8.684, 83.616, _V1, drop_path_rate=0.4),
-    "convnext_base": _torchvision((3, 3, 27, 3), 128, 224, 88_591_464, 15.355, 84.062, _V1, drop_path_rate=0.5),
-    "convnext_large": _torchvision((3, 3, 27, 3), 192, 224, 197_767_336, 34.361, 84.414, _V1, drop_path_rate=0.5),
-    "convnext_zepto_rms": _conv1((2, 2, 4, 2), 32, 224, 2_155_656, 0.3021, 72.82, "ra4_e3600_r224_in1k", norm=_deviation),
-    "convnext_zepto_rms_ols": _conv1((2, 2, 4, 2), 32, 224, 2_164_232, 0.3371, 73.234, "ra4_e3600_r224_in1k", norm=_deviation, stem=OverlappingStem(32, gelu)),
-    "convnext_atto": _conv1((2, 2, 6, 2), 40, 224, 3_695_520, 0.5473, 77.016, "d2_in1k"),
-    "convnext_atto_ols": _conv1((2, 2, 6, 2), 40, 224, 3_702_912, 0.5765, 77.22, "a2_in1k", stem=OverlappingStem(24)),
-    "convnext_atto_rms": _conv1((2, 2, 6, 2), 40, 224, 3_693_040, 0.5473, None, None, norm=_rms),
-    "convnext_femto": _conv1((2, 2, 6, 2), 48, 224, 5_217_784, 0.7796, 78.712, "d1_in1k"),
-    "convnext_femto_ols": _conv1((2, 2, 6, 2), 48, 224, 5_226_520, 0.813, 78.916, "d1_in1k", stem=OverlappingStem(24)),
-    "convnext_pico": _conv1((2, 2, 6, 2), 64, 224, 9_045_672, 1.367, 80.426, "d1_in1k"),
-    "convnext_pico_ols": _conv1((2, 2, 6, 2), 64, 224, 9_061_928, 1.426, 80.458, "d1_in1k", stem=OverlappingStem(32)),
-    "convnext_nano": _conv1((2, 2, 8, 2), 80, 224, 15_593_560, 2.446, 83.334, "r384_in12k_ft_in1k"),
-    "convnext_nano_ols": _conv1((2, 2, 8, 2), 80, 224, 15_649_560, 2.641, 81.612, "d1h_in1k", stem=OverlappingStem(80)),
-    "convnext_tiny_hnf": _conv1((3, 3, 9, 3), 96, 224, 28_589_128, 4.456, 82.608, "a2h_in1k", end=End(norm_first=True)),
-    "convnext_large_mlp": _timm((3, 3, 27, 3), 192, 320, 200_128_168, 70.126, 88.334, _LAION + "12k_in1k_384", end=End(hidden=1536)),
-    "convnext_xlarge": _timm((3, 3, 27, 3), 256, 224, 350_196_968, 60.921, 87.764, "fb_in22k_ft_in1k_384"),
-    "convnext_xxlarge": _timm((3, 4, 30, 3), 384, 256, 846_471_016, 197.968, 88.622, _LAION + "1k", norm=partial(LayerNorm, epsilon=1e-5)),
-    "convnextv2_atto": _v2_conv((2, 2, 6, 2), 40, 224, 3_708_400, 0.5473, 77.794, _FT),
-    "convnextv2_femto": _v2_conv((2, 2, 6, 2), 48, 224, 5_233_240, 0.7796, 79.342, _FT),
-    "convnextv2_pico": _v2_conv((2, 2, 6, 2), 64, 224, 9_066_280, 1.367, 81.062, _FT),
-    "convnextv2_nano": _v2_conv((2, 2, 8, 2), 80, 224, 15_623_800, 2.446, 83.366, _FT22K),
-    "convnextv2_tiny": _v2((3, 3, 9, 3), 96, 224, 28_635_496, 4.456, 85.098, _FT22K),
-    "convnextv2_small": _v2((3, 3, 27, 3), 96, 224, 50_318_440, 8.684, None, None),
-    "convnextv2_base": _v2((3, 3, 27, 3), 128, 224, 88_717_800, 15.355, 87.638, _FT22K),
-    "convnextv2_large": _v2((3, 3, 27, 3), 192, 224, 197_956_840, 34.361, 88.18, _FT22K),
-    "convnextv2_huge": _v2((3, 3, 27, 3), 352, 384, 660_289_640, 337.725, 88.86, "fcmae_ft_in22k_in1k_512"),
+    "convnext_tiny": Network(ConvNeXt, {"depths": (3, 3, 9, 3), "widths": (96, 192, 384, 768), "drop_path_rate": 0.1}),
+    "convnext_small": Network(ConvNeXt, {"depths": (3, 3, 27, 3), "widths": (96, 192, 384, 768), "drop_path_rate": 0.4}),
+    "convnext_base": Network(ConvNeXt, {"depths": (3, 3, 27, 3), "widths": (128, 256, 512, 1024), "drop_path_rate": 0.5}),
+    "convnext_large": Network(ConvNeXt, {"depths": (3, 3, 27, 3), "widths": (192, 384, 768, 1536), "drop_path_rate": 0.5}),
+    "convnext_zepto_rms": Network(ConvNeXt, {"depths": (2, 2, 4, 2), "widths": (32, 64, 128, 256), "block": _CONV, "norm": _deviation}),
+    "convnext_zepto_rms_ols": Network(ConvNeXt, {"depths": (2, 2, 4, 2), "widths": (32, 64, 128, 256), "block": _CONV, "norm": _deviation, "stem": OverlappingStem(32, gelu)}),
+    "convnext_atto": Network(ConvNeXt, {"depths": (2, 2, 6, 2), "widths": (40, 80, 160, 320), "block": _CONV}),
+    "convnext_atto_ols": Network(ConvNeXt, {"depths": (2, 2, 6, 2), "widths": (40, 80, 160, 320), "block": _CONV, "stem": OverlappingStem(24)}),
+    "convnext_atto_rms": Network(ConvNeXt, {"depths": (2, 2, 6, 2), "widths": (40, 80, 160, 320), "block": _CONV, "norm": _rms}),
+    "convnext_femto": Network(ConvNeXt, {"depths": (2, 2, 6, 2), "widths": (48, 96, 192, 384), "block": _CONV}),
+    "convnext_femto_ols": Network(ConvNeXt, {"depths": (2, 2, 6, 2), "widths": (48, 96, 192, 384), "block": _CONV, "stem": OverlappingStem(24)}),
+    "convnext_pico": Network(ConvNeXt, {"depths": (2, 2, 6, 2), "widths": (64, 128, 256, 512), "block": _CONV}),
+    "convnext_pico_ols": Network(ConvNeXt, {"depths": (2, 2, 6, 2), "widths": (64, 128, 256, 512), "block": _CONV, "stem": OverlappingStem(32)}),
+    "convnext_nano": Network(ConvNeXt, {"depths": (2, 2, 8, 2), "widths": (80, 160, 320, 640), "block": _CONV}),
+    "convnext_nano_ols": Network(ConvNeXt, {"depths": (2, 2, 8, 2), "widths": (80, 160, 320, 640), "block": _CONV, "stem": OverlappingStem(80)}),
+    "convnext_tiny_hnf": Network(ConvNeXt, {"depths": (3, 3, 9, 3), "widths": (96, 192, 384, 768), "block": _CONV, "end": End(norm_first=True)}),
+    "convnext_large_mlp": Network(ConvNeXt, {"depths": (3, 3, 27, 3), "widths": (192, 384, 768, 1536), "end": End(hidden=1536)}),
+    "convnext_xlarge": Network(ConvNeXt, {"depths": (3, 3, 27, 3), "widths": (256, 512, 1024, 2048)}),
+    "convnext_xxlarge": Network(ConvNeXt, {"depths": (3, 4, 30, 3), "widths": (384, 768, 1536, 3072), "norm": partial(LayerNorm, epsilon=1e-5)}),
+    "convnextv2_atto": Network(ConvNeXt, {"depths": (2, 2, 6, 2), "widths": (40, 80, 160, 320), "block": _V2_CONV}),
+    "convnextv2_femto": Network(ConvNeXt, {"depths": (2, 2, 6, 2), "widths": (48, 96, 192, 384), "block": _V2_CONV}),
+    "convnextv2_pico": Network(ConvNeXt, {"depths": (2, 2, 6, 2), "widths": (64, 128, 256, 512), "block": _V2_CONV}),
+    "convnextv2_nano": Network(ConvNeXt, {"depths": (2, 2, 8, 2), "widths": (80, 160, 320, 640), "block": _V2_CONV}),
+    "convnextv2_tiny": Network(ConvNeXt, {"depths": (3, 3, 9, 3), "widths": (96, 192, 384, 768), "block": _V2}),
+    "convnextv2_small": Network(ConvNeXt, {"depths": (3, 3, 27, 3), "widths": (96, 192, 384, 768), "block": _V2}),
+    "convnextv2_base": Network(ConvNeXt, {"depths": (3, 3, 27, 3), "widths": (128, 256, 512, 1024), "block": _V2}),
+    "convnextv2_large": Network(ConvNeXt, {"depths": (3, 3, 27, 3), "widths": (192, 384, 768, 1536), "block": _V2}),
+    "convnextv2_huge": Network(ConvNeXt, {"depths": (3, 3, 27, 3), "widths": (352, 704, 1408, 2816), "block": _V2}),
 }
 # fmt: on

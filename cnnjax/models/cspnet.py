@@ -222,21 +222,6 @@ class CspNet(nn.Module):
         return (logits, maps) if features else logits
 
 
-def _row(fields: dict[str, Any], *row: Any, **more: Any) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        CspNet,
-        {**fields, **more},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=256,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 def _resnet(ratio: float, expansion: float, scale: int, groups: int = 1) -> dict[str, Any]:
     """Return fields of a CSPResNet: bottlenecks, a stem with a maximum, a stage without stride."""
     block = partial(CspBottleneck, ratio=ratio)
@@ -289,24 +274,23 @@ _EDGE = partial(DarkBlock, ratio=1.5, edge=True)
 
 # fmt: off
 NETWORKS = {
-    # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "cspresnet50": _row(_resnet(0.5, 2.0, 1), 21_616_168, 40_320, 4.517, 79.578, "ra_in1k"),
-    "cspresnet50d": _row(_resnet(0.5, 2.0, 1), 21_635_400, 40_448, 4.83, None, None, stem=(32, 32, 64), stem_size=3),
-    "cspresnet50w": _row(_resnet(0.25, 1.0, 2), 28_118_216, 40_320, 5.02, None, None, stem=(32, 32, 64), stem_size=3),
-    "cspresnext50": _row(_resnet(1.0, 1.0, 2, groups=32), 20_569_896, 57_472, 4.015, 80.548, "ra_in1k"),
-    "cspdarknet53": _row(_CROSS, 27_642_184, 35_328, 6.534, 80.078, "ra_in1k"),
-    "cs3darknet_s": _row(_cs3("s"), 3_276_344, 8_864, 0.7122, None, None),
-    "cs3darknet_m": _row(_cs3("m"), 9_310_240, 16_944, 2.069, 77.636, "c2ns_in1k"),
-    "cs3darknet_l": _row(_cs3("l"), 21_164_168, 28_992, 4.847, 80.882, "c2ns_in1k"),
-    "cs3darknet_x": _row(_cs3("x"), 35_046_320, 39_440, 8.355, 82.234, "c2ns_in1k"),
-    "cs3darknet_focus_s": _row(_cs3("s"), 3_274_728, 8_832, 0.6863, 73.158, "ra4_e3600_r256_in1k", stem=(32,), stem_size=6),
-    "cs3darknet_focus_m": _row(_cs3("m"), 9_304_360, 16_896, 1.973, 77.286, "c2ns_in1k", stem=(48,), stem_size=6),
-    "cs3darknet_focus_l": _row(_cs3("l"), 21_151_720, 28_928, 4.644, 80.894, "c2ns_in1k", stem=(64,), stem_size=6),
-    "cs3darknet_focus_x": _row(_cs3("x"), 35_025_000, 39_360, 8.007, None, None, stem=(80,), stem_size=6),
-    "cs3sedarknet_l": _row(_cs3("l", partial(DarkBlock, ratio=1.0, squeeze=0.25)), 21_913_592, 28_992, 4.848, 81.77, "c2ns_in1k"),
-    "cs3sedarknet_x": _row(_cs3("x", partial(DarkBlock, ratio=1.0, squeeze=1 / 16)), 35_397_904, 39_440, 8.355, 82.654, "c2ns_in1k"),
-    "cs3sedarknet_xdw": _row({**_cs3("x"), "stages": _DEPTHWISE, "depths": (3, 6, 12, 4), "widths": (256, 512, 1024, 2048), "stem": (32, 64)}, 21_601_488, 71_744, 5.934, None, None),
-    "cs3edgenet_x": _row(_cs3("x", _EDGE), 47_821_120, 46_240, 11.501, 82.734, "c2_in1k"),
-    "cs3se_edgenet_x": _row(_cs3("x", partial(_EDGE, squeeze=0.25)), 50_721_584, 46_240, 11.504, 83.55, "c2ns_in1k"),
+    "cspresnet50": Network(CspNet, _resnet(0.5, 2.0, 1)),
+    "cspresnet50d": Network(CspNet, {**_resnet(0.5, 2.0, 1), "stem": (32, 32, 64), "stem_size": 3}),
+    "cspresnet50w": Network(CspNet, {**_resnet(0.25, 1.0, 2), "stem": (32, 32, 64), "stem_size": 3}),
+    "cspresnext50": Network(CspNet, _resnet(1.0, 1.0, 2, groups=32)),
+    "cspdarknet53": Network(CspNet, _CROSS),
+    "cs3darknet_s": Network(CspNet, _cs3("s")),
+    "cs3darknet_m": Network(CspNet, _cs3("m")),
+    "cs3darknet_l": Network(CspNet, _cs3("l")),
+    "cs3darknet_x": Network(CspNet, _cs3("x")),
+    "cs3darknet_focus_s": Network(CspNet, {**_cs3("s"), "stem": (32,), "stem_size": 6}),
+    "cs3darknet_focus_m": Network(CspNet, {**_cs3("m"), "stem": (48,), "stem_size": 6}),
+    "cs3darknet_focus_l": Network(CspNet, {**_cs3("l"), "stem": (64,), "stem_size": 6}),
+    "cs3darknet_focus_x": Network(CspNet, {**_cs3("x"), "stem": (80,), "stem_size": 6}),
+    "cs3sedarknet_l": Network(CspNet, _cs3("l", partial(DarkBlock, ratio=1.0, squeeze=0.25))),
+    "cs3sedarknet_x": Network(CspNet, _cs3("x", partial(DarkBlock, ratio=1.0, squeeze=1 / 16))),
+    "cs3sedarknet_xdw": Network(CspNet, {**_cs3("x"), "stages": _DEPTHWISE, "depths": (3, 6, 12, 4), "widths": (256, 512, 1024, 2048), "stem": (32, 64)}),
+    "cs3edgenet_x": Network(CspNet, _cs3("x", _EDGE)),
+    "cs3se_edgenet_x": Network(CspNet, _cs3("x", partial(_EDGE, squeeze=0.25))),
 }
 # fmt: on

@@ -4,7 +4,6 @@ The backbone of RTMDet (Lyu et al. 2022, arXiv:2212.07784), as timm.models.cspne
 """
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -140,24 +139,10 @@ class CSPNeXt(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(width: int, depths: tuple[int, ...], *row: Any) -> Network:
-    parameters, statistics, gmacs = row
-    return Network(
-        CSPNeXt,
-        {"width": width, "depths": depths},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        weights="rsb_a1_in1k",
-    )
-
-
 NETWORKS = {
-    # width, depths, parameters, BatchNorm statistics, 1e9 multiply-adds
-    "cspnext_tiny": _row(48, (1, 1, 1, 1), 2_733_700, 7_728, 0.3351),
-    "cspnext_s": _row(64, (1, 2, 2, 1), 4_891_320, 11_456, 0.6583),
-    "cspnext_m": _row(96, (2, 4, 4, 2), 13_048_432, 23_232, 1.915),
-    "cspnext_l": _row(128, (3, 6, 6, 3), 27_163_912, 39_040, 4.176),
-    "cspnext_x": _row(160, (4, 8, 8, 4), 48_850_560, 58_880, 7.73),
+    "cspnext_tiny": Network(CSPNeXt, {"width": 48, "depths": (1, 1, 1, 1)}),
+    "cspnext_s": Network(CSPNeXt, {"width": 64, "depths": (1, 2, 2, 1)}),
+    "cspnext_m": Network(CSPNeXt, {"width": 96, "depths": (2, 4, 4, 2)}),
+    "cspnext_l": Network(CSPNeXt, {"width": 128, "depths": (3, 6, 6, 3)}),
+    "cspnext_x": Network(CSPNeXt, {"width": 160, "depths": (4, 8, 8, 4)}),
 }

@@ -52,38 +52,24 @@ class DarkStage(nn.Module):
         return x
 
 
-def _row(
-    depths: tuple[int, ...], *row: Any, squeeze: float | None = None, average: bool = False
-) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
+def _darknet(
+    depths: tuple[int, ...], *, squeeze: float | None = None, average: bool = False
+) -> dict[str, Any]:
     stage = partial(DarkStage, partial(DarkBlock, ratio=0.5, squeeze=squeeze), average=average)
-    return Network(
-        CspNet,
-        {
-            "stages": (stage,) * 5,
-            "depths": depths,
-            "widths": (64, 128, 256, 512, 1024),
-            "strides": (2,) * 5,
-            "stem": (32,),
-            "stem_strides": 1,
-        },
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=256,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
+    return {
+        "stages": (stage,) * 5,
+        "depths": depths,
+        "widths": (64, 128, 256, 512, 1024),
+        "strides": (2,) * 5,
+        "stem": (32,),
+        "stem_strides": 1,
+    }
 
 
-# fmt: off
 NETWORKS = {
-    # depths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "darknet17": _row((1, 1, 1, 1, 1), 14_304_840, 9_984, 3.245, None, None),
-    "darknet21": _row((1, 1, 1, 2, 2), 20_863_048, 14_592, 3.916, None, None),
-    "sedarknet21": _row((1, 1, 1, 2, 2), 20_950_432, 14_592, 3.916, None, None, squeeze=1 / 16),
-    "darknet53": _row((1, 2, 8, 8, 4), 41_609_928, 35_712, 9.285, 80.542, "c2ns_in1k"),
-    "darknetaa53": _row((1, 2, 8, 8, 4), 36_022_984, 35_712, 7.943, 80.528, "c2ns_in1k", average=True),
+    "darknet17": Network(CspNet, _darknet((1, 1, 1, 1, 1))),
+    "darknet21": Network(CspNet, _darknet((1, 1, 1, 2, 2))),
+    "sedarknet21": Network(CspNet, _darknet((1, 1, 1, 2, 2), squeeze=1 / 16)),
+    "darknet53": Network(CspNet, _darknet((1, 2, 8, 8, 4))),
+    "darknetaa53": Network(CspNet, _darknet((1, 2, 8, 8, 4), average=True)),
 }
-# fmt: on

@@ -5,7 +5,6 @@ defines it; with a deep stem, as timm.models.densenet does.
 """
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -122,32 +121,13 @@ class DenseNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(
-    depths: tuple[int, ...], growth: int, stem_width: int, *row: Any, **fields: Any
-) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        DenseNet,
-        {"depths": depths, "growth": growth, "stem_width": stem_width, **fields},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm" if fields else "torchvision",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
-_TV = "IMAGENET1K_V1"
-
 # fmt: off
 NETWORKS = {
-    # depths, growth, stem, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "densenet121": _row((6, 12, 24, 16), 32, 64, 7_978_856, 83_648, 2.834, 74.434, _TV),
-    "densenet161": _row((6, 12, 36, 24), 48, 96, 28_681_000, 219_936, 7.728, 77.138, _TV),
-    "densenet169": _row((6, 12, 32, 32), 32, 64, 14_149_480, 158_400, 3.36, 75.6, _TV),
-    "densenet201": _row((6, 12, 48, 32), 32, 64, 20_013_928, 229_056, 4.291, 76.896, _TV),
-    "densenetblur121d": _row((6, 12, 24, 16), 32, 64, 7_998_088, 83_776, 3.074, 77.32, "ra_in1k", deep_stem=True, blur=True),
-    "densenet264d": _row((6, 12, 64, 48), 48, 96, 72_736_216, 597_984, 13.47, None, None, deep_stem=True),
+    "densenet121": Network(DenseNet, {"depths": (6, 12, 24, 16), "growth": 32, "stem_width": 64}),
+    "densenet161": Network(DenseNet, {"depths": (6, 12, 36, 24), "growth": 48, "stem_width": 96}),
+    "densenet169": Network(DenseNet, {"depths": (6, 12, 32, 32), "growth": 32, "stem_width": 64}),
+    "densenet201": Network(DenseNet, {"depths": (6, 12, 48, 32), "growth": 32, "stem_width": 64}),
+    "densenetblur121d": Network(DenseNet, {"depths": (6, 12, 24, 16), "growth": 32, "stem_width": 64, "deep_stem": True, "blur": True}),
+    "densenet264d": Network(DenseNet, {"depths": (6, 12, 64, 48), "growth": 48, "stem_width": 96, "deep_stem": True}),
 }
 # fmt: on

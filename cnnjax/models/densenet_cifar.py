@@ -86,32 +86,18 @@ class DenseNetCifar(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(depth: int, growth: int, bottleneck: bool, *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy = row
+def _dense(depth: int, growth: int, *, bottleneck: bool) -> dict[str, Any]:
     layers = (depth - 4) // (6 if bottleneck else 3)
-    return Network(
-        DenseNetCifar,
-        {"depth": layers, "growth": growth, "bottleneck": bottleneck},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=32,
-        reference="arXiv:1608.06993",
-        accuracy=accuracy,
-        dataset="CIFAR-10",
-    )
+    return {"depth": layers, "growth": growth, "bottleneck": bottleneck}
 
 
-# fmt: off
 NETWORKS = {
-    # layers, growth rate, BC, parameters, BatchNorm statistics, 1e9 multiply-adds, accuracy
-    "densenet40_12_cifar": _row(40, 12, False, 1_019_722, 18_096, 0.2648, 94.76),
-    "densenet100_12_cifar": _row(100, 12, False, 6_979_642, 117_216, 1.77, 95.90),
-    "densenet_bc40_12_cifar": _row(40, 12, True, 176_122, 5_088, 0.07237, None),
-    "densenet_bc40_36_cifar": _row(40, 36, True, 1_542_682, 15_264, 0.6473, 95.42),
-    "densenet_bc40_48_cifar": _row(40, 48, True, 2_733_130, 20_352, 1.15, 96.01),
-    "densenet_bc100_12_cifar": _row(100, 12, True, 769_162, 23_988, 0.2879, 95.49),
-    "densenet_bc190_40_cifar": _row(190, 40, True, 25_624_430, 256_960, 9.302, 96.54),
-    "densenet_bc250_24_cifar": _row(250, 24, True, 15_324_406, 257_976, 5.419, 96.38),
+    "densenet40_12_cifar": Network(DenseNetCifar, _dense(40, 12, bottleneck=False)),
+    "densenet100_12_cifar": Network(DenseNetCifar, _dense(100, 12, bottleneck=False)),
+    "densenet_bc40_12_cifar": Network(DenseNetCifar, _dense(40, 12, bottleneck=True)),
+    "densenet_bc40_36_cifar": Network(DenseNetCifar, _dense(40, 36, bottleneck=True)),
+    "densenet_bc40_48_cifar": Network(DenseNetCifar, _dense(40, 48, bottleneck=True)),
+    "densenet_bc100_12_cifar": Network(DenseNetCifar, _dense(100, 12, bottleneck=True)),
+    "densenet_bc190_40_cifar": Network(DenseNetCifar, _dense(190, 40, bottleneck=True)),
+    "densenet_bc250_24_cifar": Network(DenseNetCifar, _dense(250, 24, bottleneck=True)),
 }
-# fmt: on

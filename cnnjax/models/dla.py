@@ -6,7 +6,6 @@ al. 2019 (arXiv:1904.01169).
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -220,40 +219,23 @@ class DLA(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(
-    block: Callable[..., nn.Module], depths: tuple[int, ...], widths: tuple[int, ...], *row: Any
-) -> Network:
-    parameters, statistics, gmacs, accuracy, *shortcut = row
-    return Network(
-        DLA,
-        {"block": block, "depths": depths, "widths": widths, "root_shortcut": bool(shortcut)},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights="in1k",
-    )
-
-
 _COMPACT, _WIDE = (16, 32, 64, 64, 128, 256), (16, 32, 128, 256, 512, 1024)
 _X = partial(DlaBottleneck, groups=32, base_width=4)
 _X2 = partial(DlaBottleneck, groups=64, base_width=4)
 
 # fmt: off
 NETWORKS = {
-    # block, depths, widths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, shortcuts in the roots
-    "dla34": _row(DlaBasic, (1, 2, 2, 1), (16, 32, 64, 128, 256, 512), 15_742_104, 15_488, 3.06, 74.632),
-    "dla46_c": _row(DlaBottleneck, (1, 2, 2, 1), _COMPACT, 1_301_400, 8_064, 0.5743, 64.88),
-    "dla46x_c": _row(_X, (1, 2, 2, 1), _COMPACT, 1_068_440, 10_880, 0.5327, 66.008),
-    "dla60x_c": _row(_X, (1, 2, 3, 1), _COMPACT, 1_319_832, 14_464, 0.5813, 67.928),
-    "dla60": _row(DlaBottleneck, (1, 2, 3, 1), _WIDE, 22_036_632, 41_088, 4.236, 77.036),
-    "dla60x": _row(_X, (1, 2, 3, 1), _WIDE, 17_352_344, 55_936, 3.517, 78.234),
-    "dla60_res2net": _row(DlaScaleBottleneck, (1, 2, 3, 1), _WIDE, 20_848_072, 48_976, 4.123, 78.48),
-    "dla60_res2next": _row(partial(DlaScaleBottleneck, groups=8, base_width=4), (1, 2, 3, 1), _WIDE, 17_032_984, 52_224, 3.459, 78.488),
-    "dla102": _row(DlaBottleneck, (1, 3, 4, 1), _WIDE, 33_268_888, 66_688, 7.165, 78.016, True),
-    "dla102x": _row(_X, (1, 3, 4, 1), _WIDE, 26_309_272, 91_776, 5.848, 78.516, True),
-    "dla102x2": _row(_X2, (1, 3, 4, 1), _WIDE, 41_282_200, 141_952, 9.284, 79.448, True),
-    "dla169": _row(DlaBottleneck, (2, 3, 5, 1), _WIDE, 53_389_720, 108_928, 11.558, 78.702, True),
+    "dla34": Network(DLA, {"block": DlaBasic, "depths": (1, 2, 2, 1), "widths": (16, 32, 64, 128, 256, 512), "root_shortcut": False}),
+    "dla46_c": Network(DLA, {"block": DlaBottleneck, "depths": (1, 2, 2, 1), "widths": _COMPACT, "root_shortcut": False}),
+    "dla46x_c": Network(DLA, {"block": _X, "depths": (1, 2, 2, 1), "widths": _COMPACT, "root_shortcut": False}),
+    "dla60x_c": Network(DLA, {"block": _X, "depths": (1, 2, 3, 1), "widths": _COMPACT, "root_shortcut": False}),
+    "dla60": Network(DLA, {"block": DlaBottleneck, "depths": (1, 2, 3, 1), "widths": _WIDE, "root_shortcut": False}),
+    "dla60x": Network(DLA, {"block": _X, "depths": (1, 2, 3, 1), "widths": _WIDE, "root_shortcut": False}),
+    "dla60_res2net": Network(DLA, {"block": DlaScaleBottleneck, "depths": (1, 2, 3, 1), "widths": _WIDE, "root_shortcut": False}),
+    "dla60_res2next": Network(DLA, {"block": partial(DlaScaleBottleneck, groups=8, base_width=4), "depths": (1, 2, 3, 1), "widths": _WIDE, "root_shortcut": False}),
+    "dla102": Network(DLA, {"block": DlaBottleneck, "depths": (1, 3, 4, 1), "widths": _WIDE, "root_shortcut": True}),
+    "dla102x": Network(DLA, {"block": _X, "depths": (1, 3, 4, 1), "widths": _WIDE, "root_shortcut": True}),
+    "dla102x2": Network(DLA, {"block": _X2, "depths": (1, 3, 4, 1), "widths": _WIDE, "root_shortcut": True}),
+    "dla169": Network(DLA, {"block": DlaBottleneck, "depths": (2, 3, 5, 1), "widths": _WIDE, "root_shortcut": True}),
 }
 # fmt: on

@@ -154,31 +154,16 @@ class DPN(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(depths: tuple[int, ...], growths: tuple[int, ...], *row: Any, **fields: Any) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        DPN,
-        {"depths": depths, "growths": growths, **fields},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 _SMALL: dict[str, Any] = {"stem": 10, "stem_kernel": 3, "width": 64, "inner": 128}
 
 # fmt: off
 NETWORKS = {
-    # depths, growths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "dpn48b": _row((3, 4, 6, 3), (16, 32, 32, 64), 9_126_226, 44_956, 1.665, None, None, **_SMALL, apart=True, act=silu),
-    "dpn68": _row((3, 4, 12, 3), (16, 32, 32, 64), 12_611_602, 65_116, 2.326, 76.304, "mx_in1k", **_SMALL),
-    "dpn68b": _row((3, 4, 12, 3), (16, 32, 32, 64), 12_611_602, 65_116, 2.326, 79.342, "ra_in1k", **_SMALL, apart=True),
-    "dpn92": _row((3, 4, 20, 3), (16, 32, 24, 128), 37_668_392, 125_216, 6.502, 80.032, "mx_in1k", stem=64),
-    "dpn98": _row((3, 6, 20, 3), (16, 32, 32, 128), 61_570_728, 164_896, 11.671, 79.664, "mx_in1k", stem=96, inner=160, groups=40),
-    "dpn131": _row((4, 8, 28, 3), (16, 32, 32, 128), 79_254_504, 223_360, 16.014, 79.836, "mx_in1k", stem=128, inner=160, groups=40),
-    "dpn107": _row((4, 8, 20, 3), (20, 64, 64, 128), 86_917_800, 213_824, 18.299, 80.166, "mx_in1k", stem=128, inner=200, groups=50),
+    "dpn48b": Network(DPN, {"depths": (3, 4, 6, 3), "growths": (16, 32, 32, 64), **_SMALL, "apart": True, "act": silu}),
+    "dpn68": Network(DPN, {"depths": (3, 4, 12, 3), "growths": (16, 32, 32, 64), **_SMALL}),
+    "dpn68b": Network(DPN, {"depths": (3, 4, 12, 3), "growths": (16, 32, 32, 64), **_SMALL, "apart": True}),
+    "dpn92": Network(DPN, {"depths": (3, 4, 20, 3), "growths": (16, 32, 24, 128), "stem": 64}),
+    "dpn98": Network(DPN, {"depths": (3, 6, 20, 3), "growths": (16, 32, 32, 128), "stem": 96, "inner": 160, "groups": 40}),
+    "dpn131": Network(DPN, {"depths": (4, 8, 28, 3), "growths": (16, 32, 32, 128), "stem": 128, "inner": 160, "groups": 40}),
+    "dpn107": Network(DPN, {"depths": (4, 8, 20, 3), "growths": (20, 64, 64, 128), "stem": 128, "inner": 200, "groups": 50}),
 }
 # fmt: on

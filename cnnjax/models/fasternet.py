@@ -4,7 +4,6 @@ Chen et al. 2023 (arXiv:2303.03667), as timm.models.fasternet defines it.
 """
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -99,30 +98,13 @@ class FasterNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(
-    width: int, depths: tuple[int, ...], drop_path_rate: float, act: Activation, *row: Any
-) -> Network:
-    parameters, statistics, gmacs, accuracy = row
-    return Network(
-        FasterNet,
-        {"width": width, "depths": depths, "drop_path_rate": drop_path_rate, "act": act},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights="in1k",
-    )
-
-
 # fmt: off
 NETWORKS = {
-    # width, depths, drop_path_rate, activation, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "fasternet_t0": _row(40, (1, 2, 8, 2), 0.0, gelu, 3_905_500, 9_680, 0.3354, 71.732),
-    "fasternet_t1": _row(64, (1, 2, 8, 2), 0.02, gelu, 7_595_368, 15_488, 0.8505, 75.922),
-    "fasternet_t2": _row(96, (1, 2, 8, 2), 0.05, relu, 14_982_888, 23_232, 1.904, 78.738),
-    "fasternet_s": _row(128, (1, 2, 13, 2), 0.1, relu, 31_181_032, 41_216, 4.55, 81.328),
-    "fasternet_m": _row(144, (3, 4, 18, 3), 0.2, relu, 53_521_464, 65_952, 8.722, 82.848),
-    "fasternet_l": _row(192, (3, 4, 18, 3), 0.3, relu, 93_465_192, 87_936, 15.494, 83.516),
+    "fasternet_t0": Network(FasterNet, {"width": 40, "depths": (1, 2, 8, 2), "drop_path_rate": 0.0, "act": gelu}),
+    "fasternet_t1": Network(FasterNet, {"width": 64, "depths": (1, 2, 8, 2), "drop_path_rate": 0.02, "act": gelu}),
+    "fasternet_t2": Network(FasterNet, {"width": 96, "depths": (1, 2, 8, 2), "drop_path_rate": 0.05, "act": relu}),
+    "fasternet_s": Network(FasterNet, {"width": 128, "depths": (1, 2, 13, 2), "drop_path_rate": 0.1, "act": relu}),
+    "fasternet_m": Network(FasterNet, {"width": 144, "depths": (3, 4, 18, 3), "drop_path_rate": 0.2, "act": relu}),
+    "fasternet_l": Network(FasterNet, {"width": 192, "depths": (3, 4, 18, 3), "drop_path_rate": 0.3, "act": relu}),
 }
 # fmt: on

@@ -236,27 +236,11 @@ class GhostNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(width: float, *row: Any, **fields: Any) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        GhostNet,
-        {"width_mult": width, **fields},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        accuracy_source="" if weights else "arXiv:1911.11907",
-        weights=weights,
-    )
-
-
 NETWORKS = {
-    # width, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "ghostnet_050": _row(0.5, 2_587_292, 10_984, 0.04233, 66.2, None),
-    "ghostnet_100": _row(1.0, 5_182_508, 21_968, 0.1412, 73.958, "in1k"),
-    "ghostnet_130": _row(1.3, 7_358_820, 28_536, 0.227, 75.7, None),
-    "ghostnetv2_100": _row(1.0, 6_156_908, 62_384, 0.167, 75.186, "in1k", attention=True),
-    "ghostnetv2_130": _row(1.3, 8_960_404, 81_048, 0.2693, 76.746, "in1k", attention=True),
-    "ghostnetv2_160": _row(1.6, 12_392_698, 99_872, 0.3986, 77.836, "in1k", attention=True),
+    "ghostnet_050": Network(GhostNet, {"width_mult": 0.5}),
+    "ghostnet_100": Network(GhostNet, {"width_mult": 1.0}),
+    "ghostnet_130": Network(GhostNet, {"width_mult": 1.3}),
+    "ghostnetv2_100": Network(GhostNet, {"width_mult": 1.0, "attention": True}),
+    "ghostnetv2_130": Network(GhostNet, {"width_mult": 1.3, "attention": True}),
+    "ghostnetv2_160": Network(GhostNet, {"width_mult": 1.6, "attention": True}),
 }

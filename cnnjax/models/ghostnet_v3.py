@@ -104,24 +104,9 @@ def _place(part: str) -> str | None:
     return branch and branch[1] + _DEPLOYED[branch[2]]
 
 
-def _row(width: float, *row: Any) -> Network:
-    parameters, batch_statistics, gmacs, accuracy, weights = row
-    return Network(
-        GhostNetV3,
-        {"width_mult": width},
-        parameters=parameters,
-        batch_statistics=batch_statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 NETWORKS = {
-    # width, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "ghostnetv3_050": _row(0.5, 3_395_384, 59_152, 0.1175, None, None),
-    "ghostnetv3_100": _row(1.0, 8_129_028, 118_304, 0.4041, 76.936, "in1k"),
-    "ghostnetv3_130": _row(1.3, 12_217_720, 153_696, 0.6548, None, None),
-    "ghostnetv3_160": _row(1.6, 17_275_700, 189_392, 0.9716, None, None),
+    "ghostnetv3_050": Network(GhostNetV3, {"width_mult": 0.5}),
+    "ghostnetv3_100": Network(GhostNetV3, {"width_mult": 1.0}),
+    "ghostnetv3_130": Network(GhostNetV3, {"width_mult": 1.3}),
+    "ghostnetv3_160": Network(GhostNetV3, {"width_mult": 1.6}),
 }

@@ -151,13 +151,5 @@ class GoogLeNet(nn.Module):
 
 NETWORKS = {
     # With `aux_heads` 13,004,888 parameters and 15,072 statistics.
-    "googlenet": Network(
-        GoogLeNet,
-        parameters=6_624_904,
-        batch_statistics=14_560,
-        multiply_adds=1.498,
-        reference="torchvision",
-        accuracy=69.778,
-        weights="IMAGENET1K_V1",
-    ),
+    "googlenet": Network(GoogLeNet),
 }

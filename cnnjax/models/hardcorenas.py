@@ -7,7 +7,13 @@ what the search was free to choose: the blocks' number, kernel sizes, expansions
 from typing import Any
 
 from cnnjax.models.inverted_residual import InvertedResidual, PlainLayer, Row, Separable, Stages
-from cnnjax.models.inverted_residual_net import V3_SQUEEZE, PooledEnd, described, networks
+from cnnjax.models.inverted_residual_net import (
+    V3_SQUEEZE,
+    InvertedResidualNet,
+    PooledEnd,
+    described,
+)
+from cnnjax.models.network import Network
 from cnnjax.nn import hard_swish, relu
 
 __all__ = ["NETWORKS"]
@@ -79,14 +85,11 @@ def _fields(stages: Stages) -> dict[str, Any]:
     return described(stages, act=hard_swish, squeeze=V3_SQUEEZE, end=PooledEnd())
 
 
-# fmt: off
-NETWORKS = networks({
-    # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
-    "hardcorenas_a": (_fields(_A), 224, 5_260_232, 20_384, 0.2242, 75.926, "miil_green_in1k"),
-    "hardcorenas_b": (_fields(_B), 224, 5_176_544, 25_120, 0.2518, 76.55, "miil_green_in1k"),
-    "hardcorenas_c": (_fields(_C), 224, 5_521_224, 27_424, 0.2701, 77.092, "miil_green_in1k"),
-    "hardcorenas_d": (_fields(_D), 224, 7_500_208, 33_168, 0.2878, 77.45, "miil_green_in1k"),
-    "hardcorenas_e": (_fields(_E), 224, 8_070_992, 35_776, 0.3387, 77.788, "miil_green_in1k"),
-    "hardcorenas_f": (_fields(_F), 224, 8_199_688, 37_376, 0.3419, 78.1, "miil_green_in1k"),
-})
-# fmt: on
+NETWORKS = {
+    "hardcorenas_a": Network(InvertedResidualNet, _fields(_A)),
+    "hardcorenas_b": Network(InvertedResidualNet, _fields(_B)),
+    "hardcorenas_c": Network(InvertedResidualNet, _fields(_C)),
+    "hardcorenas_d": Network(InvertedResidualNet, _fields(_D)),
+    "hardcorenas_e": Network(InvertedResidualNet, _fields(_E)),
+    "hardcorenas_f": Network(InvertedResidualNet, _fields(_F)),
+}

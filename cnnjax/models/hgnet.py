@@ -222,44 +222,17 @@ class HGNet(nn.Module):
         return layer(last, 1, name="stem.stem4")(x, train=train)
 
 
-def _row(
-    stem: tuple[int, ...],
-    widths: tuple[int, ...],
-    outputs: tuple[int, ...],
-    depths: tuple[int, ...],
-    layers: int,
-    *row: Any,
-    weights: str = "ssld_in1k",
-    **fields: Any,
-) -> Network:
-    parameters, statistics, gmacs, accuracy = row
-    shape = {"stem": stem, "widths": widths, "outputs": outputs, "depths": depths}
-    return Network(
-        HGNet,
-        {**shape, "layers": layers, **fields},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
-_v2 = partial(_row, version=2, weights="ssld_stage2_ft_in1k")
-
 # fmt: off
 NETWORKS = {
-    # stem, widths, outputs, depths, layers, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "hgnet_tiny": _row((48, 48, 96), (96, 128, 160, 192), (224, 448, 512, 768), (1, 1, 2, 1), 5, 14_735_864, 15_040, 4.53, 82.528),
-    "hgnet_small": _row((64, 64, 128), (128, 160, 192, 224), (256, 512, 768, 1024), (1, 1, 2, 1), 6, 24_360_872, 20_992, 8.509, 84.368),
-    "hgnet_base": _row((96, 96, 160), (192, 224, 256, 288), (320, 640, 960, 1280), (1, 2, 3, 2), 7, 71_578_184, 46_400, 25.11, 85.488),
-    "hgnetv2_b0": _v2((16, 16), (16, 32, 64, 128), (64, 256, 512, 1024), (1, 1, 2, 1), 3, 5_996_550, 12_272, 0.3213, 78.59, affine=True),
-    "hgnetv2_b1": _v2((24, 32), (32, 48, 96, 192), (64, 256, 512, 1024), (1, 1, 2, 1), 3, 6_343_158, 14_088, 0.4894, 79.916, affine=True),
-    "hgnetv2_b2": _v2((24, 32), (32, 64, 128, 256), (96, 384, 768, 1536), (1, 1, 3, 1), 4, 11_221_356, 26_696, 1.138, 82.362, affine=True),
-    "hgnetv2_b3": _v2((24, 32), (32, 64, 128, 256), (128, 512, 1024, 2048), (1, 1, 3, 1), 5, 16_292_216, 34_600, 1.771, 83.588, affine=True),
-    "hgnetv2_b4": _v2((32, 48), (48, 96, 192, 384), (128, 512, 1024, 2048), (1, 1, 3, 1), 6, 19_796_680, 45_696, 2.734, 83.952),
-    "hgnetv2_b5": _v2((32, 64), (64, 128, 256, 512), (128, 512, 1024, 2048), (1, 2, 5, 2), 6, 39_569_064, 93_920, 6.538, 85.158),
-    "hgnetv2_b6": _v2((48, 96), (96, 192, 384, 768), (192, 512, 1024, 2048), (2, 3, 6, 3), 6, 75_256_776, 166_416, 16.841, 86.38),
+    "hgnet_tiny": Network(HGNet, {"stem": (48, 48, 96), "widths": (96, 128, 160, 192), "outputs": (224, 448, 512, 768), "depths": (1, 1, 2, 1), "layers": 5}),
+    "hgnet_small": Network(HGNet, {"stem": (64, 64, 128), "widths": (128, 160, 192, 224), "outputs": (256, 512, 768, 1024), "depths": (1, 1, 2, 1), "layers": 6}),
+    "hgnet_base": Network(HGNet, {"stem": (96, 96, 160), "widths": (192, 224, 256, 288), "outputs": (320, 640, 960, 1280), "depths": (1, 2, 3, 2), "layers": 7}),
+    "hgnetv2_b0": Network(HGNet, {"stem": (16, 16), "widths": (16, 32, 64, 128), "outputs": (64, 256, 512, 1024), "depths": (1, 1, 2, 1), "layers": 3, "version": 2, "affine": True}),
+    "hgnetv2_b1": Network(HGNet, {"stem": (24, 32), "widths": (32, 48, 96, 192), "outputs": (64, 256, 512, 1024), "depths": (1, 1, 2, 1), "layers": 3, "version": 2, "affine": True}),
+    "hgnetv2_b2": Network(HGNet, {"stem": (24, 32), "widths": (32, 64, 128, 256), "outputs": (96, 384, 768, 1536), "depths": (1, 1, 3, 1), "layers": 4, "version": 2, "affine": True}),
+    "hgnetv2_b3": Network(HGNet, {"stem": (24, 32), "widths": (32, 64, 128, 256), "outputs": (128, 512, 1024, 2048), "depths": (1, 1, 3, 1), "layers": 5, "version": 2, "affine": True}),
+    "hgnetv2_b4": Network(HGNet, {"stem": (32, 48), "widths": (48, 96, 192, 384), "outputs": (128, 512, 1024, 2048), "depths": (1, 1, 3, 1), "layers": 6, "version": 2}),
+    "hgnetv2_b5": Network(HGNet, {"stem": (32, 64), "widths": (64, 128, 256, 512), "outputs": (128, 512, 1024, 2048), "depths": (1, 2, 5, 2), "layers": 6, "version": 2}),
+    "hgnetv2_b6": Network(HGNet, {"stem": (48, 96), "widths": (96, 192, 384, 768), "outputs": (192, 512, 1024, 2048), "depths": (2, 3, 6, 3), "layers": 6, "version": 2}),
 }
 # fmt: on

@@ -6,7 +6,6 @@ bias in the convolutions of the head (Cui et al. 2021, arXiv:2103.05959).
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -161,33 +160,18 @@ class HighResolutionNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(width: int, *row: Any, **fields: Any) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        HighResolutionNet,
-        {"width": width, **fields},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 # fmt: off
 NETWORKS = {
-    # width, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "hrnet_w18_small": _row(16, 13_187_464, 24_032, 1.602, 73.934, "gluon_in1k", first=(32, 1), modules=(1, 1, 1), depth=2),
-    "hrnet_w18_small_v2": _row(18, 15_597_464, 33_228, 2.596, 78.202, "gluon_in1k", first=(64, 2), modules=(1, 3, 2), depth=2),
-    "hrnet_w18": _row(18, 21_299_004, 51_216, 4.284, 78.11, "ms_aug_in1k"),
-    "hrnet_w30": _row(30, 37_712_220, 71_280, 8.106, 78.202, "ms_in1k"),
-    "hrnet_w32": _row(32, 41_232_680, 74_624, 8.921, 78.452, "ms_in1k"),
-    "hrnet_w40": _row(40, 57_557_160, 88_000, 12.692, 78.928, "ms_in1k"),
-    "hrnet_w44": _row(44, 67_064_984, 94_688, 14.883, 78.89, "ms_in1k"),
-    "hrnet_w48": _row(48, 77_469_864, 101_376, 17.278, 79.328, "ms_in1k"),
-    "hrnet_w64": _row(64, 128_059_944, 128_128, 28.895, 79.458, "ms_in1k"),
-    "hrnet_w18_ssld": _row(18, 21_295_164, 51_216, 4.284, 82.052, "paddle_in1k", head_bias=False),
-    "hrnet_w48_ssld": _row(48, 77_466_024, 101_376, 17.278, 84.484, "paddle_in1k", head_bias=False),
+    "hrnet_w18_small": Network(HighResolutionNet, {"width": 16, "first": (32, 1), "modules": (1, 1, 1), "depth": 2}),
+    "hrnet_w18_small_v2": Network(HighResolutionNet, {"width": 18, "first": (64, 2), "modules": (1, 3, 2), "depth": 2}),
+    "hrnet_w18": Network(HighResolutionNet, {"width": 18}),
+    "hrnet_w30": Network(HighResolutionNet, {"width": 30}),
+    "hrnet_w32": Network(HighResolutionNet, {"width": 32}),
+    "hrnet_w40": Network(HighResolutionNet, {"width": 40}),
+    "hrnet_w44": Network(HighResolutionNet, {"width": 44}),
+    "hrnet_w48": Network(HighResolutionNet, {"width": 48}),
+    "hrnet_w64": Network(HighResolutionNet, {"width": 64}),
+    "hrnet_w18_ssld": Network(HighResolutionNet, {"width": 18, "head_bias": False}),
+    "hrnet_w48_ssld": Network(HighResolutionNet, {"width": 48, "head_bias": False}),
 }
 # fmt: on

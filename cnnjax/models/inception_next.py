@@ -4,7 +4,6 @@ Yu et al. 2023 (arXiv:2303.16900), as timm.models.inception_next defines it.
 """
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -128,26 +127,11 @@ class InceptionNeXt(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(depths: tuple[int, ...], width: int, *row: Any, **fields: Any) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        InceptionNeXt,
-        {"depths": depths, "width": width, **fields},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 # fmt: off
 NETWORKS = {
-    # depths, width, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "inception_next_atto": _row((2, 2, 6, 2), 40, 4_156_520, 4_320, 0.503, 75.348, "sail_in1k", band=9, ratio=0.25),
-    "inception_next_tiny": _row((3, 3, 9, 3), 96, 28_055_680, 14_784, 4.189, 82.508, "sail_in1k"),
-    "inception_next_small": _row((3, 3, 27, 3), 96, 49_374_016, 28_608, 8.356, 83.584, "sail_in1k"),
-    "inception_next_base": _row((3, 3, 27, 3), 128, 86_672_136, 38_144, 14.841, 85.202, "sail_in1k_384"),
+    "inception_next_atto": Network(InceptionNeXt, {"depths": (2, 2, 6, 2), "width": 40, "band": 9, "ratio": 0.25}),
+    "inception_next_tiny": Network(InceptionNeXt, {"depths": (3, 3, 9, 3), "width": 96}),
+    "inception_next_small": Network(InceptionNeXt, {"depths": (3, 3, 27, 3), "width": 96}),
+    "inception_next_base": Network(InceptionNeXt, {"depths": (3, 3, 27, 3), "width": 128}),
 }
 # fmt: on

@@ -257,24 +257,6 @@ class InceptionResNetV2(nn.Module):
 
 
 NETWORKS = {
-    "inception_v4": Network(
-        InceptionV4,
-        parameters=42_679_816,
-        batch_statistics=63_168,
-        multiply_adds=12.254,
-        input_size=299,
-        reference="timm",
-        accuracy=80.144,
-        weights="tf_in1k",
-    ),
-    "inception_resnet_v2": Network(
-        InceptionResNetV2,
-        parameters=55_843_464,
-        batch_statistics=60_544,
-        multiply_adds=13.156,
-        input_size=299,
-        reference="timm",
-        accuracy=80.434,
-        weights="tf_in1k",
-    ),
+    "inception_v4": Network(InceptionV4),
+    "inception_resnet_v2": Network(InceptionResNetV2),
 }

@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.models.inverted_residual import Row, Squeeze, Stages, Style, convolve, layer
-from cnnjax.models.network import Network, check_images
+from cnnjax.models.network import check_images
 from cnnjax.models.widths import round_width
 from cnnjax.nn import classify, hard_sigmoid, relu, run, uniform_fan_out
 from cnnjax.typing import Activation, Array, DType, Images
@@ -25,7 +25,6 @@ __all__ = [
     "PooledEnd",
     "Stem",
     "described",
-    "networks",
     "scaled",
     "single",
 ]
@@ -239,34 +238,3 @@ def scaled(
             left, wanted = left - row.repeats, wanted - repeats
         found.append(tuple(stage))
     return tuple(found)
-
-
-def networks(table: dict[str, tuple[Any, ...]], **common: Any) -> dict[str, Network]:
-    """Return the rows of a table of networks, timm's unless `common` says otherwise.
-
-    A row is fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published
-    top-1 and the name of the weights.
-    """
-    said = {"reference": "timm", **common}
-    return {
-        name: Network(
-            InvertedResidualNet,
-            fields,
-            parameters=parameters,
-            batch_statistics=statistics,
-            multiply_adds=gmacs,
-            input_size=input_size,
-            accuracy=accuracy,
-            weights=weights,
-            **said,
-        )
-        for name, (
-            fields,
-            input_size,
-            parameters,
-            statistics,
-            gmacs,
-            accuracy,
-            weights,
-        ) in table.items()
-    }

@@ -172,22 +172,8 @@ def _place(part: str) -> str | None:
     return "dw_conv" if part.startswith("dw_conv_list.") else None
 
 
-def _row(width_mult: float, depths: tuple[int, ...], *row: Any) -> Network:
-    parameters, statistics, gmacs, weights = row
-    return Network(
-        LCNetV2,
-        {"width_mult": width_mult, "depths": depths},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        weights=weights,
-    )
-
-
 NETWORKS = {
-    # width, depths, parameters, BatchNorm statistics, 1e9 multiply-adds, weights
-    "lcnetv2_small": _row(0.75, (2, 2, 4, 2), 4_128_552, 23_712, 0.2835, "paddle_in1k"),
-    "lcnetv2_base": _row(1.0, (2, 2, 6, 2), 6_687_208, 40_832, 0.6001, "ssld_in1k"),
-    "lcnetv2_large": _row(1.25, (2, 2, 8, 2), 10_542_120, 62_560, 1.092, "paddle_in1k"),
+    "lcnetv2_small": Network(LCNetV2, {"width_mult": 0.75, "depths": (2, 2, 4, 2)}),
+    "lcnetv2_base": Network(LCNetV2, {"width_mult": 1.0, "depths": (2, 2, 6, 2)}),
+    "lcnetv2_large": Network(LCNetV2, {"width_mult": 1.25, "depths": (2, 2, 8, 2)}),
 }

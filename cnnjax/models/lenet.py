@@ -49,9 +49,7 @@ class LeNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-# fmt: off
 NETWORKS = {
-    "lenet5": Network(LeNet, {}, 61_706, 0, 0.0004165, input_size=28, channels=1, reference="LeCun et al. 1998", accuracy=99.05, dataset="MNIST"),
-    "lenet5_cifar": Network(LeNet, {"padding": 0}, 62_006, 0, 0.0006517, input_size=32, channels=3, reference="LeCun et al. 1998", dataset="CIFAR-10"),
+    "lenet5": Network(LeNet),
+    "lenet5_cifar": Network(LeNet, {"padding": 0}),
 }
-# fmt: on

@@ -5,7 +5,6 @@ timm's own.
 """
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -127,33 +126,17 @@ class MambaOut(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(depths: tuple[int, ...], widths: tuple[int, ...], *row: Any, **fields: Any) -> Network:
-    parameters, gmacs, accuracy, weights = row
-    return Network(
-        MambaOut,
-        {"depths": depths, "widths": widths, **fields},
-        parameters=parameters,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
-_rw = partial(_row, plain=True)
-
 # fmt: off
 NETWORKS = {
-    # depths, widths, parameters, 1e9 multiply-adds, published top-1, weights
-    "mambaout_femto": _row((3, 3, 9, 3), (48, 96, 192, 288), 7_304_536, 1.148, 79.912, "in1k"),
-    "mambaout_kobe": _row((3, 3, 15, 3), (48, 96, 192, 288), 9_141_208, 1.506, 81.064, "in1k"),
-    "mambaout_tiny": _row((3, 3, 9, 3), (96, 192, 384, 576), 26_545_096, 4.47, 83.452, "in1k"),
-    "mambaout_small": _row((3, 4, 27, 3), (96, 192, 384, 576), 48_488_072, 8.936, 84.512, "in1k"),
-    "mambaout_base": _row((3, 4, 27, 3), (128, 256, 512, 768), 84_813_092, 15.794, 84.73, "in1k"),
-    "mambaout_small_rw": _rw((3, 4, 27, 3), (96, 192, 384, 576), 48_495_560, 8.936, 84.604, "sw_e450_in1k"),
-    "mambaout_base_short_rw": _rw((3, 3, 25, 3), (128, 256, 512, 768), 88_827_688, 16.281, 84.842, "sw_e500_in1k", expansion=3.0, mixed=1.25),
-    "mambaout_base_tall_rw": _rw((3, 4, 30, 3), (128, 256, 512, 768), 86_481_448, 16.117, 84.988, "sw_e500_in1k", expansion=2.5, mixed=1.25),
-    "mambaout_base_wide_rw": _rw((3, 4, 27, 3), (128, 256, 512, 768), 94_448_104, 17.752, 84.966, "sw_e500_in1k", expansion=3.0, mixed=1.5, act="silu"),
-    "mambaout_base_plus_rw": _rw((3, 4, 30, 3), (128, 256, 512, 768), 101_656_552, 19.161, 87.508, "sw_e150_r384_in12k_ft_in1k", expansion=3.0, mixed=1.5, act="silu"),
+    "mambaout_femto": Network(MambaOut, {"depths": (3, 3, 9, 3), "widths": (48, 96, 192, 288)}),
+    "mambaout_kobe": Network(MambaOut, {"depths": (3, 3, 15, 3), "widths": (48, 96, 192, 288)}),
+    "mambaout_tiny": Network(MambaOut, {"depths": (3, 3, 9, 3), "widths": (96, 192, 384, 576)}),
+    "mambaout_small": Network(MambaOut, {"depths": (3, 4, 27, 3), "widths": (96, 192, 384, 576)}),
+    "mambaout_base": Network(MambaOut, {"depths": (3, 4, 27, 3), "widths": (128, 256, 512, 768)}),
+    "mambaout_small_rw": Network(MambaOut, {"depths": (3, 4, 27, 3), "widths": (96, 192, 384, 576), "plain": True}),
+    "mambaout_base_short_rw": Network(MambaOut, {"depths": (3, 3, 25, 3), "widths": (128, 256, 512, 768), "plain": True, "expansion": 3.0, "mixed": 1.25}),
+    "mambaout_base_tall_rw": Network(MambaOut, {"depths": (3, 4, 30, 3), "widths": (128, 256, 512, 768), "plain": True, "expansion": 2.5, "mixed": 1.25}),
+    "mambaout_base_wide_rw": Network(MambaOut, {"depths": (3, 4, 27, 3), "widths": (128, 256, 512, 768), "plain": True, "expansion": 3.0, "mixed": 1.5, "act": "silu"}),
+    "mambaout_base_plus_rw": Network(MambaOut, {"depths": (3, 4, 30, 3), "widths": (128, 256, 512, 768), "plain": True, "expansion": 3.0, "mixed": 1.5, "act": "silu"}),
 }
 # fmt: on

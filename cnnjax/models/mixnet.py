@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from cnnjax.models.inverted_residual import InvertedResidual, Row, Separable
-from cnnjax.models.inverted_residual_net import TENSORFLOW, described, networks, scaled
+from cnnjax.models.inverted_residual_net import TENSORFLOW, InvertedResidualNet, described, scaled
+from cnnjax.models.network import Network
 from cnnjax.models.widths import round_width
 from cnnjax.nn import silu
 
@@ -45,16 +46,13 @@ def _medium(width: float = 1.0, depth: float = 1.0, **fields: Any) -> dict[str, 
     return described(stages, stem=stem, head=1536, **fields)
 
 
-# fmt: off
-NETWORKS = networks({
-    # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
-    "mixnet_s": (_SMALL_NET, 224, 4_134_606, 32_192, 0.2392, 76.0, "ft_in1k"),
-    "mixnet_m": (_medium(), 224, 5_014_382, 41_712, 0.3392, 77.268, "ft_in1k"),
-    "mixnet_l": (_medium(1.3), 224, 7_329_252, 54_272, 0.5553, 78.97, "ft_in1k"),
-    "mixnet_xl": (_medium(1.6, 1.2), 224, 11_896_768, 80_816, 0.904, 80.494, "ra_in1k"),
-    "mixnet_xxl": (_medium(2.4, 1.3), 224, 23_961_752, 121_008, 1.993, None, None),
-    "tf_mixnet_s": (_SMALL_NET | TENSORFLOW, 224, 4_134_606, 32_192, 0.2392, 75.656, "in1k"),
-    "tf_mixnet_m": (_medium(**TENSORFLOW), 224, 5_014_382, 41_712, 0.3392, 76.952, "in1k"),
-    "tf_mixnet_l": (_medium(1.3, **TENSORFLOW), 224, 7_329_252, 54_272, 0.5553, 78.774, "in1k"),
-})
-# fmt: on
+NETWORKS = {
+    "mixnet_s": Network(InvertedResidualNet, _SMALL_NET),
+    "mixnet_m": Network(InvertedResidualNet, _medium()),
+    "mixnet_l": Network(InvertedResidualNet, _medium(1.3)),
+    "mixnet_xl": Network(InvertedResidualNet, _medium(1.6, 1.2)),
+    "mixnet_xxl": Network(InvertedResidualNet, _medium(2.4, 1.3)),
+    "tf_mixnet_s": Network(InvertedResidualNet, _SMALL_NET | TENSORFLOW),
+    "tf_mixnet_m": Network(InvertedResidualNet, _medium(**TENSORFLOW)),
+    "tf_mixnet_l": Network(InvertedResidualNet, _medium(1.3, **TENSORFLOW)),
+}

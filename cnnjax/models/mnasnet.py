@@ -12,7 +12,8 @@ from typing import Any
 from flax import linen as nn
 
 from cnnjax.models.inverted_residual import InvertedResidual, Row, Separable, Stages, Style
-from cnnjax.models.inverted_residual_net import End, described, networks, scaled, single
+from cnnjax.models.inverted_residual_net import End, InvertedResidualNet, described, scaled, single
+from cnnjax.models.network import Network
 from cnnjax.models.widths import round_width
 from cnnjax.nn import ungrouped
 
@@ -88,27 +89,20 @@ def _torchvision(width: float) -> dict[str, Any]:
 _SMALL = described(_MNAS_SMALL, stem=8)
 _FBNET = described(_FBNET_C, stem=16, head=1984, epsilon=1e-3)
 
-# fmt: off
 NETWORKS = {
-    **networks({
-        # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
-        "mnasnet0_5": (_torchvision(0.5), 224, 2_218_512, 20_624, 0.1045, 67.734, "IMAGENET1K_V1"),
-        "mnasnet0_75": (_torchvision(0.75), 224, 3_170_208, 29_808, 0.2155, 71.18, "IMAGENET1K_V1"),
-        "mnasnet1_0": (_torchvision(1.0), 224, 4_383_312, 37_920, 0.3144, 73.456, "IMAGENET1K_V1"),
-        "mnasnet1_3": (_torchvision(1.3), 224, 6_282_256, 48_816, 0.5264, 76.506, "IMAGENET1K_V1"),
-    }, reference="torchvision"),
-    **networks({
-        "mnasnet_050": (_mnas(_MNAS_B1, 0.5), 224, 2_218_512, 20_624, 0.1045, None, None),
-        "mnasnet_075": (_mnas(_MNAS_B1, 0.75), 224, 3_170_208, 29_808, 0.2155, None, None),
-        "mnasnet_100": (_mnas(_MNAS_B1, 1.0), 224, 4_383_312, 37_920, 0.3144, 74.672, "rmsp_in1k"),
-        "mnasnet_140": (_mnas(_MNAS_B1, 1.4), 224, 7_115_728, 52_448, 0.5888, None, None),
-        "semnasnet_050": (_mnas(_MNAS_A1, 0.5), 224, 2_082_006, 18_400, 0.1032, None, None),
-        "semnasnet_075": (_mnas(_MNAS_A1, 0.75), 224, 2_912_278, 26_832, 0.2234, 73.0, "rmsp_in1k"),
-        "semnasnet_100": (_mnas(_MNAS_A1, 1.0), 224, 3_887_038, 33_488, 0.3116, 75.452, "rmsp_in1k"),
-        "semnasnet_140": (_mnas(_MNAS_A1, 1.4), 224, 6_105_992, 46_016, 0.5863, None, None),
-        "mnasnet_small": (_SMALL, 224, 2_030_264, 16_928, 0.06834, 66.204, "lamb_in1k"),
-        "spnasnet_100": (described(_SPNAS), 224, 4_421_616, 39_504, 0.3335, 74.086, "rmsp_in1k"),
-        "fbnetc_100": (_FBNET, 224, 5_572_200, 44_368, 0.385, 75.12, "rmsp_in1k"),
-    }),
+    "mnasnet0_5": Network(InvertedResidualNet, _torchvision(0.5)),
+    "mnasnet0_75": Network(InvertedResidualNet, _torchvision(0.75)),
+    "mnasnet1_0": Network(InvertedResidualNet, _torchvision(1.0)),
+    "mnasnet1_3": Network(InvertedResidualNet, _torchvision(1.3)),
+    "mnasnet_050": Network(InvertedResidualNet, _mnas(_MNAS_B1, 0.5)),
+    "mnasnet_075": Network(InvertedResidualNet, _mnas(_MNAS_B1, 0.75)),
+    "mnasnet_100": Network(InvertedResidualNet, _mnas(_MNAS_B1, 1.0)),
+    "mnasnet_140": Network(InvertedResidualNet, _mnas(_MNAS_B1, 1.4)),
+    "semnasnet_050": Network(InvertedResidualNet, _mnas(_MNAS_A1, 0.5)),
+    "semnasnet_075": Network(InvertedResidualNet, _mnas(_MNAS_A1, 0.75)),
+    "semnasnet_100": Network(InvertedResidualNet, _mnas(_MNAS_A1, 1.0)),
+    "semnasnet_140": Network(InvertedResidualNet, _mnas(_MNAS_A1, 1.4)),
+    "mnasnet_small": Network(InvertedResidualNet, _SMALL),
+    "spnasnet_100": Network(InvertedResidualNet, described(_SPNAS)),
+    "fbnetc_100": Network(InvertedResidualNet, _FBNET),
 }
-# fmt: on

@@ -6,7 +6,8 @@ The networks of arXiv:2204.14007 as timm.models.efficientnet defines them.
 from functools import partial
 
 from cnnjax.models.inverted_residual import FusedResidual, InvertedResidual, PlainLayer, Row, Stages
-from cnnjax.models.inverted_residual_net import End, Stem, networks
+from cnnjax.models.inverted_residual_net import End, InvertedResidualNet, Stem
+from cnnjax.models.network import Network
 
 __all__ = ["NETWORKS"]
 
@@ -49,13 +50,10 @@ _L = {
     "end": End(1408),
 }
 
-# fmt: off
-NETWORKS = networks({
-    # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
-    "mobilenet_edgetpu_100": ({"stages": _EDGE}, 224, 4_091_432, 38_880, 0.9907, None, None),
-    "mobilenet_edgetpu_v2_xs": (_XS, 224, 4_459_880, 41_696, 0.6882, None, None),
-    "mobilenet_edgetpu_v2_s": (_S, 224, 5_986_456, 50_288, 1.198, None, None),
-    "mobilenet_edgetpu_v2_m": (_M, 224, 8_462_888, 61_760, 1.836, 80.684, "ra4_e3600_r224_in1k"),
-    "mobilenet_edgetpu_v2_l": (_L, 224, 10_921_640, 71_232, 2.531, None, None),
-})
-# fmt: on
+NETWORKS = {
+    "mobilenet_edgetpu_100": Network(InvertedResidualNet, {"stages": _EDGE}),
+    "mobilenet_edgetpu_v2_xs": Network(InvertedResidualNet, _XS),
+    "mobilenet_edgetpu_v2_s": Network(InvertedResidualNet, _S),
+    "mobilenet_edgetpu_v2_m": Network(InvertedResidualNet, _M),
+    "mobilenet_edgetpu_v2_l": Network(InvertedResidualNet, _L),
+}

@@ -4,7 +4,6 @@ Howard et al. 2017 (arXiv:1704.04861), as timm.models.efficientnet defines mobil
 """
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -112,23 +111,8 @@ class MobileNetV1(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(fields: dict[str, Any], *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy = row
-    return Network(
-        MobileNetV1,
-        fields,
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights="ra4_e3600_r224_in1k",
-    )
-
-
 NETWORKS = {
-    # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "mobilenetv1_100": _row({}, 4_231_976, 21_888, 0.5687, 76.088),
-    "mobilenetv1_100h": _row({"head": True}, 5_282_600, 23_936, 0.6201, 76.598),
-    "mobilenetv1_125": _row({"width_mult": 1.25}, 6_270_840, 27_360, 0.8795, 77.612),
+    "mobilenetv1_100": Network(MobileNetV1),
+    "mobilenetv1_100h": Network(MobileNetV1, {"head": True}),
+    "mobilenetv1_125": Network(MobileNetV1, {"width_mult": 1.25}),
 }

@@ -10,7 +10,15 @@ from typing import Any
 from flax import linen as nn
 
 from cnnjax.models.inverted_residual import InvertedResidual, Row, Separable, Style
-from cnnjax.models.inverted_residual_net import End, Stem, described, networks, scaled, single
+from cnnjax.models.inverted_residual_net import (
+    End,
+    InvertedResidualNet,
+    Stem,
+    described,
+    scaled,
+    single,
+)
+from cnnjax.models.network import Network
 from cnnjax.models.widths import round_width
 from cnnjax.nn import relu6, ungrouped
 
@@ -47,25 +55,15 @@ _TORCHVISION: dict[str, Any] = {
 }
 # The stem and the first stride of the usual adaptation to CIFAR: 4x4 positions are left of 32.
 _CIFAR = _TORCHVISION | {"num_classes": 10, "stem": Stem(strides=(1, 1))}
-_PAPER = {"reference": "arXiv:1801.04381", "dataset": "CIFAR-10"}
 
-# fmt: off
 NETWORKS = {
-    **networks({
-        # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
-        "mobilenet_v2": (_TORCHVISION, 224, 3_504_872, 34_112, 0.3008, 72.154, "IMAGENET1K_V2"),
-    }, reference="torchvision"),
-    **networks({
-        "mobilenet_v2_cifar": (_CIFAR, 32, 2_236_682, 34_112, 0.08798, None, None),
-    }, **_PAPER),
-    **networks({
-        "mobilenetv2_035": (_scaled(0.35), 224, 1_677_128, 14_080, 0.05929, None, None),
-        "mobilenetv2_050": (_scaled(0.5), 224, 1_968_680, 18_544, 0.09713, 65.928, "lamb_in1k"),
-        "mobilenetv2_075": (_scaled(0.75), 224, 2_636_424, 26_640, 0.2091, None, None),
-        "mobilenetv2_100": (_scaled(1.0), 224, 3_504_872, 34_112, 0.3008, 72.91, "ra_in1k"),
-        "mobilenetv2_140": (_scaled(1.4), 224, 6_108_776, 47_936, 0.5822, 76.528, "ra_in1k"),
-        "mobilenetv2_110d": (_deep(1.1, 1.2), 224, 4_516_520, 47_488, 0.4305, 75.056, "ra_in1k"),
-        "mobilenetv2_120d": (_deep(1.2, 1.4), 224, 5_831_144, 63_776, 0.6689, 77.3, "ra_in1k"),
-    }),
+    "mobilenet_v2": Network(InvertedResidualNet, _TORCHVISION),
+    "mobilenet_v2_cifar": Network(InvertedResidualNet, _CIFAR),
+    "mobilenetv2_035": Network(InvertedResidualNet, _scaled(0.35)),
+    "mobilenetv2_050": Network(InvertedResidualNet, _scaled(0.5)),
+    "mobilenetv2_075": Network(InvertedResidualNet, _scaled(0.75)),
+    "mobilenetv2_100": Network(InvertedResidualNet, _scaled(1.0)),
+    "mobilenetv2_140": Network(InvertedResidualNet, _scaled(1.4)),
+    "mobilenetv2_110d": Network(InvertedResidualNet, _deep(1.1, 1.2)),
+    "mobilenetv2_120d": Network(InvertedResidualNet, _deep(1.2, 1.4)),
 }
-# fmt: on

@@ -20,12 +20,13 @@ from cnnjax.models.inverted_residual import (
 from cnnjax.models.inverted_residual_net import (
     TENSORFLOW,
     V3_SQUEEZE,
+    InvertedResidualNet,
     LinearEnd,
     PooledEnd,
     Stem,
-    networks,
     scaled,
 )
+from cnnjax.models.network import Network
 from cnnjax.models.widths import round_width
 from cnnjax.nn import hard_sigmoid, hard_swish, relu, ungrouped
 from cnnjax.typing import Activation
@@ -164,33 +165,28 @@ _RW: dict[str, Any] = {
 
 # fmt: off
 NETWORKS = {
-    **networks({
-        # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
-        "mobilenet_v3_large": (_torchvision(_V3_LARGE, 1280), 224, 5_483_032, 24_400, 0.2166, 75.274, "IMAGENET1K_V2"),
-        "mobilenet_v3_small": (_torchvision(_V3_SMALL, 1024), 224, 2_542_856, 12_112, 0.05651, 67.668, "IMAGENET1K_V1"),
-    }, reference="torchvision"),
-    **networks({
-        "mobilenetv3_large_075": (_v3(_V3_LARGE, 0.75), 224, 3_993_528, 19_088, 0.1546, None, None),
-        "mobilenetv3_large_100": (_v3(_V3_LARGE), 224, 5_483_032, 24_400, 0.2166, 77.92, "miil_in21k_ft_in1k"),
-        "mobilenetv3_large_150d": (_v3(_V3_LARGE, 1.5, 1.2), 256, 14_622_320, 53_472, 1.01, 81.832, "ra4_e3600_r256_in1k"),
-        "mobilenetv3_small_050": (_v3_small(0.5), 224, 1_593_224, 6_496, 0.02419, 57.918, "lamb_in1k"),
-        "mobilenetv3_small_075": (_v3_small(0.75), 224, 2_041_872, 9_680, 0.0434, 65.284, "lamb_in1k"),
-        "mobilenetv3_small_100": (_v3_small(), 224, 2_542_856, 12_112, 0.05651, 67.636, "lamb_in1k"),
-        "mobilenetv3_rw": (_v3(_V3_RW, **_RW), 224, 5_479_918, 24_400, 0.2166, 75.616, "rmsp_in1k"),
-        "tf_mobilenetv3_large_075": (_v3(_V3_LARGE, 0.75, **TENSORFLOW), 224, 3_993_528, 19_088, 0.1546, 73.442, "in1k"),
-        "tf_mobilenetv3_large_100": (_v3(_V3_LARGE, **TENSORFLOW), 224, 5_483_032, 24_400, 0.2166, 75.51, "in1k"),
-        "tf_mobilenetv3_large_minimal_100": (_v3(_V3_LARGE_MINIMAL, act=relu, **TENSORFLOW), 224, 3_924_288, 24_400, 0.2091, 72.27, "in1k"),
-        "tf_mobilenetv3_small_075": (_v3_small(0.75, **TENSORFLOW), 224, 2_041_872, 9_680, 0.0434, 65.706, "in1k"),
-        "tf_mobilenetv3_small_100": (_v3_small(**TENSORFLOW), 224, 2_542_856, 12_112, 0.05651, 67.922, "in1k"),
-        "tf_mobilenetv3_small_minimal_100": (_v3_small(stages=_V3_SMALL_MINIMAL, act=relu, **TENSORFLOW), 224, 2_044_736, 12_112, 0.05229, 62.892, "in1k"),
-        "lcnet_035": (_lc(0.35), 224, 1_644_370, 3_840, 0.02736, None, None),
-        "lcnet_050": (_lc(0.5), 224, 1_880_856, 5_472, 0.04473, 63.138, "ra2_in1k"),
-        "lcnet_075": (_lc(0.75), 224, 2_358_288, 8_224, 0.09479, 68.786, "ra2_in1k"),
-        "lcnet_100": (_lc(1.0), 224, 2_953_800, 10_944, 0.1557, 72.13, "ra2_in1k"),
-        "lcnet_150": (_lc(1.5), 224, 4_501_112, 16_416, 0.3342, None, None),
-        "fbnetv3_b": (_fbnet_v3(_FBNET_V3_B, 16), 224, 8_598_464, 46_400, 0.4075, 79.154, "ra2_in1k"),
-        "fbnetv3_d": (_fbnet_v3(_FBNET_V3_D, 24), 224, 10_306_272, 56_608, 0.502, 79.682, "ra2_in1k"),
-        "fbnetv3_g": (_fbnet_v3(_FBNET_V3_G, 32), 240, 16_623_888, 90_864, 1.254, 82.034, "ra2_in1k"),
-    }),
+    "mobilenet_v3_large": Network(InvertedResidualNet, _torchvision(_V3_LARGE, 1280)),
+    "mobilenet_v3_small": Network(InvertedResidualNet, _torchvision(_V3_SMALL, 1024)),
+    "mobilenetv3_large_075": Network(InvertedResidualNet, _v3(_V3_LARGE, 0.75)),
+    "mobilenetv3_large_100": Network(InvertedResidualNet, _v3(_V3_LARGE)),
+    "mobilenetv3_large_150d": Network(InvertedResidualNet, _v3(_V3_LARGE, 1.5, 1.2)),
+    "mobilenetv3_small_050": Network(InvertedResidualNet, _v3_small(0.5)),
+    "mobilenetv3_small_075": Network(InvertedResidualNet, _v3_small(0.75)),
+    "mobilenetv3_small_100": Network(InvertedResidualNet, _v3_small()),
+    "mobilenetv3_rw": Network(InvertedResidualNet, _v3(_V3_RW, **_RW)),
+    "tf_mobilenetv3_large_075": Network(InvertedResidualNet, _v3(_V3_LARGE, 0.75, **TENSORFLOW)),
+    "tf_mobilenetv3_large_100": Network(InvertedResidualNet, _v3(_V3_LARGE, **TENSORFLOW)),
+    "tf_mobilenetv3_large_minimal_100": Network(InvertedResidualNet, _v3(_V3_LARGE_MINIMAL, act=relu, **TENSORFLOW)),
+    "tf_mobilenetv3_small_075": Network(InvertedResidualNet, _v3_small(0.75, **TENSORFLOW)),
+    "tf_mobilenetv3_small_100": Network(InvertedResidualNet, _v3_small(**TENSORFLOW)),
+    "tf_mobilenetv3_small_minimal_100": Network(InvertedResidualNet, _v3_small(stages=_V3_SMALL_MINIMAL, act=relu, **TENSORFLOW)),
+    "lcnet_035": Network(InvertedResidualNet, _lc(0.35)),
+    "lcnet_050": Network(InvertedResidualNet, _lc(0.5)),
+    "lcnet_075": Network(InvertedResidualNet, _lc(0.75)),
+    "lcnet_100": Network(InvertedResidualNet, _lc(1.0)),
+    "lcnet_150": Network(InvertedResidualNet, _lc(1.5)),
+    "fbnetv3_b": Network(InvertedResidualNet, _fbnet_v3(_FBNET_V3_B, 16)),
+    "fbnetv3_d": Network(InvertedResidualNet, _fbnet_v3(_FBNET_V3_D, 24)),
+    "fbnetv3_g": Network(InvertedResidualNet, _fbnet_v3(_FBNET_V3_G, 32)),
 }
 # fmt: on

@@ -264,31 +264,15 @@ def _blur(x: Array) -> Array:
     return ops.blur_pool(x, mode="constant")
 
 
-def _row(fields: dict[str, Any], *row: Any) -> Network:
-    input_size, parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        MobileNetV4,
-        fields,
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=input_size,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 # fmt: off
 NETWORKS = {
-    # fields, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, top-1, weights
-    "mobilenetv4_conv_small_035": _row({"stages": _SMALL, "width_mult": 0.35}, 224, 1_905_384, 10_688, 0.04772, None, None),
-    "mobilenetv4_conv_small_050": _row({"stages": _SMALL, "width_mult": 0.5}, 224, 2_238_952, 13_856, 0.06474, 65.826, "e3000_r224_in1k"),
-    "mobilenetv4_conv_small": _row({"stages": _SMALL}, 224, 3_774_024, 25_088, 0.186, 75.616, "e3600_r256_in1k"),
-    "mobilenetv4_conv_medium": _row({"stages": _MEDIUM}, 256, 9_715_512, 67_904, 1.08, 82.776, "e250_r384_in12k_ft_in1k"),
-    "mobilenetv4_conv_aa_medium": _row({"stages": _MEDIUM, "halve": _mean}, 256, 9_715_512, 67_904, 1.562, None, None),
-    "mobilenetv4_conv_blur_medium": _row({"stages": _MEDIUM, "halve": _blur}, 224, 9_715_512, 67_904, 1.196, 80.152, "e500_r224_in1k"),
-    "mobilenetv4_conv_large": _row({"stages": _LARGE, "stem_width": 24}, 384, 32_590_864, 149_552, 6.376, 83.418, "e600_r384_in1k"),
-    "mobilenetv4_conv_aa_large": _row({"stages": _LARGE, "stem_width": 24, "halve": _mean}, 448, 32_590_864, 149_552, 9.537, 84.99, "e230_r448_in12k_ft_in1k"),
+    "mobilenetv4_conv_small_035": Network(MobileNetV4, {"stages": _SMALL, "width_mult": 0.35}),
+    "mobilenetv4_conv_small_050": Network(MobileNetV4, {"stages": _SMALL, "width_mult": 0.5}),
+    "mobilenetv4_conv_small": Network(MobileNetV4, {"stages": _SMALL}),
+    "mobilenetv4_conv_medium": Network(MobileNetV4, {"stages": _MEDIUM}),
+    "mobilenetv4_conv_aa_medium": Network(MobileNetV4, {"stages": _MEDIUM, "halve": _mean}),
+    "mobilenetv4_conv_blur_medium": Network(MobileNetV4, {"stages": _MEDIUM, "halve": _blur}),
+    "mobilenetv4_conv_large": Network(MobileNetV4, {"stages": _LARGE, "stem_width": 24}),
+    "mobilenetv4_conv_aa_large": Network(MobileNetV4, {"stages": _LARGE, "stem_width": 24, "halve": _mean}),
 }
 # fmt: on

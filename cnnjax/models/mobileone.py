@@ -4,7 +4,6 @@ Vasu et al. 2022 (arXiv:2206.04040), as timm.models.byobnet defines it.
 """
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -153,27 +152,12 @@ def _place(part: str) -> str | None:
     return "reparam_conv" if part == "identity" or part.startswith("conv_") else None
 
 
-def _row(widths: tuple[int, ...], *row: Any, **fields: Any) -> Network:
-    parameters, statistics, gmacs, accuracy = row
-    return Network(
-        MobileOne,
-        {"widths": widths, **fields},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights="apple_in1k",
-    )
-
-
 # fmt: off
 NETWORKS = {
-    # widths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "mobileone_s0": _row((48, 128, 256, 1024), 5_293_272, 88_192, 1.052, 71.398, stem_width=48, branches=4),
-    "mobileone_s1": _row((96, 192, 512, 1280), 4_825_192, 68_352, 0.8301, 75.76),
-    "mobileone_s2": _row((96, 256, 640, 2048), 7_884_648, 87_040, 1.304, 77.504),
-    "mobileone_s3": _row((128, 320, 768, 2048), 10_170_600, 104_704, 1.902, 78.002),
-    "mobileone_s4": _row((192, 448, 896, 2048), 14_951_248, 127_744, 2.987, 79.446, attentions=(0, 0, 5, 1)),
+    "mobileone_s0": Network(MobileOne, {"widths": (48, 128, 256, 1024), "stem_width": 48, "branches": 4}),
+    "mobileone_s1": Network(MobileOne, {"widths": (96, 192, 512, 1280)}),
+    "mobileone_s2": Network(MobileOne, {"widths": (96, 256, 640, 2048)}),
+    "mobileone_s3": Network(MobileOne, {"widths": (128, 320, 768, 2048)}),
+    "mobileone_s4": Network(MobileOne, {"widths": (192, 448, 896, 2048), "attentions": (0, 0, 5, 1)}),
 }
 # fmt: on

@@ -220,14 +220,5 @@ class NASNet(nn.Module):
 
 
 NETWORKS = {
-    "nasnetalarge": Network(
-        NASNet,
-        parameters=88_753_150,
-        batch_statistics=196_668,
-        multiply_adds=23.783,
-        input_size=331,
-        reference="timm",
-        accuracy=82.638,
-        weights="tf_in1k",
-    ),
+    "nasnetalarge": Network(NASNet),
 }

@@ -56,15 +56,4 @@ class NetworkInNetwork(nn.Module):
         return logits, {"stem": stages["stage1"], **stages, "pre_logits": pre_logits}
 
 
-NETWORKS = {
-    "nin_cifar": Network(
-        NetworkInNetwork,
-        {},
-        parameters=966_986,
-        multiply_adds=0.2225,
-        input_size=32,
-        reference="arXiv:1312.4400",
-        dataset="CIFAR-10",
-        accuracy=89.59,
-    )
-}
+NETWORKS = {"nin_cifar": Network(NetworkInNetwork)}

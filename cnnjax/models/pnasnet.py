@@ -105,14 +105,5 @@ class PNASNet(nn.Module):
 
 
 NETWORKS = {
-    "pnasnet5large": Network(
-        PNASNet,
-        parameters=86_057_668,
-        batch_statistics=176_988,
-        multiply_adds=24.937,
-        input_size=331,
-        reference="timm",
-        accuracy=82.814,
-        weights="tf_in1k",
-    ),
+    "pnasnet5large": Network(PNASNet),
 }

@@ -139,60 +139,40 @@ class PyramidNetCifar(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(family: type[nn.Module], fields: dict[str, Any], *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy, reference, *source = row
-    return Network(
-        family,
-        fields,
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=32,
-        reference=reference,
-        accuracy=accuracy,
-        accuracy_source=source[0] if source else "",
-        dataset="CIFAR-10",
-    )
+def _pre(blocks: int) -> dict[str, Any]:
+    return {"depths": (blocks,) * 3, "widths": (16, 32, 64)}
 
 
-def _pre(blocks: int, *row: Any) -> Network:
-    fields = {"depths": (blocks,) * 3, "widths": (16, 32, 64)}
-    return _row(PreResNetCifar, fields, *row, "arXiv:1603.05027")
-
-
-def _wide(depth: int, factor: int, *row: Any) -> Network:
+def _wide(depth: int, factor: int) -> dict[str, Any]:
     """Depth 6 n + 4, `factor` times the width."""
-    widths = (16 * factor, 32 * factor, 64 * factor)
-    fields = {"depths": ((depth - 4) // 6,) * 3, "widths": widths}
-    return _row(PreResNetCifar, fields, *row, "arXiv:1605.07146")
+    return {
+        "depths": ((depth - 4) // 6,) * 3,
+        "widths": (16 * factor, 32 * factor, 64 * factor),
+    }
 
 
-def _pyramid(depth: int, alpha: int, *row: Any) -> Network:
-    fields = {"blocks": (depth - 2) // 6, "alpha": alpha}
-    return _row(PyramidNetCifar, fields, *row, "arXiv:1610.02915")
+def _pyramid(depth: int, alpha: int) -> dict[str, Any]:
+    return {"blocks": (depth - 2) // 6, "alpha": alpha}
 
 
 _preact18 = {"depths": (2, 2, 2, 2), "widths": (64, 128, 256, 512), "stem": 64, "final_norm": False}
 
-# fmt: off
 NETWORKS = {
-    # ..., parameters, BatchNorm statistics, 1e9 multiply-adds, published accuracy
-    "preresnet20_cifar": _pre(3, 272_282, 1_376, 0.04081, None),
-    "preresnet56_cifar": _pre(9, 855_578, 4_064, 0.1257, None),
-    "preresnet110_cifar": _pre(18, 1_730_522, 8_096, 0.2531, 93.63),
-    "preact_resnet18_cifar": _row(PreResNetCifar, _preact18, 11_171_146, 6_784, 0.5554, 95.11, "arXiv:1603.05027", "kuangliu/pytorch-cifar"),
-    "wrn16_4_cifar": _wide(16, 4, 2_748_890, 3_616, 0.3926, None),
-    "wrn16_8_cifar": _wide(16, 8, 10_961_370, 7_200, 1.548, 95.73),
-    "wrn16_10_cifar": _wide(16, 10, 17_116_634, 8_992, 2.412, None),
-    "wrn22_8_cifar": _wide(22, 8, 17_158_106, 10_784, 2.454, None),
-    "wrn28_2_cifar": _wide(28, 2, 1_467_610, 3_616, 0.2144, None),
-    "wrn28_10_cifar": _wide(28, 10, 36_479_194, 17_952, 5.243, 96.0),
-    "wrn40_2_cifar": _wide(40, 2, 2_243_546, 5_408, 0.3276, None),
-    "wrn40_4_cifar": _wide(40, 4, 8_949_210, 10_784, 1.299, 95.47),
-    "wrn40_8_cifar": _wide(40, 8, 35_748_314, 21_536, 5.172, None),
-    "wrn40_10_cifar": _wide(40, 10, 55_841_754, 26_912, 8.074, 96.2),
-    "pyramidnet110_a48_cifar": _pyramid(110, 48, 1_772_706, 13_168, 0.4038, 95.42),
-    "pyramidnet110_a84_cifar": _pyramid(110, 84, 3_904_446, 19_108, 0.7722, 95.74),
-    "pyramidnet110_a270_cifar": _pyramid(110, 270, 28_485_477, 49_798, 4.718, 96.27),
+    "preresnet20_cifar": Network(PreResNetCifar, _pre(3)),
+    "preresnet56_cifar": Network(PreResNetCifar, _pre(9)),
+    "preresnet110_cifar": Network(PreResNetCifar, _pre(18)),
+    "preact_resnet18_cifar": Network(PreResNetCifar, _preact18),
+    "wrn16_4_cifar": Network(PreResNetCifar, _wide(16, 4)),
+    "wrn16_8_cifar": Network(PreResNetCifar, _wide(16, 8)),
+    "wrn16_10_cifar": Network(PreResNetCifar, _wide(16, 10)),
+    "wrn22_8_cifar": Network(PreResNetCifar, _wide(22, 8)),
+    "wrn28_2_cifar": Network(PreResNetCifar, _wide(28, 2)),
+    "wrn28_10_cifar": Network(PreResNetCifar, _wide(28, 10)),
+    "wrn40_2_cifar": Network(PreResNetCifar, _wide(40, 2)),
+    "wrn40_4_cifar": Network(PreResNetCifar, _wide(40, 4)),
+    "wrn40_8_cifar": Network(PreResNetCifar, _wide(40, 8)),
+    "wrn40_10_cifar": Network(PreResNetCifar, _wide(40, 10)),
+    "pyramidnet110_a48_cifar": Network(PyramidNetCifar, _pyramid(110, 48)),
+    "pyramidnet110_a84_cifar": Network(PyramidNetCifar, _pyramid(110, 84)),
+    "pyramidnet110_a270_cifar": Network(PyramidNetCifar, _pyramid(110, 270)),
 }
-# fmt: on

@@ -142,25 +142,11 @@ class RDNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(growths: tuple[int, ...], strided: tuple[int, ...], *row: Any) -> Network:
-    stem_width, parameters, gmacs, accuracy, weights = row
-    return Network(
-        RDNet,
-        {"growths": growths, "strided": strided, "stem_width": stem_width},
-        parameters=parameters,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 # fmt: off
 NETWORKS = {
-    # growths, strided, stem, parameters, 1e9 multiply-adds, published top-1, weights
-    "rdnet_tiny": _row((64, 104, *4 * (128,), 224), (1, 2, 6), 64, 23_863_008, 5.033, 82.814, "nv_in1k"),
-    "rdnet_small": _row((64, *8 * (128,), 240, 240), (1, 2, 9), 72, 50_436_448, 8.706, 83.658, "nv_in1k"),
-    "rdnet_base": _row((96, 128, *7 * (168,), 336, 336), (1, 2, 9), 120, 87_451_096, 15.358, 84.366, "nv_in1k"),
-    "rdnet_large": _row((128, 192, *8 * (256,), 360, 360), (1, 2, 10), 144, 186_269_632, 34.675, 85.844, "nv_in1k_ft_in1k_384"),
+    "rdnet_tiny": Network(RDNet, {"growths": (64, 104, *4 * (128,), 224), "strided": (1, 2, 6), "stem_width": 64}),
+    "rdnet_small": Network(RDNet, {"growths": (64, *8 * (128,), 240, 240), "strided": (1, 2, 9), "stem_width": 72}),
+    "rdnet_base": Network(RDNet, {"growths": (96, 128, *7 * (168,), 336, 336), "strided": (1, 2, 9), "stem_width": 120}),
+    "rdnet_large": Network(RDNet, {"growths": (128, 192, *8 * (256,), 360, 360), "strided": (1, 2, 10), "stem_width": 144}),
 }
 # fmt: on

@@ -82,28 +82,13 @@ def _place(part: str) -> str | None:
     return f"{ghost}.cheap_operation" if layer in branches else None
 
 
-def _row(width: float, *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy = row
-    return Network(
-        RepGhostNet,
-        {"width_mult": width},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights="in1k",
-    )
-
-
 NETWORKS = {
-    # width, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "repghostnet_050": _row(0.5, 2_313_968, 17_064, 0.04331, 66.978),
-    "repghostnet_058": _row(0.58, 2_546_388, 19_856, 0.0598, 68.938),
-    "repghostnet_080": _row(0.8, 3_278_968, 27_192, 0.09552, 72.24),
-    "repghostnet_100": _row(1.0, 4_073_604, 34_024, 0.1424, 74.208),
-    "repghostnet_111": _row(1.11, 4_539_984, 37_656, 0.1701, 75.06),
-    "repghostnet_130": _row(1.3, 5_478_612, 44_256, 0.2311, 76.378),
-    "repghostnet_150": _row(1.5, 6_575_336, 51_088, 0.3013, 77.474),
-    "repghostnet_200": _row(2.0, 9_796_124, 68_048, 0.5159, 78.802),
+    "repghostnet_050": Network(RepGhostNet, {"width_mult": 0.5}),
+    "repghostnet_058": Network(RepGhostNet, {"width_mult": 0.58}),
+    "repghostnet_080": Network(RepGhostNet, {"width_mult": 0.8}),
+    "repghostnet_100": Network(RepGhostNet, {"width_mult": 1.0}),
+    "repghostnet_111": Network(RepGhostNet, {"width_mult": 1.11}),
+    "repghostnet_130": Network(RepGhostNet, {"width_mult": 1.3}),
+    "repghostnet_150": Network(RepGhostNet, {"width_mult": 1.5}),
+    "repghostnet_200": Network(RepGhostNet, {"width_mult": 2.0}),
 }

@@ -161,21 +161,6 @@ def _place(part: str) -> str | None:
     return "reparam_conv" if part == "identity" or part.startswith("conv_") else None
 
 
-def _row(fields: dict[str, Any], *row: Any, input_size: int = 224) -> Network:
-    parameters, statistics, gmacs, accuracy = row
-    return Network(
-        RepVGG,
-        fields,
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=input_size,
-        reference="timm",
-        accuracy=accuracy,
-        weights="rvgg_in1k",
-    )
-
-
 def _a(widths: tuple[int, ...], stem_width: int = 64) -> dict[str, Any]:
     return {"depths": (2, 4, 14, 1), "widths": widths, "stem_width": stem_width}
 
@@ -190,19 +175,16 @@ _D2SE: dict[str, Any] = {
     "attention": True,
 }
 
-# fmt: off
 NETWORKS = {
-    # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "repvgg_a0": _row(_a((48, 96, 192, 1280), 48), 9_108_968, 23_648, 1.513, 72.426),
-    "repvgg_a1": _row(_a((64, 128, 256, 1280)), 14_092_264, 29_824, 2.626, 74.474),
-    "repvgg_a2": _row(_a((96, 192, 384, 1408)), 28_210_600, 42_560, 5.685, 76.488),
-    "repvgg_b0": _row(_b((64, 128, 256, 1280)), 15_817_960, 35_200, 3.397, 75.158),
-    "repvgg_b1": _row(_b((128, 256, 512, 2048)), 57_415_016, 68_096, 13.128, 78.37),
-    "repvgg_b1g4": _row(_b((128, 256, 512, 2048), 4), 39_966_056, 68_096, 8.119, 77.608),
-    "repvgg_b2": _row(_b((160, 320, 640, 2560)), 89_022_376, 85_056, 20.418, 78.788),
-    "repvgg_b2g4": _row(_b((160, 320, 640, 2560), 4), 61_758_376, 85_056, 12.591, 79.396),
-    "repvgg_b3": _row(_b((192, 384, 768, 2560)), 123_085_288, 99_968, 29.121, 80.528),
-    "repvgg_b3g4": _row(_b((192, 384, 768, 2560), 4), 83_825_128, 99_968, 17.849, 80.224),
-    "repvgg_d2se": _row(_D2SE, 133_334_836, 134_976, 74.437, 83.55, input_size=320),
+    "repvgg_a0": Network(RepVGG, _a((48, 96, 192, 1280), 48)),
+    "repvgg_a1": Network(RepVGG, _a((64, 128, 256, 1280))),
+    "repvgg_a2": Network(RepVGG, _a((96, 192, 384, 1408))),
+    "repvgg_b0": Network(RepVGG, _b((64, 128, 256, 1280))),
+    "repvgg_b1": Network(RepVGG, _b((128, 256, 512, 2048))),
+    "repvgg_b1g4": Network(RepVGG, _b((128, 256, 512, 2048), 4)),
+    "repvgg_b2": Network(RepVGG, _b((160, 320, 640, 2560))),
+    "repvgg_b2g4": Network(RepVGG, _b((160, 320, 640, 2560), 4)),
+    "repvgg_b3": Network(RepVGG, _b((192, 384, 768, 2560))),
+    "repvgg_b3g4": Network(RepVGG, _b((192, 384, 768, 2560), 4)),
+    "repvgg_d2se": Network(RepVGG, _D2SE),
 }
-# fmt: on

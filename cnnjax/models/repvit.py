@@ -216,32 +216,15 @@ def _fuse_mixer(params: Any, statistics: Any) -> Any:
     return {"conv": {"c": {"kernel": kernel, "bias": bias}}}
 
 
-def _row(widths: tuple[int, ...], depths: tuple[int, ...], *row: Any, **fields: Any) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        RepViT,
-        {"widths": widths, "depths": depths, **fields},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
-_FIRST, _DIST = "dist_in1k", "dist_450e_in1k"
-
 # fmt: off
 NETWORKS = {
-    # widths, depths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "repvit_m0_9": _row((48, 96, 192, 384), (2, 2, 14, 2), 5_489_328, 48_528, 0.8173, 79.058, _DIST),
-    "repvit_m1_0": _row((56, 112, 224, 448), (2, 2, 14, 2), 7_302_796, 56_616, 1.108, 80.43, _DIST),
-    "repvit_m1_1": _row((64, 128, 256, 512), (2, 2, 12, 2), 8_802_912, 59_584, 1.339, 81.314, _DIST),
-    "repvit_m1_5": _row((64, 128, 256, 512), (4, 4, 24, 4), 14_644_432, 104_384, 2.277, 82.52, _DIST),
-    "repvit_m2_3": _row((80, 160, 320, 640), (6, 6, 34, 2), 23_688_792, 154_480, 4.521, 83.746, _DIST),
-    "repvit_m1": _row((48, 96, 192, 384), (2, 2, 14, 2), 5_485_248, 48_528, 0.8173, 78.542, _FIRST, outer_norm=False),
-    "repvit_m2": _row((64, 128, 256, 512), (2, 2, 12, 2), 8_797_984, 59_584, 1.339, 80.468, _FIRST, outer_norm=False),
-    "repvit_m3": _row((64, 128, 256, 512), (4, 4, 18, 2), 10_682_832, 78_784, 1.862, 81.494, _FIRST, outer_norm=False),
+    "repvit_m0_9": Network(RepViT, {"widths": (48, 96, 192, 384), "depths": (2, 2, 14, 2)}),
+    "repvit_m1_0": Network(RepViT, {"widths": (56, 112, 224, 448), "depths": (2, 2, 14, 2)}),
+    "repvit_m1_1": Network(RepViT, {"widths": (64, 128, 256, 512), "depths": (2, 2, 12, 2)}),
+    "repvit_m1_5": Network(RepViT, {"widths": (64, 128, 256, 512), "depths": (4, 4, 24, 4)}),
+    "repvit_m2_3": Network(RepViT, {"widths": (80, 160, 320, 640), "depths": (6, 6, 34, 2)}),
+    "repvit_m1": Network(RepViT, {"widths": (48, 96, 192, 384), "depths": (2, 2, 14, 2), "outer_norm": False}),
+    "repvit_m2": Network(RepViT, {"widths": (64, 128, 256, 512), "depths": (2, 2, 12, 2), "outer_norm": False}),
+    "repvit_m3": Network(RepViT, {"widths": (64, 128, 256, 512), "depths": (4, 4, 18, 2), "outer_norm": False}),
 }
 # fmt: on

@@ -85,34 +85,22 @@ class ScaleBottleneck(nn.Module):
         return relu(y + shortcut(x, outer, self.strides))
 
 
-def _row(base_width: int, scale: int, *row: Any, depth: int = 6, **fields: Any) -> Network:
-    parameters, statistics, gmacs, accuracy = row
-    stem = (32, 32, 64) if fields.get("average") else None
-    return Network(
-        ResNetD,
-        {
-            "block": partial(ScaleBottleneck, base_width=base_width, scale=scale, **fields),
-            "stem": stem,
-            "depths": (3, 4, depth, 3),
-        },
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights="in1k",
-    )
+def _scales(base_width: int, scale: int, depth: int = 6, **fields: Any) -> dict[str, Any]:
+    return {
+        "block": partial(ScaleBottleneck, base_width=base_width, scale=scale, **fields),
+        "stem": (32, 32, 64) if fields.get("average") else None,
+        "depths": (3, 4, depth, 3),
+    }
 
 
 NETWORKS = {
-    # base width, scale, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "res2net50_26w_4s": _row(26, 4, 25_699_120, 59_492, 4.255, 77.994),
-    "res2net50_26w_6s": _row(26, 6, 37_051_448, 71_764, 6.296, 78.586),
-    "res2net50_26w_8s": _row(26, 8, 48_403_776, 84_036, 8.336, 78.95),
-    "res2net50_48w_2s": _row(48, 2, 25_287_304, 55_008, 4.16, 77.528),
-    "res2net50_14w_8s": _row(14, 8, 25_059_816, 62_796, 4.179, 78.142),
-    "res2net101_26w_4s": _row(26, 4, 45_206_688, 119_060, 8.067, 79.192, depth=23),
-    "res2next50": _row(4, 4, 24_671_464, 64_448, 4.173, 78.238, groups=8),
-    "res2net50d": _row(26, 4, 25_718_352, 59_620, 4.495, 80.28, average=True),
-    "res2net101d": _row(26, 4, 45_225_920, 119_188, 8.307, 81.236, depth=23, average=True),
+    "res2net50_26w_4s": Network(ResNetD, _scales(26, 4)),
+    "res2net50_26w_6s": Network(ResNetD, _scales(26, 6)),
+    "res2net50_26w_8s": Network(ResNetD, _scales(26, 8)),
+    "res2net50_48w_2s": Network(ResNetD, _scales(48, 2)),
+    "res2net50_14w_8s": Network(ResNetD, _scales(14, 8)),
+    "res2net101_26w_4s": Network(ResNetD, _scales(26, 4, depth=23)),
+    "res2next50": Network(ResNetD, _scales(4, 4, groups=8)),
+    "res2net50d": Network(ResNetD, _scales(26, 4, average=True)),
+    "res2net101d": Network(ResNetD, _scales(26, 4, depth=23, average=True)),
 }

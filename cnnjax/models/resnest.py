@@ -3,9 +3,7 @@
 Zhang et al. 2020 (arXiv:2004.08955), as timm.models.resnest defines it.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -104,33 +102,17 @@ class SplitBottleneck(nn.Module):
         return relu(y + shortcut(x, outer, self.strides))
 
 
-def _row(block: Callable[..., nn.Module], stem: int, depths: tuple[int, ...], *row: Any) -> Network:
-    input_size, parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        ResNetD,
-        {"block": block, "stem": (stem, stem, 2 * stem), "depths": depths},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=input_size,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 _FAST = partial(SplitBottleneck, average_first=True)
 
 # fmt: off
 NETWORKS = {
-    # block, stem, depths, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "resnest14d": _row(SplitBottleneck, 32, (1, 1, 1, 1), 224, 10_611_688, 22_336, 2.749, 75.516, "gluon_in1k"),
-    "resnest26d": _row(SplitBottleneck, 32, (2, 2, 2, 2), 224, 17_069_448, 36_736, 3.623, 78.476, "gluon_in1k"),
-    "resnest50d": _row(SplitBottleneck, 32, (3, 4, 6, 3), 224, 27_483_240, 64_576, 5.371, 80.958, "in1k"),
-    "resnest101e": _row(SplitBottleneck, 64, (3, 4, 23, 3), 256, 48_275_016, 130_112, 13.321, 82.916, "in1k"),
-    "resnest200e": _row(SplitBottleneck, 64, (3, 24, 36, 3), 320, 70_201_544, 218_432, 35.52, 83.88, "in1k"),
-    "resnest269e": _row(SplitBottleneck, 64, (3, 30, 48, 8), 416, 110_929_480, 314_432, 77.349, 84.542, "in1k"),
-    "resnest50d_4s2x40d": _row(partial(_FAST, radix=4, groups=2, base_width=40), 32, (3, 4, 6, 3), 224, 30_417_592, 94_784, 4.369, 81.146, "in1k"),
-    "resnest50d_1s4x24d": _row(partial(_FAST, radix=1, groups=4, base_width=24), 32, (3, 4, 6, 3), 224, 25_677_000, 63_680, 4.4, 81.024, "in1k"),
+    "resnest14d": Network(ResNetD, {"block": SplitBottleneck, "stem": (32, 32, 64), "depths": (1, 1, 1, 1)}),
+    "resnest26d": Network(ResNetD, {"block": SplitBottleneck, "stem": (32, 32, 64), "depths": (2, 2, 2, 2)}),
+    "resnest50d": Network(ResNetD, {"block": SplitBottleneck, "stem": (32, 32, 64), "depths": (3, 4, 6, 3)}),
+    "resnest101e": Network(ResNetD, {"block": SplitBottleneck, "stem": (64, 64, 128), "depths": (3, 4, 23, 3)}),
+    "resnest200e": Network(ResNetD, {"block": SplitBottleneck, "stem": (64, 64, 128), "depths": (3, 24, 36, 3)}),
+    "resnest269e": Network(ResNetD, {"block": SplitBottleneck, "stem": (64, 64, 128), "depths": (3, 30, 48, 8)}),
+    "resnest50d_4s2x40d": Network(ResNetD, {"block": partial(_FAST, radix=4, groups=2, base_width=40), "stem": (32, 32, 64), "depths": (3, 4, 6, 3)}),
+    "resnest50d_1s4x24d": Network(ResNetD, {"block": partial(_FAST, radix=1, groups=4, base_width=24), "stem": (32, 32, 64), "depths": (3, 4, 6, 3)}),
 }
 # fmt: on

@@ -7,7 +7,6 @@ He et al. 2016 (arXiv:1512.03385), Xie et al. 2017 (arXiv:1611.05431), Zagoruyko
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -117,32 +116,17 @@ class ResNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(block: Callable[..., nn.Module], depths: tuple[int, ...], *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        ResNet,
-        {"block": block, "depths": depths},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="torchvision",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 # fmt: off
 NETWORKS = {
-    # block, depths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "resnet18": _row(BasicBlock, (2, 2, 2, 2), 11_689_512, 9_600, 1.814, 69.758, "IMAGENET1K_V1"),
-    "resnet34": _row(BasicBlock, (3, 4, 6, 3), 21_797_672, 17_024, 3.664, 73.314, "IMAGENET1K_V1"),
-    "resnet50": _row(Bottleneck, (3, 4, 6, 3), 25_557_032, 53_120, 4.089, 80.858, "IMAGENET1K_V2"),
-    "resnet101": _row(Bottleneck, (3, 4, 23, 3), 44_549_160, 105_344, 7.801, 81.886, "IMAGENET1K_V2"),
-    "resnet152": _row(Bottleneck, (3, 8, 36, 3), 60_192_808, 151_424, 11.514, 82.284, "IMAGENET1K_V2"),
-    "resnext50_32x4d": _row(partial(Bottleneck, groups=32, base_width=4), (3, 4, 6, 3), 25_028_904, 68_224, 4.23, 81.198, "IMAGENET1K_V2"),
-    "resnext101_32x8d": _row(partial(Bottleneck, groups=32, base_width=8), (3, 4, 23, 3), 88_791_336, 202_880, 16.414, 82.834, "IMAGENET1K_V2"),
-    "resnext101_64x4d": _row(partial(Bottleneck, groups=64, base_width=4), (3, 4, 23, 3), 83_455_272, 202_880, 15.46, 83.246, "IMAGENET1K_V1"),
-    "wide_resnet50_2": _row(partial(Bottleneck, groups=1, base_width=128), (3, 4, 6, 3), 68_883_240, 68_224, 11.398, 81.602, "IMAGENET1K_V2"),
-    "wide_resnet101_2": _row(partial(Bottleneck, groups=1, base_width=128), (3, 4, 23, 3), 126_886_696, 137_856, 22.753, 82.51, "IMAGENET1K_V2"),
+    "resnet18": Network(ResNet, {"block": BasicBlock, "depths": (2, 2, 2, 2)}),
+    "resnet34": Network(ResNet, {"block": BasicBlock, "depths": (3, 4, 6, 3)}),
+    "resnet50": Network(ResNet, {"block": Bottleneck, "depths": (3, 4, 6, 3)}),
+    "resnet101": Network(ResNet, {"block": Bottleneck, "depths": (3, 4, 23, 3)}),
+    "resnet152": Network(ResNet, {"block": Bottleneck, "depths": (3, 8, 36, 3)}),
+    "resnext50_32x4d": Network(ResNet, {"block": partial(Bottleneck, groups=32, base_width=4), "depths": (3, 4, 6, 3)}),
+    "resnext101_32x8d": Network(ResNet, {"block": partial(Bottleneck, groups=32, base_width=8), "depths": (3, 4, 23, 3)}),
+    "resnext101_64x4d": Network(ResNet, {"block": partial(Bottleneck, groups=64, base_width=4), "depths": (3, 4, 23, 3)}),
+    "wide_resnet50_2": Network(ResNet, {"block": partial(Bottleneck, groups=1, base_width=128), "depths": (3, 4, 6, 3)}),
+    "wide_resnet101_2": Network(ResNet, {"block": partial(Bottleneck, groups=1, base_width=128), "depths": (3, 4, 23, 3)}),
 }
 # fmt: on

@@ -133,24 +133,6 @@ class ResNetCifar(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(
-    fields: dict[str, Any], parameters: int, statistics: int, gmacs: float, *row: Any
-) -> Network:
-    accuracy, reference, *source = row
-    return Network(
-        ResNetCifar,
-        fields,
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=32,
-        reference=reference,
-        accuracy=accuracy,
-        accuracy_source=source[0] if source else "",
-        dataset="CIFAR-10",
-    )
-
-
 def _plain(blocks: int) -> dict[str, Any]:
     """Depth 6 n + 2 of three stages of n blocks."""
     return {"depths": (blocks,) * 3}
@@ -166,28 +148,23 @@ def _next(groups: int, group_width: int) -> dict[str, Any]:
     return {"depths": (3, 3, 3), "block": block, "width": 64, "stem": 64, "shortcut": "B"}
 
 
-_HE, _XIE = "arXiv:1512.03385", "arXiv:1611.05431"
-_MMPRETRAIN = "open-mmlab/mmpretrain"
 _bottleneck = {"depths": (18, 18, 18), "block": Bottleneck, "shortcut": "B"}
 
-# fmt: off
 NETWORKS = {
-    # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published accuracy, reference, source of the accuracy if another
-    "resnet8_cifar": _row(_plain(1), 75_290, 480, 0.01224, None, _HE),
-    "resnet14_cifar": _row(_plain(2), 172_506, 928, 0.0264, None, _HE),
-    "resnet20_cifar": _row(_plain(3), 269_722, 1_376, 0.04055, 91.25, _HE),
-    "resnet32_cifar": _row(_plain(5), 464_154, 2_272, 0.06886, 92.49, _HE),
-    "resnet44_cifar": _row(_plain(7), 658_586, 3_168, 0.09717, 92.83, _HE),
-    "resnet56_cifar": _row(_plain(9), 853_018, 4_064, 0.1255, 93.03, _HE),
-    "resnet110_cifar": _row(_plain(18), 1_727_962, 8_096, 0.2529, 93.39, _HE),
-    "resnet1202_cifar": _row(_plain(200), 19_421_274, 89_632, 2.829, 92.07, _HE),
-    "resnet164_bottleneck_cifar": _row(_bottleneck, 1_704_154, 25_120, 0.2476, 94.07, _HE, "arXiv:1603.05027"),
-    "resnet18_cifar": _row(_wide((2, 2, 2, 2), BasicBlock), 11_173_962, 9_600, 0.5554, 94.82, _HE, _MMPRETRAIN),
-    "resnet34_cifar": _row(_wide((3, 4, 6, 3), BasicBlock), 21_282_122, 17_024, 1.159, 95.34, _HE, _MMPRETRAIN),
-    "resnet50_cifar": _row(_wide((3, 4, 6, 3), Bottleneck), 23_520_842, 53_120, 1.298, 95.55, _HE, _MMPRETRAIN),
-    "resnet101_cifar": _row(_wide((3, 4, 23, 3), Bottleneck), 42_512_970, 105_344, 2.51, 95.58, _HE, _MMPRETRAIN),
-    "resnet152_cifar": _row(_wide((3, 8, 36, 3), Bottleneck), 58_156_618, 151_424, 3.722, 95.76, _HE, _MMPRETRAIN),
-    "resnext29_32x4d_cifar": _row(_next(32, 4), 4_775_754, 25_216, 0.7741, None, _XIE),
-    "resnext29_16x64d_cifar": _row(_next(16, 64), 68_155_210, 100_480, 10.689, 96.42, _XIE),
+    "resnet8_cifar": Network(ResNetCifar, _plain(1)),
+    "resnet14_cifar": Network(ResNetCifar, _plain(2)),
+    "resnet20_cifar": Network(ResNetCifar, _plain(3)),
+    "resnet32_cifar": Network(ResNetCifar, _plain(5)),
+    "resnet44_cifar": Network(ResNetCifar, _plain(7)),
+    "resnet56_cifar": Network(ResNetCifar, _plain(9)),
+    "resnet110_cifar": Network(ResNetCifar, _plain(18)),
+    "resnet1202_cifar": Network(ResNetCifar, _plain(200)),
+    "resnet164_bottleneck_cifar": Network(ResNetCifar, _bottleneck),
+    "resnet18_cifar": Network(ResNetCifar, _wide((2, 2, 2, 2), BasicBlock)),
+    "resnet34_cifar": Network(ResNetCifar, _wide((3, 4, 6, 3), BasicBlock)),
+    "resnet50_cifar": Network(ResNetCifar, _wide((3, 4, 6, 3), Bottleneck)),
+    "resnet101_cifar": Network(ResNetCifar, _wide((3, 4, 23, 3), Bottleneck)),
+    "resnet152_cifar": Network(ResNetCifar, _wide((3, 8, 36, 3), Bottleneck)),
+    "resnext29_32x4d_cifar": Network(ResNetCifar, _next(32, 4)),
+    "resnext29_16x64d_cifar": Network(ResNetCifar, _next(16, 64)),
 }
-# fmt: on

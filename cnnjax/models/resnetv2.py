@@ -228,21 +228,6 @@ class ResNetV2(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(fields: dict[str, Any], depths: tuple[int, ...], *row: Any) -> Network:
-    input_size, parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        ResNetV2,
-        {**fields, "depths": depths},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=input_size,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 def _bit(width_factor: int) -> dict[str, Any]:
     layers = {"conv": StandardisedConv, "norm": _group_norm, "zero_pad": True}
     return {**layers, "width_factor": width_factor}
@@ -253,28 +238,24 @@ _T: dict[str, Any] = {"stem": (24, 32), "average": True}
 _BASIC: dict[str, Any] = {"block": PreActivationBasic}
 _18, _34 = (2, 2, 2, 2), (3, 4, 6, 3)
 _50, _101, _152 = (3, 4, 6, 3), (3, 4, 23, 3), (3, 8, 36, 3)
-_FT = "goog_in21k_ft_in1k"
 
-# fmt: off
 NETWORKS = {
-    # fields, depths, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "resnetv2_18": _row(_BASIC, _18, 224, 11_687_720, 7_808, 1.814, 75.364, "ra4_e3600_r224_in1k"),
-    "resnetv2_18d": _row({**_BASIC, **_D}, _18, 224, 11_706_952, 7_936, 2.054, 76.058, "ra4_e3600_r224_in1k"),
-    "resnetv2_34": _row(_BASIC, _34, 224, 21_795_880, 15_232, 3.664, 79.07, "ra4_e3600_r224_in1k"),
-    "resnetv2_34d": _row({**_BASIC, **_D}, _34, 224, 21_815_112, 15_360, 3.903, 80.43, "ra4_e3600_r384_in1k"),
-    "resnetv2_50": _row({}, _50, 224, 25_549_352, 45_440, 4.089, 81.406, "a1h_in1k"),
-    "resnetv2_50d": _row(_D, _50, 224, 25_568_584, 45_568, 4.329, None, None),
-    "resnetv2_50d_gn": _row({**_D, "norm": _group_norm}, _50, 224, 25_568_584, 0, 4.329, 81.96, "ah_in1k"),
-    "resnetv2_50t": _row(_T, _50, 224, 25_566_048, 45_552, 4.297, None, None),
-    "resnetv2_101": _row({}, _101, 224, 44_541_480, 97_664, 7.801, 83.002, "a1h_in1k"),
-    "resnetv2_101d": _row(_D, _101, 224, 44_560_712, 97_792, 8.041, None, None),
-    "resnetv2_152": _row({}, _152, 224, 60_185_128, 143_744, 11.514, None, None),
-    "resnetv2_152d": _row(_D, _152, 224, 60_204_360, 143_872, 11.753, None, None),
-    "resnetv2_50x1_bit": _row(_bit(1), _50, 224, 25_549_352, 0, 4.089, 82.82, "goog_distilled_in1k"),
-    "resnetv2_50x3_bit": _row(_bit(3), _50, 448, 217_319_080, 0, 144.311, 83.982, _FT),
-    "resnetv2_101x1_bit": _row(_bit(1), _101, 448, 44_541_480, 0, 31.199, 82.332, _FT),
-    "resnetv2_101x3_bit": _row(_bit(3), _101, 448, 387_934_888, 0, 277.951, 84.43, _FT),
-    "resnetv2_152x2_bit": _row(_bit(2), _152, 224, 236_335_208, 0, 45.814, 84.468, _FT),
-    "resnetv2_152x4_bit": _row(_bit(4), _152, 480, 936_533_224, 0, 839.254, 84.936, _FT),
+    "resnetv2_18": Network(ResNetV2, {**_BASIC, "depths": _18}),
+    "resnetv2_18d": Network(ResNetV2, {**_BASIC, **_D, "depths": _18}),
+    "resnetv2_34": Network(ResNetV2, {**_BASIC, "depths": _34}),
+    "resnetv2_34d": Network(ResNetV2, {**_BASIC, **_D, "depths": _34}),
+    "resnetv2_50": Network(ResNetV2, {"depths": _50}),
+    "resnetv2_50d": Network(ResNetV2, {**_D, "depths": _50}),
+    "resnetv2_50d_gn": Network(ResNetV2, {**_D, "norm": _group_norm, "depths": _50}),
+    "resnetv2_50t": Network(ResNetV2, {**_T, "depths": _50}),
+    "resnetv2_101": Network(ResNetV2, {"depths": _101}),
+    "resnetv2_101d": Network(ResNetV2, {**_D, "depths": _101}),
+    "resnetv2_152": Network(ResNetV2, {"depths": _152}),
+    "resnetv2_152d": Network(ResNetV2, {**_D, "depths": _152}),
+    "resnetv2_50x1_bit": Network(ResNetV2, {**_bit(1), "depths": _50}),
+    "resnetv2_50x3_bit": Network(ResNetV2, {**_bit(3), "depths": _50}),
+    "resnetv2_101x1_bit": Network(ResNetV2, {**_bit(1), "depths": _101}),
+    "resnetv2_101x3_bit": Network(ResNetV2, {**_bit(3), "depths": _101}),
+    "resnetv2_152x2_bit": Network(ResNetV2, {**_bit(2), "depths": _152}),
+    "resnetv2_152x4_bit": Network(ResNetV2, {**_bit(4), "depths": _152}),
 }
-# fmt: on

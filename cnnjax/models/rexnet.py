@@ -4,7 +4,6 @@ Han et al. 2021 (arXiv:2007.00992), as timm.models.rexnet defines it.
 """
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -167,32 +166,15 @@ class ReXNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(width: float, divisor: int, *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        ReXNet,
-        {"width_mult": width, "divisor": divisor},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
-# fmt: off
 NETWORKS = {
-    # width, divisor, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "rexnet_100": _row(1.0, 1, 4_796_873, 41_378, 0.3984, 77.862, "nav_in1k"),
-    "rexnet_130": _row(1.3, 1, 7_557_091, 53_810, 0.6622, 79.492, "nav_in1k"),
-    "rexnet_150": _row(1.5, 1, 9_728_593, 62_080, 0.8758, 80.322, "nav_in1k"),
-    "rexnet_200": _row(2.0, 1, 16_366_620, 82_760, 1.529, 81.636, "nav_in1k"),
-    "rexnet_300": _row(3.0, 1, 34_708_792, 124_164, 3.396, 82.78, "nav_in1k"),
-    "rexnetr_100": _row(1.0, 8, 4_883_304, 41_936, 0.4189, None, None),
-    "rexnetr_130": _row(1.3, 8, 7_608_080, 53_856, 0.661, None, None),
-    "rexnetr_150": _row(1.5, 8, 9_782_256, 62_224, 0.8724, None, None),
-    "rexnetr_200": _row(2.0, 8, 16_522_432, 83_200, 1.559, 83.16, "sw_in12k_ft_in1k"),
-    "rexnetr_300": _row(3.0, 16, 34_810_008, 124_032, 3.344, 84.582, "sw_in12k_ft_in1k"),
+    "rexnet_100": Network(ReXNet, {"width_mult": 1.0, "divisor": 1}),
+    "rexnet_130": Network(ReXNet, {"width_mult": 1.3, "divisor": 1}),
+    "rexnet_150": Network(ReXNet, {"width_mult": 1.5, "divisor": 1}),
+    "rexnet_200": Network(ReXNet, {"width_mult": 2.0, "divisor": 1}),
+    "rexnet_300": Network(ReXNet, {"width_mult": 3.0, "divisor": 1}),
+    "rexnetr_100": Network(ReXNet, {"width_mult": 1.0, "divisor": 8}),
+    "rexnetr_130": Network(ReXNet, {"width_mult": 1.3, "divisor": 8}),
+    "rexnetr_150": Network(ReXNet, {"width_mult": 1.5, "divisor": 8}),
+    "rexnetr_200": Network(ReXNet, {"width_mult": 2.0, "divisor": 8}),
+    "rexnetr_300": Network(ReXNet, {"width_mult": 3.0, "divisor": 16}),
 }
-# fmt: on

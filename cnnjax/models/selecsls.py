@@ -4,7 +4,6 @@ Mehta et al. 2020, "XNect" (arXiv:1907.00837), as timm.models.selecsls defines t
 """
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -103,34 +102,16 @@ class SelecSLS(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(fields: dict[str, Any], first: int, last: Any, *row: Any) -> Network:
-    input_size, parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        SelecSLS,
-        {**fields, "head": ((first, 3, 2), (1024, 3, 1), *last)},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=input_size,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 _42 = {"depths": (2, 2, 2), "inner": (64, 144, 304), "widths": (128, 288, 480)}
 _60 = {"depths": (2, 3, 4), "inner": (64, 128, 288), "widths": (128, 288, 416)}
 _84 = {"depths": (2, 5, 6), "inner": (64, 144, 304), "widths": (144, 304, 512)}
 _A, _B = ((1024, 3, 2), (1280, 1, 1)), ((1280, 3, 2), (1024, 1, 1))
 _3X3 = ((1024, 3, 2), (1280, 3, 1))
 
-# fmt: off
 NETWORKS = {
-    # fields, width of the head's first layer, its last two, input size, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "selecsls42": _row(_42, 960, _A, 224, 30_354_952, 19_648, 2.934, None, None),
-    "selecsls42b": _row(_42, 960, _B, 224, 32_458_248, 19_648, 2.972, 77.184, "in1k"),
-    "selecsls60": _row(_60, 756, _A, 224, 30_670_768, 25_576, 3.581, 77.974, "in1k"),
-    "selecsls60b": _row(_60, 756, _B, 224, 32_774_064, 25_576, 3.618, 78.41, "in1k"),
-    "selecsls84": _row(_84, 960, _3X3, 224, 50_954_600, 36_256, 5.889, None, None),
+    "selecsls42": Network(SelecSLS, {**_42, "head": ((960, 3, 2), (1024, 3, 1), *_A)}),
+    "selecsls42b": Network(SelecSLS, {**_42, "head": ((960, 3, 2), (1024, 3, 1), *_B)}),
+    "selecsls60": Network(SelecSLS, {**_60, "head": ((756, 3, 2), (1024, 3, 1), *_A)}),
+    "selecsls60b": Network(SelecSLS, {**_60, "head": ((756, 3, 2), (1024, 3, 1), *_B)}),
+    "selecsls84": Network(SelecSLS, {**_84, "head": ((960, 3, 2), (1024, 3, 1), *_3X3)}),
 }
-# fmt: on

@@ -7,7 +7,6 @@ convolution, the stem's pool has no padding. (`seresnet50` and `senet154` are of
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -171,37 +170,20 @@ class SENet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(
-    block: Callable[..., nn.Module], depths: tuple[int, ...], *row: Any, **fields: Any
-) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        SENet,
-        {"block": block, "depths": depths, **fields},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 _50 = partial(SqueezeExciteBottleneck, stride_first=True)
 _NEXT = partial(SqueezeExciteBottleneck, first=2, inner=2, groups=32)
 _154 = partial(SqueezeExciteBottleneck, first=2, inner=4, groups=64, shortcut_kernel=3)
 
 # fmt: off
 NETWORKS = {
-    # block, depths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "legacy_seresnet18": _row(SqueezeExciteBasic, (2, 2, 2, 2), 11_778_592, 9_600, 1.814, 71.742, "in1k"),
-    "legacy_seresnet34": _row(SqueezeExciteBasic, (3, 4, 6, 3), 21_958_868, 17_024, 3.664, 74.788, "in1k"),
-    "legacy_seresnet50": _row(_50, (3, 4, 6, 3), 28_088_024, 53_120, 3.86, 77.65, "in1k"),
-    "legacy_seresnet101": _row(_50, (3, 4, 23, 3), 49_326_872, 105_344, 7.575, 78.37, "in1k"),
-    "legacy_seresnet152": _row(_50, (3, 8, 36, 3), 66_821_848, 151_424, 11.289, 78.662, "in1k"),
-    "legacy_seresnext26_32x4d": _row(_NEXT, (2, 2, 2, 2), 16_790_280, 38_528, 2.472, 77.1, "in1k"),
-    "legacy_seresnext50_32x4d": _row(_NEXT, (3, 4, 6, 3), 27_559_896, 68_224, 4.233, 79.08, "in1k"),
-    "legacy_seresnext101_32x4d": _row(_NEXT, (3, 4, 23, 3), 48_955_416, 137_856, 7.975, 80.274, "in1k"),
-    "legacy_senet154": _row(_154, (3, 8, 36, 3), 115_088_984, 247_552, 20.688, 81.32, "in1k", stem=(64, 64, 128)),
+    "legacy_seresnet18": Network(SENet, {"block": SqueezeExciteBasic, "depths": (2, 2, 2, 2)}),
+    "legacy_seresnet34": Network(SENet, {"block": SqueezeExciteBasic, "depths": (3, 4, 6, 3)}),
+    "legacy_seresnet50": Network(SENet, {"block": _50, "depths": (3, 4, 6, 3)}),
+    "legacy_seresnet101": Network(SENet, {"block": _50, "depths": (3, 4, 23, 3)}),
+    "legacy_seresnet152": Network(SENet, {"block": _50, "depths": (3, 8, 36, 3)}),
+    "legacy_seresnext26_32x4d": Network(SENet, {"block": _NEXT, "depths": (2, 2, 2, 2)}),
+    "legacy_seresnext50_32x4d": Network(SENet, {"block": _NEXT, "depths": (3, 4, 6, 3)}),
+    "legacy_seresnext101_32x4d": Network(SENet, {"block": _NEXT, "depths": (3, 4, 23, 3)}),
+    "legacy_senet154": Network(SENet, {"block": _154, "depths": (3, 8, 36, 3), "stem": (64, 64, 128)}),
 }
 # fmt: on

@@ -4,7 +4,6 @@ Ma et al. 2018 (arXiv:1807.11164), as torchvision.models.shufflenetv2 defines it
 """
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -129,24 +128,9 @@ class ShuffleNetV2(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(widths: tuple[int, ...], *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy = row
-    return Network(
-        ShuffleNetV2,
-        {"widths": widths},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="torchvision",
-        accuracy=accuracy,
-        weights="IMAGENET1K_V1",
-    )
-
-
 NETWORKS = {
-    # widths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "shufflenet_v2_x0_5": _row((24, 48, 96, 192, 1024), 1_366_792, 7_952, 0.04048, 60.552),
-    "shufflenet_v2_x1_0": _row((24, 116, 232, 464, 1024), 2_278_604, 16_180, 0.1449, 69.362),
-    "shufflenet_v2_x1_5": _row((24, 176, 352, 704, 1024), 3_503_624, 23_440, 0.2958, 72.996),
-    "shufflenet_v2_x2_0": _row((24, 244, 488, 976, 2048), 7_393_996, 33_716, 0.5833, 76.23),
+    "shufflenet_v2_x0_5": Network(ShuffleNetV2, {"widths": (24, 48, 96, 192, 1024)}),
+    "shufflenet_v2_x1_0": Network(ShuffleNetV2, {"widths": (24, 116, 232, 464, 1024)}),
+    "shufflenet_v2_x1_5": Network(ShuffleNetV2, {"widths": (24, 176, 352, 704, 1024)}),
+    "shufflenet_v2_x2_0": Network(ShuffleNetV2, {"widths": (24, 244, 488, 976, 2048)}),
 }

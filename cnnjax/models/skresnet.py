@@ -118,31 +118,16 @@ class SelectiveBottleneck(nn.Module):
         return relu(y + shortcut(x, outer, self.strides))
 
 
-def _row(fields: dict[str, Any], *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        ResNetD,
-        {"depths": (3, 4, 6, 3), **fields},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 _18: dict[str, Any] = {"block": SelectiveBasic, "stem": None, "depths": (2, 2, 2, 2)}
 _34: dict[str, Any] = {"block": SelectiveBasic, "stem": None}
 _GROUPED = partial(SelectiveBottleneck, groups=32, base_width=4, split=False, divisor=32)
 
 # fmt: off
 NETWORKS = {
-    # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "skresnet18": _row(_18, 11_958_056, 13_952, 1.814, 73.02, "ra_in1k"),
-    "skresnet34": _row(_34, 22_282_376, 25_568, 3.664, 76.956, "ra_in1k"),
-    "skresnet50": _row({"block": SelectiveBottleneck, "stem": None}, 25_803_160, 61_168, 4.089, None, None),
-    "skresnet50d": _row({"block": partial(SelectiveBottleneck, average=True)}, 25_822_392, 61_296, 4.329, None, None),
-    "skresnext50_32x4d": _row({"block": _GROUPED, "stem": None}, 27_479_784, 84_544, 4.463, 80.168, "ra_in1k"),
+    "skresnet18": Network(ResNetD, {"depths": (3, 4, 6, 3), **_18}),
+    "skresnet34": Network(ResNetD, {"depths": (3, 4, 6, 3), **_34}),
+    "skresnet50": Network(ResNetD, {"depths": (3, 4, 6, 3), "block": SelectiveBottleneck, "stem": None}),
+    "skresnet50d": Network(ResNetD, {"depths": (3, 4, 6, 3), "block": partial(SelectiveBottleneck, average=True)}),
+    "skresnext50_32x4d": Network(ResNetD, {"depths": (3, 4, 6, 3), "block": _GROUPED, "stem": None}),
 }
 # fmt: on

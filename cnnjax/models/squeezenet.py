@@ -87,19 +87,9 @@ NETWORKS = {
     "squeezenet1_0": Network(
         SqueezeNet,
         {"stem": (96, 7), "stages": ((16, 16, 32), (32, 48, 48, 64), (64,)), "smallest": 21},
-        parameters=1_248_424,
-        multiply_adds=0.8189,
-        reference="torchvision",
-        accuracy=58.092,
-        weights="IMAGENET1K_V1",
     ),
     "squeezenet1_1": Network(
         SqueezeNet,
         {"stem": (64, 3), "stages": ((16, 16), (32, 32), (48, 48, 64, 64)), "smallest": 17},
-        parameters=1_235_496,
-        multiply_adds=0.3492,
-        reference="torchvision",
-        accuracy=58.178,
-        weights="IMAGENET1K_V1",
     ),
 }

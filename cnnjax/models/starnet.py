@@ -4,7 +4,6 @@ Ma et al. 2024, "Rewrite the Stars" (arXiv:2403.19967), as timm.models.starnet d
 """
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -101,27 +100,12 @@ class StarNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(width: int, depths: tuple[int, ...], *row: Any, expansion: int = 4) -> Network:
-    parameters, statistics, gmacs, accuracy = row
-    return Network(
-        StarNet,
-        {"width": width, "depths": depths, "expansion": expansion},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights="in1k" if accuracy else None,
-    )
-
-
 NETWORKS = {
-    # width, depths, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "starnet_s1": _row(24, (2, 2, 8, 3), 2_869_168, 7_120, 0.4219, 73.532),
-    "starnet_s2": _row(32, (1, 2, 6, 2), 3_682_024, 7_296, 0.5441, 74.666),
-    "starnet_s3": _row(32, (2, 2, 8, 4), 5_750_792, 10_496, 0.754, 77.378),
-    "starnet_s4": _row(32, (3, 3, 12, 5), 7_482_728, 13_952, 1.05, 78.824),
-    "starnet_s050": _row(16, (1, 1, 3, 1), 542_728, 2_272, 0.09129, None, expansion=3),
-    "starnet_s100": _row(20, (1, 2, 4, 1), 1_043_280, 3_304, 0.1856, None),
-    "starnet_s150": _row(24, (1, 2, 4, 2), 1_560_616, 4_720, 0.2274, None, expansion=3),
+    "starnet_s1": Network(StarNet, {"width": 24, "depths": (2, 2, 8, 3), "expansion": 4}),
+    "starnet_s2": Network(StarNet, {"width": 32, "depths": (1, 2, 6, 2), "expansion": 4}),
+    "starnet_s3": Network(StarNet, {"width": 32, "depths": (2, 2, 8, 4), "expansion": 4}),
+    "starnet_s4": Network(StarNet, {"width": 32, "depths": (3, 3, 12, 5), "expansion": 4}),
+    "starnet_s050": Network(StarNet, {"width": 16, "depths": (1, 1, 3, 1), "expansion": 3}),
+    "starnet_s100": Network(StarNet, {"width": 20, "depths": (1, 2, 4, 1), "expansion": 4}),
+    "starnet_s150": Network(StarNet, {"width": 24, "depths": (1, 2, 4, 2), "expansion": 3}),
 }

@@ -162,26 +162,9 @@ class TResNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(depths: tuple[int, ...], width: int, bottleneck: bool, *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        TResNet,
-        {"depths": depths, "width": width, "bottleneck": bottleneck},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
-# fmt: off
 NETWORKS = {
-    # depths, width, bottleneck, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "tresnet_m": _row((3, 4, 11, 3), 64, False, 31_389_032, 61_568, 5.735, 83.09, "miil_in21k_ft_in1k"),
-    "tresnet_l": _row((4, 5, 18, 3), 76, False, 55_989_256, 99_560, 10.876, 82.278, "miil_in1k_448"),
-    "tresnet_xl": _row((4, 5, 24, 3), 83, False, 78_436_244, 132_634, 15.165, 83.066, "miil_in1k_448"),
-    "tresnet_v2_l": _row((3, 4, 23, 3), 64, True, 46_174_824, 105_344, 8.812, 83.91, "miil_in21k_ft_in1k"),
+    "tresnet_m": Network(TResNet, {"depths": (3, 4, 11, 3), "width": 64, "bottleneck": False}),
+    "tresnet_l": Network(TResNet, {"depths": (4, 5, 18, 3), "width": 76, "bottleneck": False}),
+    "tresnet_xl": Network(TResNet, {"depths": (4, 5, 24, 3), "width": 83, "bottleneck": False}),
+    "tresnet_v2_l": Network(TResNet, {"depths": (3, 4, 23, 3), "width": 64, "bottleneck": True}),
 }
-# fmt: on

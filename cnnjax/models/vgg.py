@@ -5,7 +5,6 @@ torchvision.models.vgg defines them.
 """
 
 from functools import partial
-from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -82,28 +81,13 @@ class VGG(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(depths: tuple[int, ...], batch_norm: bool, *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy = row
-    return Network(
-        VGG,
-        {"depths": depths, "batch_norm": batch_norm},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        reference="torchvision",
-        accuracy=accuracy,
-        weights="IMAGENET1K_V1",
-    )
-
-
 NETWORKS = {
-    # depths, batch_norm, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1
-    "vgg11": _row((1, 1, 2, 2, 2), False, 132_863_336, 0, 7.609, 69.02),
-    "vgg13": _row((2, 2, 2, 2, 2), False, 133_047_848, 0, 11.308, 69.928),
-    "vgg16": _row((2, 2, 3, 3, 3), False, 138_357_544, 0, 15.47, 71.592),
-    "vgg19": _row((2, 2, 4, 4, 4), False, 143_667_240, 0, 19.632, 72.376),
-    "vgg11_bn": _row((1, 1, 2, 2, 2), True, 132_868_840, 5_504, 7.609, 70.37),
-    "vgg13_bn": _row((2, 2, 2, 2, 2), True, 133_053_736, 5_888, 11.308, 71.586),
-    "vgg16_bn": _row((2, 2, 3, 3, 3), True, 138_365_992, 8_448, 15.47, 73.36),
-    "vgg19_bn": _row((2, 2, 4, 4, 4), True, 143_678_248, 11_008, 19.632, 74.218),
+    "vgg11": Network(VGG, {"depths": (1, 1, 2, 2, 2), "batch_norm": False}),
+    "vgg13": Network(VGG, {"depths": (2, 2, 2, 2, 2), "batch_norm": False}),
+    "vgg16": Network(VGG, {"depths": (2, 2, 3, 3, 3), "batch_norm": False}),
+    "vgg19": Network(VGG, {"depths": (2, 2, 4, 4, 4), "batch_norm": False}),
+    "vgg11_bn": Network(VGG, {"depths": (1, 1, 2, 2, 2), "batch_norm": True}),
+    "vgg13_bn": Network(VGG, {"depths": (2, 2, 2, 2, 2), "batch_norm": True}),
+    "vgg16_bn": Network(VGG, {"depths": (2, 2, 3, 3, 3), "batch_norm": True}),
+    "vgg19_bn": Network(VGG, {"depths": (2, 2, 4, 4, 4), "batch_norm": True}),
 }

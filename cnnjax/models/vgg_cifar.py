@@ -66,22 +66,9 @@ class VGGCifar(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(depths: tuple[int, ...], parameters: int, statistics: int, gmacs: float) -> Network:
-    return Network(
-        VGGCifar,
-        {"depths": depths},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=32,
-        reference="arXiv:1409.1556",
-        dataset="CIFAR-10",
-    )
-
-
 NETWORKS = {
-    "vgg11_bn_cifar": _row((1, 1, 2, 2, 2), 9_231_114, 5_504, 0.1528),
-    "vgg13_bn_cifar": _row((2, 2, 2, 2, 2), 9_416_010, 5_888, 0.2283),
-    "vgg16_bn_cifar": _row((2, 2, 3, 3, 3), 14_728_266, 8_448, 0.3132),
-    "vgg19_bn_cifar": _row((2, 2, 4, 4, 4), 20_040_522, 11_008, 0.3981),
+    "vgg11_bn_cifar": Network(VGGCifar, {"depths": (1, 1, 2, 2, 2)}),
+    "vgg13_bn_cifar": Network(VGGCifar, {"depths": (2, 2, 2, 2, 2)}),
+    "vgg16_bn_cifar": Network(VGGCifar, {"depths": (2, 2, 3, 3, 3)}),
+    "vgg19_bn_cifar": Network(VGGCifar, {"depths": (2, 2, 4, 4, 4)}),
 }

@@ -202,21 +202,6 @@ class VoVNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(depths: tuple[int, ...], *row: Any, **fields: Any) -> Network:
-    parameters, statistics, gmacs, input_size, accuracy, weights = row
-    return Network(
-        VoVNet,
-        {"depths": depths, **fields},
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=input_size,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 _ESE: dict[str, Any] = {"residual": True, "attention": EffectiveSqueezeExcite}
 _ECA: dict[str, Any] = {"residual": True, "attention": EfficientChannelAttention}
 _SLIM: dict[str, Any] = {"widths": (64, 80, 96, 112), "features": (112, 256, 384, 512)}
@@ -225,16 +210,15 @@ _EVO: dict[str, Any] = {"norm": EvoNormS0, "act": None}
 
 # fmt: off
 NETWORKS = {
-    # depths, parameters, BatchNorm statistics, 1e9 multiply-adds, input size, published top-1, weights
-    "vovnet39a": _row((1, 1, 2, 2), 22_600_296, 20_416, 7.072, 224, None, None),
-    "vovnet57a": _row((1, 1, 4, 3), 36_640_296, 31_616, 8.93, 224, None, None),
-    "ese_vovnet19b_slim_dw": _row((1, 1, 1, 1), 1_897_752, 5_600, 0.3981, 224, None, None, layers=3, **_ESE, **_SLIM, **_SEPARABLE),
-    "ese_vovnet19b_dw": _row((1, 1, 1, 1), 6_543_080, 11_136, 1.333, 224, 77.788, "ra_in1k", layers=3, **_ESE, **_SEPARABLE),
-    "ese_vovnet19b_slim": _row((1, 1, 1, 1), 3_166_136, 5_152, 1.68, 224, None, None, layers=3, **_ESE, **_SLIM),
-    "ese_vovnet39b": _row((1, 1, 2, 2), 24_568_936, 20_416, 7.074, 224, 80.378, "ra_in1k", **_ESE),
-    "ese_vovnet57b": _row((1, 1, 4, 3), 38_608_936, 31_616, 11.666, 256, 83.298, "ra4_e3600_r256_in1k", **_ESE),
-    "ese_vovnet99b": _row((1, 3, 9, 3), 63_199_272, 54_144, 16.488, 224, None, None, **_ESE),
-    "eca_vovnet39b": _row((1, 1, 2, 2), 22_600_316, 20_416, 7.072, 224, None, None, **_ECA),
-    "ese_vovnet39b_evos": _row((1, 1, 2, 2), 24_579_144, 0, 7.074, 224, None, None, **_ESE, **_EVO),
+    "vovnet39a": Network(VoVNet, {"depths": (1, 1, 2, 2)}),
+    "vovnet57a": Network(VoVNet, {"depths": (1, 1, 4, 3)}),
+    "ese_vovnet19b_slim_dw": Network(VoVNet, {"depths": (1, 1, 1, 1), "layers": 3, **_ESE, **_SLIM, **_SEPARABLE}),
+    "ese_vovnet19b_dw": Network(VoVNet, {"depths": (1, 1, 1, 1), "layers": 3, **_ESE, **_SEPARABLE}),
+    "ese_vovnet19b_slim": Network(VoVNet, {"depths": (1, 1, 1, 1), "layers": 3, **_ESE, **_SLIM}),
+    "ese_vovnet39b": Network(VoVNet, {"depths": (1, 1, 2, 2), **_ESE}),
+    "ese_vovnet57b": Network(VoVNet, {"depths": (1, 1, 4, 3), **_ESE}),
+    "ese_vovnet99b": Network(VoVNet, {"depths": (1, 3, 9, 3), **_ESE}),
+    "eca_vovnet39b": Network(VoVNet, {"depths": (1, 1, 2, 2), **_ECA}),
+    "ese_vovnet39b_evos": Network(VoVNet, {"depths": (1, 1, 2, 2), **_ESE, **_EVO}),
 }
 # fmt: on

@@ -116,14 +116,5 @@ class Xception(nn.Module):
 
 
 NETWORKS = {
-    "legacy_xception": Network(
-        Xception,
-        parameters=22_855_952,
-        batch_statistics=54_528,
-        multiply_adds=8.357,
-        input_size=299,
-        reference="timm",
-        accuracy=79.058,
-        weights="tf_in1k",
-    ),
+    "legacy_xception": Network(Xception),
 }

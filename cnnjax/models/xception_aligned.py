@@ -180,32 +180,12 @@ class XceptionAligned(nn.Module):
         return (logits, stages) if features else logits
 
 
-def _row(fields: dict[str, Any], *row: Any) -> Network:
-    parameters, statistics, gmacs, accuracy, weights = row
-    return Network(
-        XceptionAligned,
-        fields,
-        parameters=parameters,
-        batch_statistics=statistics,
-        multiply_adds=gmacs,
-        input_size=299,
-        reference="timm",
-        accuracy=accuracy,
-        weights=weights,
-    )
-
-
 _71 = ((128, 2), (256, 1), (256, 2), (728, 1), (728, 2))
 
 NETWORKS = {
-    # fields, parameters, BatchNorm statistics, 1e9 multiply-adds, published top-1, weights
-    "xception41": _row({}, 26_969_560, 115_312, 9.204, 78.55, "tf_in1k"),
-    "xception65": _row({"middle": 16}, 39_916_312, 185_200, 13.853, 83.186, "ra3_in1k"),
-    "xception71": _row({"entry": _71, "middle": 16}, 42_338_736, 198_976, 17.947, 79.92, "tf_in1k"),
-    "xception41p": _row(
-        {"preact": True, "epsilon": 1e-5}, 26_907_752, 53_504, 9.204, 81.978, "ra3_in1k"
-    ),
-    "xception65p": _row(
-        {"middle": 16, "preact": True}, 39_819_560, 88_448, 13.853, 83.16, "ra3_in1k"
-    ),
+    "xception41": Network(XceptionAligned),
+    "xception65": Network(XceptionAligned, {"middle": 16}),
+    "xception71": Network(XceptionAligned, {"entry": _71, "middle": 16}),
+    "xception41p": Network(XceptionAligned, {"preact": True, "epsilon": 1e-5}),
+    "xception65p": Network(XceptionAligned, {"middle": 16, "preact": True}),
 }

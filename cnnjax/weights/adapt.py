@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax.errors import BadArgument
-from cnnjax.models import MODELS
+from cnnjax.models import MODELS, facts_of
 from cnnjax.typing import Key
 from cnnjax.weights.torch_names import torch_names, torch_shapes
 
@@ -235,7 +235,8 @@ def _with_counts_of(found: Shapes) -> list[str]:
     sizes = {name: prod(shape) for name, shape in found.items()}
     statistics = sum(size for name, size in sizes.items() if ".running_" in name)
     counts = (sum(sizes.values()) - statistics, statistics)
-    names = [n for n, row in MODELS.items() if (row.parameters, row.batch_statistics) == counts]
+    facts = {name: facts_of(name) for name in MODELS}
+    names = [n for n, of in facts.items() if (of.parameters, of.batch_statistics) == counts]
     return names if len(names) <= 5 else []
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import printable
-from cnnjax.models import MODELS, build
+from cnnjax.models import build, facts_of
 from cnnjax.typing import Key
 from cnnjax.weights.about import About, checked_fields, located, read_about
 from cnnjax.weights.adapt import (
@@ -230,8 +230,8 @@ def _image_shape(
     about: About | None,
 ) -> tuple[int, int, int]:
     """Return `(H, W, C)`: as asked for, else as the file says, else as the network's table does."""
-    row = MODELS[name]
-    known = (row.input_size, row.input_size, row.channels)
+    facts = facts_of(name)
+    known = (facts.input_size, facts.input_size, facts.channels)
     height, width, own = known if about is None else about.preprocessing.image_shape
     if pixels is not None:
         sides = pixels if isinstance(pixels, tuple) else (pixels, pixels)

@@ -7,7 +7,7 @@ import msgspec
 
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import decoded, printable, read_bytes
-from cnnjax.models import MODELS
+from cnnjax.models import facts_of
 from cnnjax.weights.about import About, read_about
 from cnnjax.weights.hub import download, is_hub_id
 from cnnjax.weights.packages import PACKAGE, PACKAGES
@@ -48,7 +48,7 @@ def known_preprocessing(
     if about is not None:
         return about.preprocessing
     if tensorflow_born:
-        size = MODELS[name].input_size
+        size = facts_of(name).input_size
         return Preprocessing(size, size, 0.875, "bicubic", *_LITE)
     if isinstance(source, str) and _is_on_hub(source):
         return _of_hub(split_choice(source)[0])

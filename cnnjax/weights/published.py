@@ -1,18 +1,15 @@
 """How the references prepare an image for the weights that the table of networks names.
 
-`published.csv` has torchvision's `weights.transforms()` and timm's `get_pretrained_cfg`, a row for
-each of their networks; `tests/golden/make_published.py` wrote it. Where timm has no weights, it is
-what its definition is marked with.
+`cnnjax/models/facts.csv` has torchvision's `weights.transforms()` and timm's `get_pretrained_cfg`.
+Where timm has no weights, it is what its definition is marked with.
 """
 
-import csv
 import functools
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from cnnjax.errors import BadArgument
-from cnnjax.models import MODELS
+from cnnjax.models.facts import read_facts
 
 __all__ = [
     "CROP_MODES",
@@ -102,31 +99,16 @@ class Preprocessing:
         return replace(self, height=height, width=width, mean=mean, std=std)
 
 
-_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_MNIST = ((0.1307,), (0.3081,))
-
-
-def published_preprocessing(name: str) -> Preprocessing:
-    """Return what the weights expect that `MODELS[name]` names; small images are not cut."""
-    if name in _table():
-        return _table()[name]
-    mean, std = _MNIST if MODELS[name].dataset == "MNIST" else _IMAGENET
-    size = MODELS[name].input_size
-    return Preprocessing(size, size, 1.0, "bicubic", mean, std)
-
-
 @functools.cache
-def _table() -> dict[str, Preprocessing]:
-    with open(Path(__file__).with_suffix(".csv"), newline="") as lines:
-        return {
-            row["network"]: Preprocessing(
-                int(row["size"]),
-                int(row["size"]),
-                float(row["crop"]),
-                row["interpolation"],
-                tuple(map(float, row["mean"].split())),
-                tuple(map(float, row["std"].split())),
-                row["crop_mode"],
-            )
-            for row in csv.DictReader(lines)
-        }
+def published_preprocessing(name: str) -> Preprocessing:
+    """Return what the weights of `facts_of(name)` expect; small images are not cut."""
+    row = read_facts()[name]
+    return Preprocessing(
+        int(row["size"]),
+        int(row["size"]),
+        float(row["crop"]),
+        row["interpolation"],
+        tuple(map(float, row["mean"].split())),
+        tuple(map(float, row["std"].split())),
+        row["crop_mode"],
+    )

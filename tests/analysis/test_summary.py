@@ -8,14 +8,15 @@ from flax import linen as nn
 import cnnjax
 from cnnjax import ops
 from cnnjax.analysis import count, summarise
+from cnnjax.models import facts_of
 
 NAMES = ["lenet5", "resnet20_cifar", "densenet_bc40_12_cifar", "mobilenet_v2_cifar", "nin_cifar"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_totals_are_the_sums_and_the_counts(name):
-    row, model = cnnjax.models.MODELS[name], cnnjax.build(name)
-    shape = (row.input_size, row.input_size, row.channels)
+    facts, model = facts_of(name), cnnjax.build(name)
+    shape = (facts.input_size, facts.input_size, facts.channels)
     summary = summarise(model, shape)
     assert summary.total == count(model, shape)
     assert summary.collapsed(1).total == summary.total

@@ -2,14 +2,14 @@ import pytest
 
 from cnnjax.benchmark.case import Case, Cost, cost
 from cnnjax.errors import BadArgument
-from cnnjax.models import MODELS, build
+from cnnjax.models import build, facts_of
 
 
 def test_a_case_knows_its_images_and_counts():
     case = Case("resnet20_cifar", 4)
     assert case.image_shape == (32, 32, 3)
     counted = cost(case)
-    assert counted.parameters == MODELS["resnet20_cifar"].parameters
+    assert counted.parameters == facts_of("resnet20_cifar").parameters
     # 40.55 million multiply-adds an image (reference table), two operations each.
     assert counted.operations(case, "forward") == pytest.approx(4 * 2 * 40.55e6, rel=1e-3)
     assert counted.operations(case, "train") == 3 * counted.operations(case, "forward")
@@ -26,7 +26,7 @@ def test_a_case_of_a_module():
     case = Case(build("lenet5", num_classes=3), 4, 28, 1, "mine")
     assert (case.label, case.image_shape) == ("mine b4 28px", (28, 28, 1))
     assert case.model is case.network
-    assert cost(case).parameters == MODELS["lenet5"].parameters - 7 * 85
+    assert cost(case).parameters == facts_of("lenet5").parameters - 7 * 85
     assert Case("lenet5", 4, channels=3).image_shape == (28, 28, 3)
     assert Case(build("resnet8_cifar"), 1, 8, name="x").channels == 3
 

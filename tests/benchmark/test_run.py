@@ -12,7 +12,7 @@ from cnnjax.benchmark import Case, Settings, Torch, benchmark, run, torch_peer
 from cnnjax.benchmark.torch_client import TorchPeer
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import locked
-from cnnjax.models import MODELS
+from cnnjax.models import facts_of
 
 CASE = Case("lenet5", 2)
 
@@ -37,7 +37,7 @@ for line in sys.stdin:
 @pytest.fixture
 def torch(tmp_path):
     path = tmp_path / "python"
-    parameters = MODELS["lenet5"].parameters
+    parameters = facts_of("lenet5").parameters
     path.write_text(ANSWERS.format(python=sys.executable, parameters=parameters))
     path.chmod(0o755)
     return Torch(str(path))
@@ -109,7 +109,7 @@ def test_an_entry_says_what_was_measured(tmp_path, ready):
     settings = Settings(modes=("train", "forward"), peers=("stock", "ours"), repeats=2)
     found = benchmark([CASE], settings, out=tmp_path, command="it \x1b", say=str)
     case = found["cases"]["lenet5 b2 28px"]
-    count = MODELS["lenet5"].parameters, 416_520
+    count = facts_of("lenet5").parameters, 416_520
     assert (case["network"], case["batch"], case["image_size"]) == ("lenet5", 2, 28)
     assert (case["parameters"], case["multiply_adds"]) == count
     for mode, passes in (("train", 3), ("forward", 1)):

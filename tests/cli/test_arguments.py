@@ -20,7 +20,7 @@ from cnnjax.cli import arguments, main, settings, summary
 from cnnjax.compare import parse_contestants
 from cnnjax.data.augment import HorizontalFlip
 from cnnjax.errors import BadArgument
-from cnnjax.models import MODELS, build
+from cnnjax.models import build, facts_of
 from cnnjax.train import RECIPES, Adam
 
 SHAPES = {"mnist5k": (28, 28, 1), "digits": (8, 8, 1), "cifar10": (32, 32, 3)}
@@ -127,9 +127,11 @@ def test_every_example_is_read_and_fits(example, monkeypatch):
     for contestant in parse_contestants(networks):
         fields = {"spec": given["spec"]} if given.get("spec") else {}
         model = build(contestant.model, **contestant.fields, **fields)
-        row = MODELS[contestant.model]
+        facts = facts_of(contestant.model)
         shape = (
-            SHAPES[given["data"]] if "data" in given else (row.input_size,) * 2 + (row.channels,)
+            SHAPES[given["data"]]
+            if "data" in given
+            else (facts.input_size,) * 2 + (facts.channels,)
         )
         if given.get("resize"):
             shape = (given["resize"],) * 2 + shape[2:]

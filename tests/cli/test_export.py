@@ -10,7 +10,7 @@ import pytest
 import cnnjax
 from cnnjax.cli import main
 from cnnjax.errors import BadArgument
-from cnnjax.models import MODELS
+from cnnjax.models import facts_of
 from cnnjax.weights import About, Preprocessing, export_network
 from tests.models.test_networks import SMALL
 
@@ -100,7 +100,7 @@ def test_what_a_file_says_is_exported(tmp_path, shape, capsys):
 )
 def test_every_family_is_exported_for_any_batch(name):
     size, overrides = SMALL[name]
-    model, shape = cnnjax.build(name, **overrides), (size, size, MODELS[name].channels)
+    model, shape = cnnjax.build(name, **overrides), (size, size, facts_of(name).channels)
     images = jax.ShapeDtypeStruct((1, *shape), np.float32)
     variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
     program = jax.export.deserialize(

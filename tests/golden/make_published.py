@@ -1,10 +1,12 @@
-"""Record how torchvision and timm prepare images, as the table `cnnjax/weights/published.csv`.
+"""Record how torchvision and timm prepare images, as `tests/models/reference_preprocessing.csv`.
 
 Runs in the environment of `make_goldens.py`. The table names networks and their weights; this
 script fills in the rest of each row, in its order. To add a network, add `NAME,WEIGHTS,,,,,,` (no
 WEIGHTS where the reference has none) and run
 
     .venv-reference/bin/python tests/golden/make_published.py [--check] [--prelude MODULE]
+
+and then `tests/models/make_facts.py`, which makes the table of the package of it.
 
 `--check` writes nothing and prints the rows that differ from what the references say.
 """
@@ -15,7 +17,7 @@ import importlib
 import sys
 from pathlib import Path
 
-TABLE = Path(__file__).parents[2] / "cnnjax" / "weights" / "published.csv"
+TABLE = Path(__file__).parents[1] / "models" / "reference_preprocessing.csv"
 COLUMNS = ("network", "weights", "size", "crop", "interpolation", "mean", "std", "crop_mode")
 
 

@@ -18,7 +18,7 @@ from flax.core import Scope
 from jax import lax
 
 from cnnjax import ops
-from cnnjax.models import MODELS, build
+from cnnjax.models import build, facts_of
 from cnnjax.nn import BatchNorm, GroupNorm, LayerNorm, norm
 
 # As `cnnjax.nn.activations` spells them, and PyTorch's names.
@@ -122,9 +122,9 @@ def record(name, **fields):
     Returns its lines, the types and shapes of (logits, stages) and of the variables that `init`
     gives, and for the path of every parameter its initialiser and shape.
     """
-    network, recorder = MODELS[name], Recorder()
+    facts, recorder = facts_of(name), Recorder()
     model = build(name, dtype=jnp.float64, **fields)
-    size = network.input_size
+    size = facts.input_size
     key = jax.random.key(0)
 
     def init(images):
@@ -145,6 +145,6 @@ def record(name, **fields):
         stack.enter_context(jax.enable_x64(True))
         gc.disable()  # a third of the rest: tracing allocates much and drops nothing
         stack.callback(gc.enable)
-        images = jax.ShapeDtypeStruct((2, size, size, network.channels), jnp.float64)
+        images = jax.ShapeDtypeStruct((2, size, size, facts.channels), jnp.float64)
         outputs, variables = jax.eval_shape(init, images)
     return dict(recorder.lines), outputs, variables, recorder.initial

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from cnnjax.errors import BadArgument
-from cnnjax.models import MODELS, build
+from cnnjax.models import build, facts_of
 
 
 def count(tree):
@@ -13,7 +13,7 @@ def count(tree):
 
 
 def abstract(name, train):
-    model, size = build(name, aux_heads=True), MODELS[name].input_size
+    model, size = build(name, aux_heads=True), facts_of(name).input_size
     images = jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32)
     variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
 

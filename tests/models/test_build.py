@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from cnnjax import ops
 from cnnjax.errors import BadArgument
-from cnnjax.models import MODELS, build
+from cnnjax.models import MODELS, build, facts_of
 from cnnjax.models.fields import check_fields
 from tests.models.test_networks import CHEAPEST, SMALL
 
@@ -111,7 +111,7 @@ class Two(nn.Module):
 
 @pytest.mark.parametrize("name", ["resnet8_cifar", "cnn", "lenet5"])
 def test_networks_are_parts_of_other_modules(name):
-    size, channels = SMALL[name][0], MODELS[name].channels
+    size, channels = SMALL[name][0], facts_of(name).channels
     images = jnp.ones((2, size, size, channels))
     with ops.stock():
         alone = jax.eval_shape(
@@ -153,7 +153,7 @@ def test_one_block_is_a_network(name):
     else:
         few = {"line": dataclasses.replace(row.fields["line"], depth=1)}
     model = build(name, num_classes=3, drop_path_rate=0.2, **few)
-    images = jax.ShapeDtypeStruct((2, 64, 64, row.channels), jnp.float32)
+    images = jax.ShapeDtypeStruct((2, 64, 64, facts_of(name).channels), jnp.float32)
     keys = {stream: jax.random.key(0) for stream in ("params", "dropout")}
     with ops.stock():
         logits, _ = jax.eval_shape(lambda x: model.init_with_output(keys, x, train=True), images)

@@ -10,7 +10,8 @@ import pytest
 from flax import linen as nn
 
 from cnnjax import build, ops
-from tests.models.test_networks import MODELS, QUICK, REPRESENTATIVES, SMALL
+from cnnjax.models import facts_of
+from tests.models.test_networks import QUICK, REPRESENTATIVES, SMALL
 
 # The standard deviation of a kernel `[kh, kw, C / groups, O]` or `[C, O]`, from its fan-in, its
 # fan-out and its groups. A normal distribution that is cut far out counts as whole.
@@ -129,7 +130,7 @@ def record(name, monkeypatch, wanted=("kernel",)):
         return param(module, leaf, init, *rest, **keywords)
 
     monkeypatch.setattr(nn.Module, "param", spy)
-    images = jax.ShapeDtypeStruct((1, size, size, MODELS[name].channels), jnp.float32)
+    images = jax.ShapeDtypeStruct((1, size, size, facts_of(name).channels), jnp.float32)
     model = build(name, **overrides)
     with ops.stock():
         jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
@@ -177,7 +178,7 @@ def test_activations_start_at_a_sane_size(name):
     key = jax.random.key(0, impl="unsafe_rbg")
 
     def spread(key):
-        images = jax.random.normal(key, (4, size, size, MODELS[name].channels))
+        images = jax.random.normal(key, (4, size, size, facts_of(name).channels))
         variables = model.init({"params": key, "dropout": key}, images, train=False)
         (logits, stages), _ = model.apply(
             variables,

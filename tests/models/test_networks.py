@@ -15,7 +15,7 @@ import pytest
 
 from cnnjax import models, ops
 from cnnjax.errors import BadArgument
-from cnnjax.models import FAMILIES, MODELS, build, list_models
+from cnnjax.models import FAMILIES, MODELS, build, facts_of, list_models
 from cnnjax.models.regnet import Line
 
 
@@ -109,7 +109,7 @@ SMALL = {
 
 # Tracing a network takes a second: by default the one of each class that costs least.
 CHEAPEST = {
-    min(networks, key=lambda name: MODELS[name].multiply_adds)
+    min(networks, key=lambda name: facts_of(name).multiply_adds)
     for _, networks in itertools.groupby(
         sorted(MODELS, key=lambda name: str(MODELS[name].family)),
         lambda name: MODELS[name].family,
@@ -181,9 +181,9 @@ QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes
 
 def shapes(name, size=None, channels=None, **overrides):
     """The abstract variables of a network."""
-    network = MODELS[name]
-    size = size or network.input_size
-    images = jax.ShapeDtypeStruct((1, size, size, channels or network.channels), jnp.float32)
+    facts = facts_of(name)
+    size = size or facts.input_size
+    images = jax.ShapeDtypeStruct((1, size, size, channels or facts.channels), jnp.float32)
     model = build(name, **overrides)
     return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
 
@@ -222,7 +222,7 @@ def test_network(name):
 
 def _check_network(name):
     (size, overrides), classes, batch = SMALL[name], 7, 4
-    channels = MODELS[name].channels
+    channels = facts_of(name).channels
     overrides = {**overrides, "num_classes": classes}
     model = build(name, **overrides)
     abstract = shapes(name, size, **overrides)
@@ -291,7 +291,7 @@ def _check_network(name):
 
 @pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_compute_type_is_kept_and_logits_are_float32(name):
-    (size, overrides), channels = SMALL[name], MODELS[name].channels
+    (size, overrides), channels = SMALL[name], facts_of(name).channels
     model = build(name, dtype=jnp.bfloat16, **overrides)
     images = jax.ShapeDtypeStruct((2, size, size, channels), jnp.float32)
     variables = shapes(name, size, **overrides)
@@ -326,8 +326,8 @@ def is_program(value):
 
 def test_networks_tell_as_many_classes_apart_as_their_data_have():
     classes = {"ImageNet-1k": 1000, "CIFAR-10": 10, "MNIST": 10}
-    for name, row in MODELS.items():
-        assert build(name).num_classes == classes[row.dataset], name
+    for name in MODELS:
+        assert build(name).num_classes == classes[facts_of(name).dataset], name
 
 
 DROPPING = [
@@ -352,7 +352,7 @@ def test_networks_are_built_for_training_unless_asked_otherwise():
 
 @pytest.mark.parametrize("name", DROPPING)
 def test_dropout_draws_in_training(name):
-    (size, overrides), channels = SMALL[name], MODELS[name].channels
+    (size, overrides), channels = SMALL[name], facts_of(name).channels
     usual = {f.name for f in dataclasses.fields(build(name))}
     model = build(name, **(overrides | dict.fromkeys({"drop_path_rate"} & usual, 0.0)))
     images = jax.ShapeDtypeStruct((2, size, size, channels), jnp.float32)
@@ -369,7 +369,7 @@ def test_evaluation_names_its_stages_and_draws_nothing(name):
 
     "pre_logits" has a file of its own.
     """
-    (size, overrides), channels = SMALL[name], MODELS[name].channels
+    (size, overrides), channels = SMALL[name], facts_of(name).channels
     model = build(name, **overrides)
     images = jax.ShapeDtypeStruct((2, size, size, channels), jnp.float32)
     _, stages = jax.eval_shape(
@@ -395,20 +395,20 @@ def test_evaluation_names_its_stages_and_draws_nothing(name):
 
 @pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_other_numbers_of_channels(name):
-    channels, (size, overrides) = 1 if MODELS[name].channels == 3 else 3, SMALL[name]
+    channels, (size, overrides) = 1 if facts_of(name).channels == 3 else 3, SMALL[name]
     usual = jax.tree.leaves(shapes(name, size, **overrides)["params"])
     other = jax.tree.leaves(shapes(name, size, channels, **overrides)["params"])
     changed = [(a.shape, b.shape) for a, b in zip(usual, other, strict=True) if a.shape != b.shape]
     # One layer alone (airbench's has a bias of the first one's, by the channels, before it).
     assert sum(len(shape) > 1 for shape, _ in changed) == 1
-    ratio = channels / MODELS[name].channels
+    ratio = channels / facts_of(name).channels
     for before, after in itertools.chain(*(zip(*pair, strict=True) for pair in changed)):
         assert after in (before, before * ratio)
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_bad_images_are_refused_by_name(name):
-    model, channels = build(name), MODELS[name].channels
+    model, channels = build(name), facts_of(name).channels
     for images, told in [
         (jnp.zeros((8, 8, channels)), r"must be \[B, H, W, C\]"),
         (jnp.zeros((1, 32, 32, channels), jnp.uint8), "float"),

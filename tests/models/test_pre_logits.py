@@ -11,7 +11,7 @@ import pytest
 from jax.extend.core import Literal
 
 from cnnjax import ops
-from cnnjax.models import MODELS, build
+from cnnjax.models import MODELS, build, facts_of
 from tests.models.test_networks import SMALL
 
 # These do not end in one linear layer. Here it is the mean over positions of what the last
@@ -25,7 +25,7 @@ def trace(name, **overrides):
     """The program of `(variables, images) -> (logits, pre_logits)`, and the variables' paths."""
     size, small = SMALL[name]
     model = build(name, **{**small, **overrides, "num_classes": 7})
-    images = jax.ShapeDtypeStruct((2, size, size, MODELS[name].channels), jnp.float32)
+    images = jax.ShapeDtypeStruct((2, size, size, facts_of(name).channels), jnp.float32)
 
     def end(variables, images):
         logits, features = model.apply(variables, images, train=False, features=True)
@@ -116,9 +116,9 @@ def test_two_classifiers_are_given_the_same(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_every_network_has_pre_logits_of_one_axis(name):
-    network = MODELS[name]
+    facts = facts_of(name)
     model = build(name)
-    shape = (2, network.input_size, network.input_size, network.channels)
+    shape = (2, facts.input_size, facts.input_size, facts.channels)
     images = jax.ShapeDtypeStruct(shape, jnp.float32)
     variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
     _, features = jax.eval_shape(

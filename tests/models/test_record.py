@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import unflatten_dict
 
-from cnnjax.models import MODELS
+from cnnjax.models import MODELS, facts_of
 from cnnjax.weights.names import names_of, publisher, source_of
 from cnnjax.weights.torch_names import torch_names, torch_shapes
 from tests.models.record import RATES, record
@@ -100,19 +100,19 @@ def compared(name, lines):
     "name", [pytest.param(n, marks=() if n in DEFAULT else pytest.mark.slow) for n in MODELS]
 )
 def test_network_is_made_of_what_its_reference_is_made_of(name):
-    network = MODELS[name]
+    network, facts = MODELS[name], facts_of(name)
     fields = {f.name: f.default for f in dataclasses.fields(network.family)} | dict(network.fields)
     # timm's rates are 0 unless they are given, torchvision's are part of a network.
     rates = {f: rate for f, rate in RATES.items() if f in fields}
-    rates = rates if network.reference == "timm" else {}
+    rates = rates if facts.reference == "timm" else {}
     lines, (logits, stages), variables, initial = record(name, **rates)
     if name in SETTINGS:
         wanted = SETTINGS[name] | Counter(PAPERS.get(name, {}))
         assert compared(name, lines) == compared(name, wanted)
 
     # Parameters are float32, and all else as wide as `dtype`, which is float64 here.
-    assert count(variables["params"]) == network.parameters
-    assert count(variables.get("batch_stats", {})) == network.batch_statistics
+    assert count(variables["params"]) == facts.parameters
+    assert count(variables.get("batch_stats", {})) == facts.batch_statistics
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
     assert {leaf.dtype for leaf in jax.tree.leaves(stages)} == {jnp.dtype("float64")}
     assert logits.dtype == "float64"
@@ -186,7 +186,7 @@ def test_additive_attention_begins_with_nothing():
 def test_rates_are_those_of_the_reference_where_it_is_not_told_any():
     wanted, got = {}, {}
     for name, network in MODELS.items():
-        if network.reference != "timm" or name not in SETTINGS:
+        if facts_of(name).reference != "timm" or name not in SETTINGS:
             continue
         usual = [what.split()[1:] for what in SETTINGS[name] if what.startswith("usual ")]
         wanted[name] = {f"{kind}_rate": float(rate) for kind, rate in usual}

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 import cnnjax
 from cnnjax.cli import main
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.models import MODELS, build
+from cnnjax.models import MODELS, build, facts_of
 from cnnjax.weights import read_state_dict, save_weights
 from cnnjax.weights.hub import download, is_hub_id
 
@@ -204,9 +204,10 @@ def test_a_repository_without_weights_is_told_with_the_names_tried(hub):
 
 
 def test_timms_ids_are_hub_ids_and_files_are_not(hub):
-    for name, network in MODELS.items():
-        if network.reference == "timm" and network.weights:
-            assert is_hub_id(f"timm/{name}.{network.weights}")
+    for name in MODELS:
+        facts = facts_of(name)
+        if facts.reference == "timm" and facts.weights:
+            assert is_hub_id(f"timm/{name}.{facts.weights}")
     with pytest.raises(BadArgument, match="hub id"):
         cnnjax.load_weights("resnet50", "https://example.org/resnet50")
     assert hub.asked == []

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import cnnjax
+from cnnjax.models import facts_of
 from cnnjax.models.regnet import Line
 from cnnjax.weights import load_weights, save_weights
 from cnnjax.weights.names import names_of, publisher, renamed, shapes_of, source_of
@@ -126,8 +127,8 @@ def test_names_by_hand():
 
 
 def abstract(network, **fields):
-    model, row = cnnjax.build(network, **fields), cnnjax.models.MODELS[network]
-    images = jax.ShapeDtypeStruct((1, row.input_size, row.input_size, 3), jnp.float32)
+    model, size = cnnjax.build(network, **fields), facts_of(network).input_size
+    images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
     return jax.eval_shape(lambda k, x: model.init(k, x, train=False), jax.random.key(0), images)
 
 

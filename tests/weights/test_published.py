@@ -1,4 +1,4 @@
-"""The table of preprocessing is the references': `make_published.py --check` compares them."""
+"""How images are prepared is the references' way: `make_published.py --check` compares them."""
 
 import csv
 import re
@@ -7,26 +7,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import cnnjax
 from cnnjax.data import photographs, prepare_photograph
 from cnnjax.errors import BadArgument
-from cnnjax.models import MODELS
+from cnnjax.models import MODELS, facts_of
 from cnnjax.weights import Preprocessing, preprocessing_of
 from cnnjax.weights.published import CROP_MODES, INTERPOLATIONS
 
-TABLE = Path(cnnjax.__file__).parent / "weights" / "published.csv"
+TABLE = Path(__file__).parents[1] / "models" / "reference_preprocessing.csv"
 
 
-def test_every_network_of_a_reference_has_its_row_for_the_weights_it_names():
+def test_images_are_prepared_as_the_reference_prepares_them_for_the_weights_of_the_network():
     with open(TABLE, newline="") as lines:
-        rows = [(row["network"], row["weights"]) for row in csv.DictReader(lines)]
-    expected = {
-        (name, network.weights or "")
-        for name, network in MODELS.items()
-        if network.reference in ("torchvision", "timm")
-    }
-    assert len(rows) == len(set(rows))
-    assert set(rows) == expected
+        rows = list(csv.DictReader(lines))
+    assert [row["network"] for row in rows] == list(dict.fromkeys(row["network"] for row in rows))
+    of_references = {n for n in MODELS if facts_of(n).reference in ("torchvision", "timm")}
+    assert {row["network"] for row in rows} == of_references
+    for row in rows:
+        assert (facts_of(row["network"]).weights or "") == row["weights"]
+        found = preprocessing_of(row["network"])
+        assert found.height == found.width == int(row["size"])
+        assert (found.crop, found.interpolation) == (float(row["crop"]), row["interpolation"])
+        assert [*found.mean, *found.std] == [
+            float(number) for column in ("mean", "std") for number in row[column].split()
+        ]
+        assert found.crop_mode == row["crop_mode"]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +109,6 @@ def test_values_are_possible():
         found = preprocessing_of(name)
         assert isinstance(found, Preprocessing)
         assert found.height == found.width
-        assert found.image_shape[2] == MODELS[name].channels
+        assert found.image_shape[2] == facts_of(name).channels
         assert all(0 <= mean < 1 for mean in found.mean)
         assert all(0 < std <= 1 for std in found.std)

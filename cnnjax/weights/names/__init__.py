@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
-from cnnjax.models import FAMILIES, MODELS
+from cnnjax.models import FAMILIES, MODELS, facts_of
 from cnnjax.weights.names import lukemelas, torchvision
 
 __all__ = ["SOURCES", "names_of", "publisher", "renamed", "shapes_of", "source_of"]
@@ -50,7 +50,7 @@ def source_of(network: str, found: Collection[str], ours: Collection[str]) -> st
 
 def publisher(network: str) -> str:
     """Return the source in whose names the network was published; "" where those are ours."""
-    reference = MODELS[network].reference if network in MODELS else ""
+    reference = facts_of(network).reference if network in MODELS else ""
     return reference if reference in SOURCES else ""
 
 
