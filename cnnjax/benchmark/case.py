@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cnnjax.analysis import count
-from cnnjax.errors import BadArgument, bounded, unknown
+from cnnjax.errors import BadArgument, bounded
 from cnnjax.files import printable
-from cnnjax.models import MODELS, build, facts_of
+from cnnjax.models import build, facts_of
 from cnnjax.train.identity import describe
 from cnnjax.typing import Model
 
@@ -46,8 +46,6 @@ class Case:
         """Check the fields and fill in what a name knows."""
         size, channels, name = self.image_size, self.channels, self.name
         if isinstance(self.network, str):
-            if self.network not in MODELS:
-                raise unknown("network", self.network, MODELS)
             known = facts_of(self.network)
             size, channels = size or known.input_size, channels or known.channels
             name = self.network

@@ -29,7 +29,7 @@ class Facts:
         reference: whose definition it is: "torchvision", "timm", or a paper.
         accuracy: the published top-1 in percent; None where none is known.
         accuracy_source: the weights that have it, or the paper or repository that reports it.
-        dataset: that the accuracy is of.
+        dataset: what the accuracy was measured on.
         weights: the name that the reference gives to its weights; None where there are none.
     """
 
