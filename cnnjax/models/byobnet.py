@@ -7,6 +7,7 @@ timm.models.byobnet defines them.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import ops
-from cnnjax.models.byobnet_blocks import Basic, Bottleneck, average
+from cnnjax.models.byobnet_blocks import Basic, Bottleneck, InvertedBottleneck
 from cnnjax.models.network import Network, check_images
 from cnnjax.models.widths import round_width
 from cnnjax.nn import (
@@ -33,9 +34,41 @@ from cnnjax.nn import (
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
-__all__ = ["NETWORKS", "ByobNet"]
+__all__ = ["NETWORKS", "ByobNet", "Stem"]
 
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
+
+
+@dataclass(frozen=True)
+class Stem:
+    """3x3 layers of `widths`, the first strided and the first `bare` without norm and activation.
+
+    More than one end in `pool`, or where that is None in a stride of the last.
+    """
+
+    widths: tuple[int, ...] = (24, 32, 64)
+    bare: int = 0
+    pool: Callable[[Array], Array] | None = None
+
+    def __call__(
+        self, x: Array, layer: Callable[..., nn.Module], *, train: bool, dtype: DType
+    ) -> tuple[Array, Array]:
+        """Return what has stride 2, and what the stages take, in a network's `__call__`."""
+        half = None
+        for index, width in enumerate(self.widths):
+            several, last = len(self.widths) > 1, index == len(self.widths) - 1
+            name = f"stem.conv{index + 1}" if several else "stem"
+            strides = 2 if index == 0 or (last and self.pool is None) else 1
+            if several and last and self.pool is None:
+                half = x
+            if index < self.bare:
+                settings: dict[str, Any] = {"use_bias": False, "kernel_init": kaiming_normal}
+                conv = Conv(width, (3, 3), strides, padding=1, **settings, dtype=dtype, name=name)
+                x = conv(x)
+            else:
+                x = layer(width, 3, strides, name=name)(x, train=train)
+        half = x if half is None else half
+        return half, x if self.pool is None else self.pool(x)
 
 
 class ByobNet(nn.Module):
@@ -43,19 +76,16 @@ class ByobNet(nn.Module):
 
     `blocks` has one block class for each stage, called with `width`, `strides`, `act`,
     `drop_path_rate`, `dtype` and `name`; `depths`, `widths` and `strides` are those of the stages.
-    `stem` has the widths of its 3x3 layers, the first strided and the first `bare` of them without
-    norm and activation; more than one end in `pool`, or where that is None in a stride of the last.
     `last_width` is that of the 1x1 layer. `drop_path_rate` grows linearly from 0 at the first block
     to itself at the last.
     """
 
+    # Twelve fields: half of them, from `act` on, are those of nearly every network.
     blocks: tuple[Callable[..., nn.Module], ...]
     depths: tuple[int, ...]
     widths: tuple[int, ...]
     strides: tuple[int, ...] = (1, 2, 2, 2)
-    stem: tuple[int, ...] = (24, 32, 64)
-    bare: int = 0
-    pool: Callable[[Array], Array] | None = None
+    stem: Stem = Stem()
     last_width: int | None = None
     act: Activation = silu
     num_classes: int = 1000
@@ -74,29 +104,8 @@ class ByobNet(nn.Module):
         """
         check_images(self, images)
         layer = partial(ConvNormAct, norm=_norm, act=self.act, dtype=self.dtype)
-        x, stages = images, {}
-        for index, width in enumerate(self.stem):
-            several, last = len(self.stem) > 1, index == len(self.stem) - 1
-            name = f"stem.conv{index + 1}" if several else "stem"
-            strides = 2 if index == 0 or (last and self.pool is None) else 1
-            if several and last and self.pool is None:
-                stages["stem"] = x
-            if index < self.bare:
-                x = Conv(
-                    width,
-                    (3, 3),
-                    strides,
-                    padding=1,
-                    use_bias=False,
-                    kernel_init=kaiming_normal,
-                    dtype=self.dtype,
-                    name=name,
-                )(x)
-            else:
-                x = layer(width, 3, strides, name=name)(x, train=train)
-        stages.setdefault("stem", x)
-        if self.pool is not None:
-            x = self.pool(x)
+        stem, x = self.stem(images, layer, train=train, dtype=self.dtype)
+        stages = {"stem": stem}
         rates = drop_path_rates(self.drop_path_rate, self.depths)
         for stage, kind in enumerate(self.blocks):
             for index in range(self.depths[stage]):
@@ -144,7 +153,7 @@ def _gernet(depths: tuple[int, ...], widths: tuple[int, ...], stem: int, last: i
         "depths": depths,
         "widths": widths,
         "strides": (2, 2, 2, 2, 1),
-        "stem": (stem,),
+        "stem": Stem((stem,)),
         "last_width": last,
         "act": relu,
     }
@@ -165,6 +174,7 @@ def _resnext_ts(
     attention: Callable[..., nn.Module] | None = None,
     depths: tuple[int, ...] = (2, 2, 2, 2),
     group_size: int | None = 32,
+    pool: Callable[[Array], Array] | None = _max_pool,
     **fields: Any,
 ) -> dict[str, Any]:
     """ResNeXt-TS: groups of 32 channels and max pooling after the stem."""
@@ -172,7 +182,7 @@ def _resnext_ts(
         "blocks": (partial(Bottleneck, group_size=group_size, attention=attention),) * 4,
         "depths": depths,
         "widths": (256, 512, 1024, 2048),
-        "pool": _max_pool,
+        "stem": Stem(pool=pool),
         **fields,
     }
 
@@ -184,8 +194,7 @@ def _resnet_q(first: Callable[..., nn.Module], depth: int, extra: bool, bare: in
         "blocks": (first, middle, middle, last),
         "depths": (depth, 4, 6, 4),
         "widths": (256, 512, 1536, 1536),
-        "stem": (16, 32, 64, 128),
-        "bare": bare,
+        "stem": Stem((16, 32, 64, 128), bare),
         "last_width": 2048,
     }
 
@@ -193,13 +202,10 @@ def _resnet_q(first: Callable[..., nn.Module], depth: int, extra: bool, bare: in
 def _regnetz(group_size: int, ratio: float, *shape: Any, **fields: Any) -> dict[str, Any]:
     depths, widths, last_width = shape
     block = partial(
-        Bottleneck,
+        InvertedBottleneck,
         ratio=ratio,
-        from_input=True,
         group_size=group_size,
         attention=_squeeze_excite(1 / 4),
-        shortcut=None,
-        linear=True,
     )
     return {
         "blocks": (block,) * 4,
@@ -212,16 +218,15 @@ def _regnetz(group_size: int, ratio: float, *shape: Any, **fields: Any) -> dict[
 
 def _clip(depths: tuple[int, ...], factor: float = 1.0) -> dict[str, Any]:
     return {
-        "blocks": (partial(Bottleneck, pooled=True, shortcut=average),) * 4,
+        "blocks": (partial(Bottleneck, pooled=True),) * 4,
         "depths": depths,
         "widths": tuple(int(width * factor) for width in (256, 512, 1024, 2048)),
-        "stem": tuple(int(width * factor) for width in (32, 32, 64)),
-        "pool": _mean_pool,
+        "stem": Stem(tuple(int(width * factor) for width in (32, 32, 64)), pool=_mean_pool),
         "act": relu,
     }
 
 
-_BASIC_STEM: dict[str, Any] = {"stem": (32,), "strides": (2, 2, 2, 2)}
+_BASIC_STEM: dict[str, Any] = {"stem": Stem((32,)), "strides": (2, 2, 2, 2)}
 _B16 = (2, 6, 12, 2), (48, 96, 192, 288), 1536
 _D8 = (3, 6, 12, 3), (64, 128, 256, 384), 1792
 _E8 = (3, 8, 16, 3), (96, 192, 384, 512), 2048
