@@ -6,10 +6,7 @@ from typing import Any
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-__all__ = ["MOST_SEEDS", "REGISTRY", "SEED", "metavar", "option", "user_path"]
-
-SEED = (0, 2**32 - 1)
-"""The least and the largest seed: what `jax.random.key` tells apart."""
+__all__ = ["MOST_SEEDS", "REGISTRY", "metavar", "option", "user_path"]
 
 MOST_SEEDS = 1000
 """Nobody waits for more runs of one network."""

@@ -265,6 +265,10 @@ def test_a_directory_that_cannot_be_used_is_refused_before_anything_is_measured(
         benchmark([CASE], settings, out=tmp_path / "file", say=str)
     with pytest.raises(BadArgument, match=r"holds no benchmark but file, steps\.csv; allowed"):
         benchmark([CASE], settings, out=tmp_path, say=str)
+    for name in "xyz":
+        (tmp_path / name).touch()
+    with pytest.raises(BadArgument, match=r"but file, steps\.csv, x; allowed"):  # three say enough
+        benchmark([CASE], settings, out=tmp_path, say=str)
     with locked(tmp_path / "held"), pytest.raises(Failed, match="another run"):
         benchmark([CASE], settings, out=tmp_path / "held", say=str)
     assert ready == []

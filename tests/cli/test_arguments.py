@@ -212,10 +212,3 @@ def test_numbers_that_nobody_means_are_refused(call, value, capsys, monkeypatch,
     assert value in error
     assert error.count("\n") == 1
     assert not (tmp_path / "x").exists()
-
-
-def test_a_seed_is_what_a_key_tells_apart(monkeypatch):
-    first, last = arguments.SEED
-    assert (first, last) == (0, 2**32 - 1)
-    keys = [tuple(jax.random.key_data(jax.random.key(seed))) for seed in (first, last)]
-    assert len({tuple(map(int, key)) for key in keys}) == 2

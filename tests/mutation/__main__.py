@@ -112,11 +112,14 @@ class Tests:
         everything = {c.partition("|")[0] for found in lines.values() for c in found if c}
         parts = Path(inside).with_suffix("").parts
         near = tuple(f"tests/{'/'.join(parts[:-1])}/test_{part}" for part in parts)
+        at_import = not running  # a default, a table: any test of the file may see it
         rank = lambda test: (
-            test not in running, not test.startswith(near), self.seconds.get(test, 0.0)
-        )  # fmt: skip
+            not at_import and test not in running,
+            not test.startswith(near),
+            self.seconds.get(test, 0.0),
+        )
         beside = {test for test in self.names if test.startswith(near[-1:])}
-        if not running:  # a default, a table: it ran when the file was imported
+        if at_import:
             running = everything
         order, total = [], 0.0
         for test in sorted(running | everything & beside | beside, key=rank):

@@ -1,5 +1,6 @@
 import io
 import math
+import re
 
 import numpy as np
 import pytest
@@ -129,3 +130,12 @@ def test_text_from_files_is_printed_as_it_is(tmp_path):
     assert r"[link=x]\x07: 40 test images" in text
     assert "difference with [red]a[/red] :smile:" in text
     assert "\x1b" not in text
+
+
+def test_a_name_too_wide_for_the_page_is_folded_and_not_cut(tmp_path):
+    long = {"".join(chr(97 + (7 * n + k) % 26) for n in range(60)): (1, 2) for k in (0, 9)}
+    made_up.write(tmp_path, networks=long, seeds=2)
+    text = printed(read_results(tmp_path), 90)
+    pieces = "".join(re.findall(r"^ {1,3}([a-z]+)(?= |$)", text, re.MULTILINE))
+    # Both among the accuracies, and the one that is not best among the differences.
+    assert sorted(pieces.count(name) for name in long) == [1, 2]
