@@ -311,13 +311,16 @@ def test_odd_answers_of_the_interpreter_are_worded(tmp_path, answer):
 def test_what_the_interpreter_is_asked(tmp_path):
     path = tmp_path / "python"
     path.write_text(
-        f"#!{sys.executable}\nimport sys\nfor line in sys.stdin: print(line, flush=True)\n"
+        f"#!{sys.executable}\nimport os, sys\n"
+        f"open({str(tmp_path / 'threads')!r}, 'w').write(os.environ['OMP_NUM_THREADS'])\n"
+        "for line in sys.stdin: print(line, flush=True)\n"
     )
     path.chmod(0o755)
     torch = Torch(str(path), "prelude")
     case = Case("resnet20_cifar", 3, 40)
     peer = TorchPeer(torch, case, "forward", compiled=True, parameters=5, threads=7)
     with peer:
+        assert (tmp_path / "threads").read_text() == "7"
         assert peer._prepared == {
             "do": "prepare", "network": "resnet20_cifar", "batch": 3, "image_size": 40,
             "channels": 3, "mode": "forward", "compile": True, "parameters": 5, "threads": 7,

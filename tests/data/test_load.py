@@ -244,3 +244,9 @@ def test_the_listed_are_the_builders():
     from cnnjax.data.embedded import EMBEDDED
 
     assert list_datasets() == sorted(EMBEDDED)
+
+
+def test_what_is_read_unless_told_is_for_training(embedded_dir):
+    usual, train = load("digits", data_dir=embedded_dir), load("digits", "train", embedded_dir)
+    assert usual.fingerprint() == train.fingerprint()
+    assert len(usual) == 1797 - 360

@@ -159,6 +159,20 @@ def test_blur_pool_is_a_convolution_of_the_larger_image(filter_size, strides, mo
     np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
 
+def test_unless_told_windows_stand_side_by_side_and_padding_counts():
+    """As PyTorch's layers do it: strides are the window, floor, zeros are averaged too."""
+    x = tied(6, (1, 7, 5, 2))
+    blocks = np.asarray(x)[:, :6, :4].reshape(1, 3, 2, 2, 2, 2)
+    np.testing.assert_array_equal(ops.max_pool(x, 2), blocks.max((2, 4)))
+    np.testing.assert_allclose(ops.avg_pool(x, 2), blocks.mean((2, 4)), rtol=1e-6)
+    padded = ops.avg_pool(x, 3, strides=2, padding=1)
+    assert padded.shape == (1, 4, 3, 2)
+    np.testing.assert_allclose(padded[:, 0, 0], x[:, :2, :2].sum((1, 2)) / 9, rtol=1e-6)
+    thin = ops.blur_pool(x)
+    assert thin.shape == ops.blur_pool(x, strides=2, filter_size=3, mode="reflect").shape
+    np.testing.assert_array_equal(thin, ops.blur_pool(x, strides=2, filter_size=3, mode="reflect"))
+
+
 def test_global_avg_pool_is_the_mean():
     x = tied(5)
     np.testing.assert_allclose(ops.global_avg_pool(x), np.mean(x, (1, 2)), rtol=1e-6)
@@ -177,6 +191,8 @@ def test_global_avg_pool_is_the_mean():
         (lambda x: ops.avg_pool(x, 2, strides=0), "strides: got 0"),
         (lambda x: ops.blur_pool(x, filter_size=1), "filter_size: got 1"),
         (lambda x: ops.blur_pool(x, filter_size=9), "to be mirrored"),
+        (lambda x: ops.blur_pool(x[:, :2], filter_size=5), "to be mirrored"),
+        (lambda x: ops.blur_pool(x[:, :, :2], filter_size=5), "to be mirrored"),
         (lambda x: ops.blur_pool(x, mode="edge"), "mode: got 'edge'"),
     ],
 )
