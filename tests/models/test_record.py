@@ -10,6 +10,7 @@ Nothing is computed, so that whole networks can be compared, with their rates of
 import csv
 import dataclasses
 import gzip
+import itertools
 import re
 from collections import Counter
 from pathlib import Path
@@ -118,8 +119,37 @@ def test_network_is_made_of_what_its_reference_is_made_of(name):
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
     assert {leaf.dtype for leaf in jax.tree.leaves(stages)} == {jnp.dtype("float64")}
     assert logits.dtype == "float64"
+    check_stages(name, {stage: values.shape for stage, values in stages.items()})
     check_names(name, set(torch_shapes(variables)))
     check_initial(name, initial)
+
+
+# These cut borders off, as "VALID" does, or cut images into patches.
+ODD = re.compile(
+    "lenet|alexnet|allconv|airbench|convmixer|inception_[vr]|legacy_xc|p?nasnet|squeeze|cnn$"
+)
+
+
+def check_stages(name, shapes):
+    """Each stage is half as fine as the one before, rounded up; images of 100 pixels end at 1/32.
+
+    VGG's are taken before they are pooled; SelecSLS halves once more. A stage may be of another width only, as in mobilenetv4; the stem may be as fine as the first.
+    """
+    if ODD.match(name):
+        return
+    size = MODELS[name].input_size
+    half = {-(-size // 2**times): times for times in range(7)}
+    stem = half[shapes["stem"][1]]
+    numbered = sorted(
+        (int(stage.removeprefix("stage")), half[shape[1]])
+        for stage, shape in shapes.items()
+        if stage.startswith("stage")
+    )
+    times = [halved for _, halved in numbered]
+    assert times[0] - stem in ((0, 1, 2) if name.startswith("shuffle") else (0, 1)), shapes
+    assert all(after - before in (0, 1) for before, after in itertools.pairwise(times)), shapes
+    if size > 100:
+        assert times[-1] == {"sel": 6, "vgg": 4}.get(name[:3], 5), shapes
 
 
 # Of these a part goes to another block, and gets another name, where there are fewer of them.

@@ -120,7 +120,8 @@ class Tests:
         )
         beside = {test for test in self.names if test.startswith(near[-1:])}
         if at_import:
-            running = everything
+            folder = f"tests/{'/'.join(parts[:-1])}/"  # of which one may be all that imports it
+            running = everything or {test for test in self.names if test.startswith(folder)}
         order, total = [], 0.0
         for test in sorted(running | everything & beside | beside, key=rank):
             total += self.seconds.get(test, 0.0)

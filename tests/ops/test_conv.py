@@ -334,6 +334,8 @@ def test_conv_general_dilated_is_that_of_lax():
         ((1, 8, 8, 3), (3, 3, 3, 4), {"strides": (1, 1, 1)}, "strides"),
         ((1, 8, 8, 3), (3, 3, 3, 4), {"dilation": 1.5}, "dilation: got 1.5"),
         ((1, 8, 8, 3), (3, 3, 3, 4), {"padding": -1}, "padding: got -1"),
+        ((1, 8, 8, 3), (3, 3, 3, 4), {"padding": ((0, -1), (0, 0))}, r"padding: got \(0, -1\)"),
+        ((1, 8, 8, 3), (3, 3, 3, 4), {"padding": ((0, 0), (1.5, 0))}, r"padding: got \(1.5, 0\)"),
         ((1, 8, 8, 3), (3, 3, 3, 4), {"padding": "SAMME"}, "did you mean 'SAME'"),
         ((1, 8, 8, 3), (3, 3, 3, 4), {"padding": ((1, 1),)}, "top, bottom"),
     ],
