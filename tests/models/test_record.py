@@ -133,7 +133,8 @@ ODD = re.compile(
 def check_stages(name, shapes):
     """Each stage is half as fine as the one before, rounded up; images of 100 pixels end at 1/32.
 
-    VGG's are taken before they are pooled; SelecSLS halves once more. A stage may be of another width only, as in mobilenetv4; the stem may be as fine as the first.
+    VGG's are taken before they are pooled; SelecSLS halves once more. A stage may be of another
+    width only, as in mobilenetv4; the stem may be as fine as the first.
     """
     if ODD.match(name):
         return
