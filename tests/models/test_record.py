@@ -138,7 +138,7 @@ def check_stages(name, shapes):
     """
     if ODD.match(name):
         return
-    size = MODELS[name].input_size
+    size = facts_of(name).input_size
     half = {-(-size // 2**times): times for times in range(7)}
     stem = half[shapes["stem"][1]]
     numbered = sorted(
