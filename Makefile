@@ -7,6 +7,7 @@ OUT ?= runs/compare
 FILES ?= cnnjax
 N ?= 200
 SEED ?= 0
+SHARD ?= 1/1
 BIN := $(VENV)/bin
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # What the last `make constraints` found to work together, so that a release elsewhere breaks no
@@ -24,8 +25,9 @@ test: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
+# What takes longer than the default run allows: all of it, or a part, such as SHARD=3/60.
 test-slow: $(VENV)/.installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --shard $(SHARD)
 
 # Draws N small faults at random in FILES and counts those that the tests notice.
 mutate: $(VENV)/.installed
