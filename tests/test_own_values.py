@@ -1,4 +1,4 @@
-"""Everything of a tester's own, added nowhere but here: `fit`, `sweep` and `compare` take it.
+"""All of a tester's own, added nowhere but here: fit, sweep, compare and benchmark take it.
 
 A module, a loss, an augmentation that mixes labels, an optimizer with a rate for each group, a
 schedule, a metric, an average, scalars and a source; resumed, and read back.
@@ -15,6 +15,7 @@ import optax
 import pytest
 from flax import linen as nn
 
+from cnnjax.benchmark import Case, Settings, benchmark
 from cnnjax.compare import compare, read_results
 from cnnjax.errors import BadArgument
 from cnnjax.train import Hyper, Recipe, evaluate, fit, sweep
@@ -260,3 +261,19 @@ def test_compare_trains_and_reads_back_with_all_of_them(tmp_path):
     other = dataclasses.replace(RECIPE, loss=Squared(3.0))
     with pytest.raises(BadArgument, match="holds another experiment"):
         compare(*arguments[:3], other, HYPER, seeds=[0, 1], out=out, validation=0.25)
+
+
+def test_benchmark_times_the_step_with_all_of_them(tmp_path):
+    settings = Settings(modes=("train",), peers=("ours", "stock"), repeats=1)
+    case = Case(Strip(9), 4, 6, 1, "mine", recipe=RECIPE, hyper=HYPER)
+    results = benchmark([case], settings, out=tmp_path, say=lambda _: None)
+    peers = results["cases"][case.label]["train"]["peers"]
+    assert all(seconds > 0 for name in ("ours", "stock") for seconds in peers[name]["seconds"])
+    before = (tmp_path / "results.json").read_bytes()
+    said = []
+    benchmark({"mine": case}, settings, out=tmp_path, say=said.append)
+    assert said == [f"{case.label} train: measured before"]
+    assert (tmp_path / "results.json").read_bytes() == before
+    other = dataclasses.replace(case, recipe=dataclasses.replace(RECIPE, loss=Squared(3.0)))
+    with pytest.raises(BadArgument, match="mine"):
+        benchmark([other], settings, out=tmp_path, say=lambda _: None)

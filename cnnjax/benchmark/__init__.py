@@ -6,7 +6,7 @@ machine slows all of them and the ratios round by round still mean something. Re
 with their spread and n.
 """
 
-from cnnjax.benchmark.case import Case
+from cnnjax.benchmark.case import HYPER, RECIPE, Case
 from cnnjax.benchmark.peers import PEERS
 from cnnjax.benchmark.results import Results, compile_rows, geometric_means, step_rows
 from cnnjax.benchmark.run import ALL_MODES, Settings, benchmark
@@ -14,7 +14,9 @@ from cnnjax.benchmark.torch_client import Torch
 
 __all__ = [
     "ALL_MODES",
+    "HYPER",
     "PEERS",
+    "RECIPE",
     "Case",
     "Results",
     "Settings",

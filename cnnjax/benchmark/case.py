@@ -9,13 +9,20 @@ from cnnjax.analysis import count
 from cnnjax.errors import BadArgument, bounded
 from cnnjax.files import printable
 from cnnjax.models import build, facts_of
+from cnnjax.train import SGD, Constant, CrossEntropy, Hyper, Recipe
 from cnnjax.train.identity import describe
 from cnnjax.typing import Model
 
-__all__ = ["MOST_IMAGES", "MOST_PIXELS", "Case", "Cost", "cases_of", "cost"]
+__all__ = ["HYPER", "MOST_IMAGES", "MOST_PIXELS", "RECIPE", "Case", "Cost", "cases_of", "cost"]
 
 MOST_IMAGES, MOST_PIXELS = 2**20, 2**14
 """More than any machine can hold or any network was made for: a slip of the finger."""
+
+RECIPE = Recipe(loss=CrossEntropy(), optimizer=SGD(nesterov=False), schedule=Constant())
+"""No augmentation: what is timed is the network, the loss and the optimizer."""
+
+HYPER = Hyper(learning_rate=1e-3, momentum=0.9, weight_decay=0.0)
+"""A small rate: a step on random labels must stay finite, since infinities change what it costs."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,8 @@ class Case:
         image_size: pixels, 1..16384; 0 stands for what a network by name was made for.
         channels: of an image, 1..16384; 0 stands for what a network by name was made for, and 3.
         name: what the results call a module: letters, digits, `_`, `.` and `-`.
+        recipe: whose training step is timed; its epochs and batch size say nothing here.
+        hyper: its scalars.
 
     Raises:
         BadArgument: for an unknown network, numbers out of range, a module without a name.
@@ -41,6 +50,8 @@ class Case:
     image_size: int = 0
     channels: int = 0
     name: str = ""
+    recipe: Recipe = RECIPE
+    hyper: Hyper = HYPER
 
     def __post_init__(self) -> None:
         """Check the fields and fill in what a name knows."""
@@ -75,12 +86,21 @@ class Case:
         return build(self.network) if isinstance(self.network, str) else self.network
 
     def definition(self) -> Any:
-        """Return what a module is, as JSON, None of a network by name.
+        """Return what a case is, as JSON, None of a network by name with the usual step.
 
         Raises:
-            BadArgument: for a module that nothing identifies, such as one with a lambda in it.
+            BadArgument: for a module, or a value of the recipe, that nothing identifies, such as a
+                lambda.
         """
-        return None if isinstance(self.network, str) else describe(self.network, "out")
+        module = None if isinstance(self.network, str) else describe(self.network, "out")
+        if self.has_usual_step:
+            return module
+        return {"module": module, "step": [describe(x, "out") for x in (self.recipe, self.hyper)]}
+
+    @property
+    def has_usual_step(self) -> bool:
+        """Whether the step is that of `RECIPE`, which all peers have."""
+        return (self.recipe, self.hyper) == (RECIPE, HYPER)
 
 
 def cases_of(

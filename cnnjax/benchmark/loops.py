@@ -32,10 +32,10 @@ def scan_and_steps(case: Case, steps: int) -> dict[str, Takes]:
         case: network and batch.
         steps: how many, each on a batch of its own.
     """
-    model, key = case.model, jax.random.key(0)
-    step = train_step_of(model)
+    key = jax.random.key(0)
+    step = train_step_of(case)
     every = batches(case, steps)
-    state = initial_state(model, case.image_shape)
+    state = initial_state(case)
     apart = [jax.tree.map(lambda each, index=index: each[index], every) for index in range(steps)]
 
     def epoch(state: Any, every: Any, key: Any) -> Any:
@@ -67,11 +67,11 @@ def vmap_and_runs(case: Case, seeds: int) -> dict[str, Takes]:
         case: network and batch.
         seeds: how many runs, each with its own weights and its own batch.
     """
-    model, keys = case.model, jax.random.split(jax.random.key(0), seeds)
-    step = train_step_of(model)
+    keys = jax.random.split(jax.random.key(0), seeds)
+    step = train_step_of(case)
     every = batches(case, seeds)
     apart = [jax.tree.map(lambda each, index=index: each[index], every) for index in range(seeds)]
-    states = [initial_state(model, case.image_shape, seed) for seed in range(seeds)]
+    states = [initial_state(case, seed) for seed in range(seeds)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     whole = compile_program(jax.vmap(step), (stacked, every, keys), stock=False, donate=True)
     single = compile_program(step, (states[0], apart[0], keys[0]), stock=False, donate=True)

@@ -12,14 +12,12 @@ import numpy as np
 
 from cnnjax import ops
 from cnnjax.benchmark.case import Case
-from cnnjax.train import SGD, Constant, CrossEntropy, Hyper, Recipe, TrainState, make_train_step
+from cnnjax.train import TrainState, make_train_step
 from cnnjax.train.state import start_state
 from cnnjax.train.step import Batch, TrainStep, forward
 from cnnjax.typing import Array, Images, Logits, Model
 
 __all__ = [
-    "HYPER",
-    "RECIPE",
     "Program",
     "batches",
     "compile_mode",
@@ -29,12 +27,6 @@ __all__ = [
     "outline",
     "train_step_of",
 ]
-
-RECIPE = Recipe(loss=CrossEntropy(), optimizer=SGD(nesterov=False), schedule=Constant())
-"""No augmentation: what is timed is the network, the loss and the optimizer."""
-
-HYPER = Hyper(learning_rate=1e-3, momentum=0.9, weight_decay=0.0)
-"""A small rate: a step on random labels must stay finite, since infinities change what it costs."""
 
 STEPS = 1000
 """Of the run that the step is part of, for its schedule."""
@@ -67,9 +59,9 @@ class Program:
         return sum(self.memory.values()) - 2 * self.memory["aliased"]
 
 
-def train_step_of(model: Model) -> TrainStep:
-    """Return the step that `cnnjax.train.fit` takes with `RECIPE`."""
-    return make_train_step(model, RECIPE, STEPS)
+def train_step_of(case: Case) -> TrainStep:
+    """Return the step that `cnnjax.train.fit` takes with the case's recipe."""
+    return make_train_step(case.model, case.recipe, STEPS)
 
 
 def forward_of(model: Model) -> Callable[[TrainState, Images], Logits]:
@@ -81,7 +73,7 @@ def forward_of(model: Model) -> Callable[[TrainState, Images], Logits]:
     return evaluate
 
 
-def initial_state(model: Model, image_shape: Sequence[int], seed: int = 0) -> TrainState:
+def initial_state(case: Case, seed: int = 0) -> TrainState:
     """Return a state whose kernels are random; no program draws them.
 
     Kernels have variance 2 / fan-in, scales and variances are 1, all else is 0.
@@ -96,11 +88,13 @@ def initial_state(model: Model, image_shape: Sequence[int], seed: int = 0) -> Tr
         one = name in ("scale", "var")
         return jnp.full(leaf.shape, 1 if one else 0, leaf.dtype)
 
-    _, shapes = outline(model, image_shape)
+    _, shapes = outline(case.model, case.image_shape)
     variables = jax.tree_util.tree_map_with_path(value, dict(shapes))
     # Of uniformly distributed bytes.
-    moments = [jnp.full(image_shape[-1], moment, jnp.float32) for moment in (1 / 2, 12**-0.5)]
-    return start_state(variables, RECIPE, jax.tree.map(jnp.float32, HYPER), *moments)
+    moments = [jnp.full(case.channels, moment, jnp.float32) for moment in (1 / 2, 12**-0.5)]
+    state = start_state(variables, case.recipe, jax.tree.map(jnp.float32, case.hyper), *moments)
+    # Copies: an average begins as the weights, and what a step donates may be there once only.
+    return jax.tree.map(jnp.copy, state)
 
 
 def outline(model: Model, image_shape: Sequence[int]) -> tuple[Any, Any]:
@@ -151,12 +145,12 @@ def compile_mode(
         The program, and the state and the inputs that it takes: a batch and a key, or images.
     """
     model = case.model
-    state = initial_state(model, case.image_shape)
+    state = initial_state(case)
     images, targets = (each[0] for each in batches(case, 1))
     function: Callable[..., Any]
     inputs: tuple[Any, ...]
     if mode == "train":
-        function, inputs = train_step_of(model), ((images, targets), jax.random.key(0))
+        function, inputs = train_step_of(case), ((images, targets), jax.random.key(0))
     else:
         function, inputs = forward_of(model), (images,)
     program = compile_program(function, (state, *inputs), stock=stock, donate=mode == "train")

@@ -251,6 +251,8 @@ def _peer(name: str, case: Case, costs: Cost, mode: str, settings: Settings) -> 
         return "no interpreter with PyTorch was given (--torch PYTHON)"
     if not isinstance(case.network, str):
         return "PyTorch has networks by name only, and this one is a module"
+    if not case.has_usual_step:
+        return "PyTorch has the usual training step only, and this one has a recipe of its own"
     return TorchPeer(
         settings.torch,
         case,

@@ -142,7 +142,7 @@ CASE = Case(MODEL, 3, 28, 1, name="small")
 
 def plain_steps(state, batches, key):
     """The same training, step by step and without compiling it as one."""
-    step, losses = jax.jit(train_step_of(MODEL)), []
+    step, losses = jax.jit(train_step_of(CASE)), []
     for batch in zip(*batches, strict=True):
         state, metrics = step(state, batch, key)
         losses.append(metrics["loss"])
@@ -173,7 +173,7 @@ def test_a_scan_and_single_steps_train_the_same(waited):
     every = batches(CASE, STEPS)
     ways = loops.scan_and_steps(CASE, STEPS)
     assert list(ways) == ["scan", "steps"]
-    state = initial_state(MODEL, CASE.image_shape)
+    state = initial_state(CASE)
     for calls in (1, 2):
         state, losses = plain_steps(state, every, jax.random.key(0))
         for name, way in ways.items():
@@ -190,7 +190,7 @@ def test_runs_at_once_and_one_by_one_train_the_same(waited):
     images, targets = batches(CASE, STEPS)
     ways = loops.vmap_and_runs(CASE, STEPS)
     assert list(ways) == ["vmap", "runs"]
-    states = [initial_state(MODEL, CASE.image_shape, seed) for seed in range(STEPS)]
+    states = [initial_state(CASE, seed) for seed in range(STEPS)]
     assert not np.array_equal(*(jax.tree.leaves(state.params)[1] for state in states[:2]))
     for calls in (1, 2):
         for seed, state in enumerate(states):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,10 +8,8 @@ import pytest
 
 from cnnjax import build
 from cnnjax.benchmark import programs
-from cnnjax.benchmark.case import Case
+from cnnjax.benchmark.case import HYPER, RECIPE, Case
 from cnnjax.benchmark.programs import (
-    HYPER,
-    RECIPE,
     batches,
     compile_mode,
     compile_program,
@@ -18,17 +18,22 @@ from cnnjax.benchmark.programs import (
     train_step_of,
 )
 from cnnjax.ops.switch import is_stock
-from cnnjax.train import SGD, CrossEntropy, make_train_step
+from cnnjax.train import SGD, AdamW, CrossEntropy, Hyper, OneVsAll, Recipe, make_train_step
 
 CASE = Case("lenet5", 3)
+
+
+def case_of(model):
+    """A module on the batches of `CASE`."""
+    return Case(model, CASE.batch, CASE.image_size, CASE.channels, "module")
 
 
 def test_the_step_is_sgd_with_momentum():
     """The step of `train`, with nothing in it but the network, the loss and the optimizer."""
     model = build("lenet5")
-    state = initial_state(model, CASE.image_shape)
+    state = initial_state(case_of(model))
     images, targets = batches(CASE, 2)
-    step = jax.jit(train_step_of(model))
+    step = jax.jit(train_step_of(case_of(model)))
     transform = optax.sgd(1e-3, 0.9)
     params, opt_state = state.params, transform.init(state.params)
     normal = (images / 255 - 0.5) * 12**0.5
@@ -52,11 +57,11 @@ def test_the_step_is_sgd_with_momentum():
 def test_the_step_is_that_of_train():
     """What users run: the same program as `make_train_step` of the recipe gives."""
     model, key = build("cnn", spec="conv2-bn-relu-gap", num_classes=10), jax.random.key(0)
-    state = initial_state(model, CASE.image_shape)
+    state = initial_state(case_of(model))
     batch = jax.tree.map(lambda each: each[0], batches(CASE, 1))
     theirs = make_train_step(model, RECIPE, 1000)
     programs_of = [
-        str(jax.make_jaxpr(f)(state, batch, key)) for f in (train_step_of(model), theirs)
+        str(jax.make_jaxpr(f)(state, batch, key)) for f in (train_step_of(case_of(model)), theirs)
     ]
     assert programs_of[0] == programs_of[1]
     assert (RECIPE.augment, RECIPE.optimizer, RECIPE.loss) == (
@@ -69,7 +74,7 @@ def test_the_step_is_that_of_train():
 
 def test_the_state_has_the_shapes_of_init_and_random_kernels():
     model = build("resnet8_cifar")
-    state = initial_state(model, (32, 32, 3))
+    state = initial_state(Case(model, 2, 32, 3, "x"))
     blank = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), blank)
     for collection in ("params", "batch_stats"):
@@ -100,10 +105,10 @@ def test_statistics_follow_the_batch():
     """As `apply` gives them for one batch."""
     model = build("cnn", spec="conv4-bn-relu-gap", num_classes=10)
     images, targets = (each[0] for each in batches(CASE, 1))
-    state = initial_state(model, CASE.image_shape)
+    state = initial_state(case_of(model))
     apply = jax.jit(lambda v, x: model.apply(v, x, train=True, mutable=["batch_stats"]))
     _, updated = apply(state.variables, (images / 255 - 0.5) * 12**0.5)
-    after, _ = jax.jit(train_step_of(model))(state, (images, targets), jax.random.key(0))
+    after, _ = jax.jit(train_step_of(case_of(model)))(state, (images, targets), jax.random.key(0))
     for ours, theirs in zip(
         *map(jax.tree.leaves, (after.batch_stats, updated["batch_stats"])), strict=True
     ):
@@ -113,14 +118,14 @@ def test_statistics_follow_the_batch():
 def test_a_forward_pass_is_that_of_evaluation():
     model = build("cnn", spec="conv4-bn-relu-gap", num_classes=10)
     images, _ = batches(CASE, 1)
-    state = initial_state(model, CASE.image_shape)
+    state = initial_state(case_of(model))
     expected = model.apply(state.variables, (images[0] / 255 - 0.5) * 12**0.5, train=False)
     np.testing.assert_allclose(forward_of(model)(state, images[0]), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_kernels_have_variance_2_by_fan_in_and_all_else_its_place():
     model = build("cnn", spec="conv64-bn-relu-fc50", num_classes=10)
-    state = initial_state(model, (28, 28, 3), seed=1)
+    state = initial_state(Case(model, 2, 28, 3, "x"), seed=1)
     params = state.params
     kernels = _named(state, "kernel")
     assert len(kernels) == 3
@@ -134,7 +139,7 @@ def test_kernels_have_variance_2_by_fan_in_and_all_else_its_place():
     assert [leaf.shape for leaf in velocity] == [leaf.shape for leaf in jax.tree.leaves(params)]
     assert not any(np.any(leaf) for leaf in velocity)
     assert state.step == 0
-    again, other = (initial_state(model, (28, 28, 3), seed=seed) for seed in (1, 2))
+    again, other = (initial_state(Case(model, 2, 28, 3, "x"), seed=seed) for seed in (1, 2))
     first = lambda state: np.asarray(_named(state, "kernel")[0])
     np.testing.assert_array_equal(first(again), first(state))
     assert (first(other) != first(state)).any()
@@ -191,3 +196,21 @@ def test_a_mode_donates_only_what_it_gives_back(monkeypatch, mode):
     images = inputs[0][0] if mode == "train" else inputs[0]
     assert (images.shape, images.dtype) == ((3, 28, 28, 1), np.uint8)
     assert len(inputs) == (2 if mode == "train" else 1)
+
+
+def test_a_case_may_have_a_recipe_of_its_own():
+    """Its own loss and optimizer are in the step, and tell it from the usual one."""
+    recipe = Recipe(loss=OneVsAll(), optimizer=AdamW())
+    own = dataclasses.replace(CASE, recipe=recipe, hyper=Hyper(learning_rate=0.1))
+    state = initial_state(own)
+    batch = jax.tree.map(lambda each: each[0], batches(own, 1))
+    after, metrics = jax.jit(train_step_of(own))(state, batch, jax.random.key(0))
+    logits = forward_of(own.model)(state, batch[0])
+    expected = OneVsAll()(logits, batch[1]).mean()
+    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-4)
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), after.params, state.params)
+    # Adam's first step moves by the rate: that of the first of 200 steps of warm-up.
+    assert max(jax.tree.leaves(moved)) == pytest.approx(0.1 / 200, rel=0.05)
+    assert CASE.definition() is None
+    assert own.definition() != dataclasses.replace(own, hyper=HYPER).definition()
+    assert (CASE.has_usual_step, own.has_usual_step) == (True, False)
