@@ -2,10 +2,7 @@
 
 import dataclasses
 import logging
-import os
-from collections.abc import Collection, Mapping
-from functools import partial
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -16,7 +13,7 @@ from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import printable
 from cnnjax.models import build, facts_of
 from cnnjax.typing import Key
-from cnnjax.weights.about import About, checked_fields, located, read_about
+from cnnjax.weights.about import About, checked_fields
 from cnnjax.weights.adapt import (
     Shapes,
     check_fit,
@@ -26,19 +23,15 @@ from cnnjax.weights.adapt import (
     with_head,
     without_auxiliary_heads,
 )
-from cnnjax.weights.hub import download, is_hub_id
 from cnnjax.weights.names import SOURCES, names_of, renamed, shapes_of, source_of
 from cnnjax.weights.names.lukemelas import TENSORFLOW_BORN
-from cnnjax.weights.packages import PACKAGE, package_file
 from cnnjax.weights.published import LARGEST_SIDE
-from cnnjax.weights.read import SUFFIXES, read_state_dict, split_choice
+from cnnjax.weights.source import Found, Source, opened_source, said_network
 from cnnjax.weights.torch_names import from_state_dict, torch_shapes
 
-__all__ = ["Loaded", "load_model", "load_weights", "load_with_facts"]
+__all__ = ["Loaded", "load_model", "load_own", "load_weights", "load_with_facts"]
 
 _log = logging.getLogger("cnnjax")
-
-Source = str | Path | Mapping[str, np.ndarray]
 
 
 def load_weights(
@@ -130,6 +123,7 @@ class Loaded:
     """A network with weights, and what is known of them.
 
     Attributes:
+        network: the name that builds the model; "" for a module of the user's.
         model: the Linen module, built as the weights need it.
         variables: as `model.init` structures them.
         image_shape: `(H, W, C)` of the images that it takes.
@@ -138,6 +132,7 @@ class Loaded:
         tensorflow_born: whether they are Google's weights of a lite network.
     """
 
+    network: str
     model: Any
     variables: dict[str, Any]
     image_shape: tuple[int, int, int]
@@ -156,17 +151,65 @@ def load_with_facts(
     key: Key | None = None,
     **overrides: Any,
 ) -> Loaded:
-    """Return what `load_model` does, and what the source says; arguments and errors as there."""
-    usual, key, source = build(name), _checked_key(key), located(source)
-    label = "the state dict" if isinstance(source, Mapping) else printable(str(source))
-    about = read_about(source)
+    """Return what `load_model` does, and what the source says; arguments and errors as there.
+
+    The name "" stands for the one that the file says.
+    """
+    if name:
+        build(name)  # an unknown name is said before anything is looked for
+    key = _checked_key(key)
+    _check_size(channels, pixels)
+    with opened_source(name, source) as found:
+        name = name or said_network(found)
+        return _fitted(name, found, num_classes, channels, pixels, key, overrides)
+
+
+def load_own(model: Any, source: Source) -> Loaded:
+    """Return what `save_weights` wrote of a module of the user's, which no name builds.
+
+    Args:
+        model: the Linen module, as it was then.
+        source: the file, or its directory.
+
+    Raises:
+        BadArgument: for weights that do not fit the module, or that do not say what they are for.
+        Failed: for a damaged file.
+    """
+    with opened_source("", source) as found:
+        if found.about is None:
+            raise BadArgument(
+                f"{found.label} does not say how images are prepared and what the classes are "
+                "called; allowed: what Classifier.save or save_weights(..., about=...) wrote"
+            )
+        shape = found.about.preprocessing.image_shape
+        expected = _expected(model, shape, None, found.label)
+        state = found.read(torch_shapes(expected), ())
+        state = {n: array for n, array in state.items() if not n.endswith("num_batches_tracked")}
+        what = f"{found.label} does not fit {type(model).__name__}"
+        check_fit(what, _shapes(state), torch_shapes(expected))
+        _check_numbers(found.label, state)
+        variables = from_state_dict(state, expected)
+        return Loaded("", model, variables, shape, found.about, False, False)
+
+
+def _fitted(
+    name: str,
+    found: Found,
+    num_classes: int | None,
+    channels: int | None,
+    pixels: int | tuple[int, int] | None,
+    key: Key,
+    overrides: dict[str, Any],
+) -> Loaded:
+    usual, label, about = build(name), found.label, found.about
     shape = _image_shape(name, channels, pixels, about)
     if about is not None:
         overrides = {**_fields(name, usual, about, label), **overrides}
     asked = {} if num_classes is None else {"num_classes": num_classes}
     model = build(name, **{**overrides, **asked})
     expected = _expected(model, shape, about, label)
-    read = _read(name, source, torch_shapes(expected))
+    names = torch_shapes(expected)
+    read = found.read(names, [names_of(each, name, names).values() for each in SOURCES])
     state = {n: array for n, array in read.items() if not n.endswith("num_batches_tracked")}
     publisher = source_of(name, state, torch_shapes(expected))
     there = names_of(publisher, name, torch_shapes(expected))
@@ -196,31 +239,7 @@ def load_with_facts(
             f"{model.num_classes} apart"
         )
     variables = from_state_dict(state, expected)
-    return Loaded(model, variables, shape, about, bool(new), born)
-
-
-def _read(name: str, source: Source, expected: Collection[str]) -> dict[str, np.ndarray]:
-    if isinstance(source, Mapping):
-        return dict(source)
-    alternatives = [names_of(each, name, expected).values() for each in SOURCES]
-    read = partial(read_state_dict, expected=expected, alternatives=alternatives)
-    if source == PACKAGE:
-        return read(package_file(name))
-    file, prefix = split_choice(source)
-    if Path(file).suffix.lower() in SUFFIXES or os.path.lexists(file):
-        return read(source)
-    if is_hub_id(file):
-        try:
-            found = download(file)
-        except Failed as error:
-            where = "there is no such file or directory here, so it is taken for a hub id"
-            raise Failed(f"{error} ({where})") from error
-        return read(found if prefix is None else f"{found}#{prefix}")
-    raise BadArgument(
-        f"weights: there is no file {printable(str(source))!r}; allowed: a file of weights, such "
-        "as weights.safetensors or resnet50.pth, a directory that `cnnjax train` left, a hub id "
-        f"like timm/resnet50.a1_in1k, or {PACKAGE!r}"
-    )
+    return Loaded(name, model, variables, shape, about, bool(new), born)
 
 
 def _image_shape(
@@ -234,13 +253,17 @@ def _image_shape(
     known = (facts.input_size, facts.input_size, facts.channels)
     height, width, own = known if about is None else about.preprocessing.image_shape
     if pixels is not None:
+        height, width = pixels if isinstance(pixels, tuple) else (pixels, pixels)
+    return height, width, own if channels is None else channels
+
+
+def _check_size(channels: int | None, pixels: int | tuple[int, int] | None) -> None:
+    if pixels is not None:
         sides = pixels if isinstance(pixels, tuple) else (pixels, pixels)
         if len(sides) != 2 or not all(map(_is_size, sides)):
             raise BadArgument(f"pixels: received {pixels!r}, allowed: 1..{LARGEST_SIDE}, or two")
-        height, width = sides
     if channels is not None and not _is_size(channels):
         raise BadArgument(f"channels: received {channels!r}, allowed: integers 1..{LARGEST_SIDE}")
-    return height, width, own if channels is None else channels
 
 
 def _is_size(value: Any) -> bool:

@@ -1,9 +1,10 @@
 """Read state dicts from files as people have them, without PyTorch and without running code."""
 
 import contextlib
+import dataclasses
 import logging
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +18,7 @@ from cnnjax.weights.read.safetensors import is_safetensors, read_safetensors
 from cnnjax.weights.read.shards import index_of, is_index, read_index
 from cnnjax.weights.read.torch_files import is_pickle, is_zip, read_legacy, read_zip
 
-__all__ = ["SUFFIXES", "read_state_dict", "split_choice"]
+__all__ = ["SUFFIXES", "Opened", "opened", "read_state_dict", "split_choice"]
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".th", ".ckpt", ".tar", ".json")
 """What the names of files of weights usually end in; the reader looks at what is inside."""
@@ -53,14 +54,56 @@ def read_state_dict(
             there.
         Failed: for a file that is damaged, or holds no weights that can be read.
     """
-    file, wanted = split_choice(path)
-    try:
-        with contextlib.ExitStack() as stack:
-            contents = _contents(Path(file), stack)
-            if not contents.entries:
-                raise Failed(f"holds no tensors, but {_listed(contents.keys) or 'nothing'}")
-            choice = choose(contents.entries, expected, wanted, alternatives=alternatives)
+    with opened(path) as file:
+        return file.read(expected, alternatives)
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """A file of weights that is open.
+
+    Attributes:
+        file: its name.
+        wanted: the prefix that was asked for; None for whichever fits.
+        contents: what is in it.
+    """
+
+    file: str
+    wanted: str | None
+    contents: Contents
+
+    def read(
+        self, expected: Collection[str] = (), alternatives: Sequence[Collection[str]] = ()
+    ) -> dict[str, np.ndarray]:
+        """Return what `read_state_dict` does; arguments and errors as there."""
+        with _worded(self.file):
+            entries = self.contents.entries
+            if not entries:
+                raise Failed(f"holds no tensors, but {_listed(self.contents.keys) or 'nothing'}")
+            choice = choose(entries, expected, self.wanted, alternatives=alternatives)
             arrays = {entry.path[len(choice.prefix) :]: _read(entry) for entry in choice.entries}
+        _say(printable(self.file), choice)
+        return arrays
+
+
+@contextlib.contextmanager
+def opened(path: str | Path) -> Iterator[Opened]:
+    """Yield a file of weights, open while the block runs; argument and errors of `read_state_dict`.
+
+    So that what the file says of itself is known before it is known which of its tensors to read.
+    """
+    file, wanted = split_choice(path)
+    with contextlib.ExitStack() as stack:
+        with _worded(file):
+            contents = _contents(Path(file), stack)
+        yield Opened(file, wanted, contents)
+
+
+@contextlib.contextmanager
+def _worded(file: str) -> Iterator[None]:
+    """Raise what goes wrong with a file as one line that names it."""
+    try:
+        yield
     except BadArgument:
         raise
     except Failed as error:
@@ -70,8 +113,6 @@ def read_state_dict(
     except Exception as error:  # of zipfile and numpy, which damaged files end in
         reason = printable(f"{error!s:.200}" or type(error).__name__)
         raise Failed(f"{printable(file)}: damaged, or not a file of weights ({reason})") from error
-    _say(printable(file), choice)
-    return arrays
 
 
 def split_choice(path: str | Path) -> tuple[str, str | None]:
