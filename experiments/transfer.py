@@ -50,8 +50,7 @@ from cnnjax.files import replacing
 from cnnjax.plot import accuracy_by_size
 from cnnjax.records import Experiment
 from cnnjax.runtime import enable_cache, use_huge_pages
-from cnnjax.train import AdamW, Hyper, Recipe, backbone_and, evaluate, fit, key_of, predict
-from cnnjax.weights import load_model
+from cnnjax.train import AdamW, Hyper, Recipe, backbone_and, evaluate, fit, key_of
 
 NETWORK = "efficientnet_lite0"
 RECIPE = Recipe(
@@ -114,8 +113,8 @@ class Task:
     @functools.cached_property
     def pretrained(self) -> cnnjax.Classifier:
         """The network with ImageNet weights and a new head, as `cnnjax train --weights` starts."""
-        classes = self.pool.num_classes
-        return cnnjax.load(NETWORK, "package", num_classes=classes, dropout_rate=0.2)
+        classes, pixels = self.pool.num_classes, self.scale.pixels
+        return cnnjax.load(NETWORK, "package", num_classes=classes, pixels=pixels, dropout_rate=0.2)
 
     def training_set(self, size: int, seed: int) -> Dataset:
         """Return the training images of one run, larger than the file has them."""
@@ -123,14 +122,8 @@ class Task:
 
     def features(self, dataset: Dataset) -> np.ndarray:
         """Return what the pretrained classifier sees of each image, `[N, 1280]`."""
-        model, variables = load_model(NETWORK, "package")
-        width = variables["params"]["classifier"]["kernel"].shape[0]
-        # A linear layer that is the identity hands the features out as logits.
-        identity = {"kernel": jnp.eye(width), "bias": jnp.zeros(width)}
-        variables = {**variables, "params": {**variables["params"], "classifier": identity}}
-        mean, std = self.pretrained.normalization
-        model = model.clone(num_classes=width)
-        return predict(model, variables, dataset, mean=mean, std=std, batch_size=100)
+        places = np.split(np.arange(len(dataset)), range(100, len(dataset), 100))
+        return np.concatenate([self.pretrained.features(dataset.take(each)) for each in places])
 
 
 def draw(dataset: Dataset, number: int, seed: int) -> Dataset:

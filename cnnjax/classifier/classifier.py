@@ -1,8 +1,9 @@
 """`Classifier`: a network, its weights, how images are prepared for it and what it tells apart."""
 
+import dataclasses
 import functools
-import logging
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnnjax.errors import BadArgument, Failed
-from cnnjax.models import facts_of
-from cnnjax.typing import Images, Key, Logits, Variables
-from cnnjax.weights.load import load_with_facts
-from cnnjax.weights.preprocessing import Preprocessing, known_preprocessing
+from cnnjax.errors import BadArgument, Failed, bounded
+from cnnjax.models import build
+from cnnjax.typing import Images, Logits, Variables
+from cnnjax.weights import WEIGHTS, About, Preprocessing, save_weights
 
-__all__ = ["Classifier", "load"]
+__all__ = ["BATCH_SIZE", "Classifier"]
 
-_log = logging.getLogger("cnnjax")
+BATCH_SIZE = 32
+"""Image files that are read and looked at together where nothing else is said."""
+
+_MOST_IMAGES = 65_536
+_NO_FIELDS = ("name", "parent", "num_classes", "dtype")  # Linen's own; the head's; the arithmetic
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,55 @@ class Classifier:
         variables: its weights, `{"params": ..., "batch_stats": ...}`.
         preprocessing: how an image becomes its input.
         class_names: one for each of the K logits.
+        network: the name that `cnnjax.build` was given; "" for a module of one's own.
     """
 
     model: Any
     variables: Variables
     preprocessing: Preprocessing
     class_names: tuple[str, ...]
+    network: str = ""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """In what the network differs from the one that its name alone builds; none without one.
+
+        The number of classes and the type that it computes in are left out.
+
+        Raises:
+            BadArgument: for a name of no network, or of one of another class.
+        """
+        if not self.network:
+            return {}
+        model, usual = self.model, build(self.network)
+        if type(model) is not type(usual):
+            raise BadArgument(
+                f"network: {self.network!r} is a {type(usual).__name__}, the model is a "
+                f"{type(model).__name__}; allowed for a module of your own: ''"
+            )
+        values = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in _NO_FIELDS and value != getattr(usual, name)
+        }
+
+    def save(self, directory: str | Path) -> None:
+        """Write `weights.safetensors`, complete or not at all, with all that belongs to it.
+
+        `cnnjax.load(directory)` gives it back, computing in float32 unless it is told `dtype=`. Of
+        a module of one's own the file holds no definition: `cnnjax.load(directory, model=module)`
+        takes that again. PyTorch reads the file as a state dict.
+
+        Args:
+            directory: made where it is not there.
+
+        Raises:
+            BadArgument: for variables or fields of the network that a file cannot hold.
+            Failed: where it cannot be written.
+        """
+        about = About(self.class_names, self.preprocessing, self.fields, self.network)
+        save_weights(self.variables, Path(directory) / WEIGHTS, about=about)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -64,6 +111,29 @@ class Classifier:
         """
         return _logits(self.model, self.variables, self._checked(images))
 
+    def features(self, images: Images | np.ndarray) -> jax.Array:
+        """Return what the network's last linear layer is given, `features["pre_logits"]`.
+
+        Arguments as those of `logits`.
+
+        Returns:
+            `[B, C]`.
+
+        Raises:
+            BadArgument: for images as `logits` does; for a module that has no such features.
+        """
+        images = self._checked(images)
+        self._check_features()
+        return _pre_logits(self.model, self.variables, images)
+
+    def _check_features(self) -> None:
+        call = inspect.signature(type(self.model).__call__).parameters.values()
+        if not any(each.name == "features" or each.kind is each.VAR_KEYWORD for each in call):
+            raise BadArgument(
+                f"model: {type(self.model).__name__} takes no features=True, with which it would "
+                'return (logits, {"pre_logits": [B, C], ...})'
+            )
+
     def stages(self, images: Images | np.ndarray) -> dict[str, jax.Array]:
         """Return what each stage computes, in the network's order, the logits last.
 
@@ -71,6 +141,7 @@ class Classifier:
         where the network takes them.
         """
         images = self._checked(images, any_size=True)
+        self._check_features()
         order: list[str] = []
 
         def apply(variables: Variables, images: Images) -> dict[str, jax.Array]:
@@ -138,10 +209,61 @@ class Classifier:
         Raises:
             Failed: where the network computes something that is not finite.
         """
-        likely = np.asarray(jax.nn.softmax(self.logits(image[None])[0]), np.float64)
+        return self._likely(image[None])[0]
+
+    def _likely(self, images: np.ndarray) -> np.ndarray:
+        likely = np.asarray(jax.nn.softmax(self.logits(images)), np.float64)
         if not np.isfinite(likely).all():
             raise Failed("the network's logits are not finite: its weights are damaged")
         return likely
+
+    def predict(self, files: Sequence[str | Path], *, batch_size: int = BATCH_SIZE) -> np.ndarray:
+        """Return how likely each class is on the image in each file.
+
+        Args:
+            files: image files.
+            batch_size: how many are read and looked at together, from 1.
+
+        Returns:
+            `[N, K]` float64, each row summing to 1.
+
+        Raises:
+            BadArgument: for images of the network that no file holds, or a batch size below 1.
+            Failed: for a file that is not there, is damaged or is not an image; where the network
+                computes something that is not finite.
+        """
+        rows = []
+        for _, found in self.predictions(files, batch_size=batch_size):
+            if isinstance(found, Failed):
+                raise found
+            rows.append(found)
+        return np.stack(rows) if rows else np.empty((0, len(self.class_names)))
+
+    def predictions(
+        self, files: Sequence[str | Path], *, batch_size: int = BATCH_SIZE
+    ) -> Iterator[tuple[str | Path, np.ndarray | Failed]]:
+        """Yield each file with its `[K]` probabilities, or with the reason why it cannot be read.
+
+        Arguments and other errors as those of `predict`. All batches have the same shape.
+        """
+        bounded("batch_size", batch_size, 1, _MOST_IMAGES)
+        size = min(batch_size, len(files))
+        for start in range(0, len(files), size or 1):
+            some = files[start : start + size]
+            read = [self._read_or_reason(file) for file in some]
+            images = np.zeros((size, *self.image_shape), np.float32)
+            is_image = np.array([isinstance(each, np.ndarray) for each in read])
+            if is_image.any():
+                images[: len(some)][is_image] = [e for e in read if isinstance(e, np.ndarray)]
+                likely = self._likely(images)
+            for index, (file, each) in enumerate(zip(some, read, strict=True)):
+                yield file, each if isinstance(each, Failed) else likely[index]
+
+    def _read_or_reason(self, file: str | Path) -> np.ndarray | Failed:
+        try:
+            return self.read(file)
+        except Failed as error:
+            return error
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -149,65 +271,11 @@ def _logits(model: Any, variables: Variables, images: Images) -> Logits:
     return model.apply(variables, images, train=False)
 
 
-def load(
-    name: str,
-    source: str | Path | Mapping[str, np.ndarray],
-    *,
-    num_classes: int | None = None,
-    channels: int | None = None,
-    pixels: int | tuple[int, int] | None = None,
-    key: Key | None = None,
-    **overrides: Any,
-) -> Classifier:
-    """Return the network `name` with the weights in `source`, and all that belongs to them.
-
-    What the file says (`About`) comes before what the table of networks says of the weights that it
-    names, and what the arguments say before both.
-
-    Args:
-        name: of `cnnjax.list_models()`.
-        source: a file of weights, a directory that `cnnjax train` left, a hub id, "package", or a
-            state dict; see `load_weights`.
-        num_classes: None takes the file's; another number makes a new head, whose classes are
-            "class 0", "class 1", ...
-        channels: of the images; None takes the file's.
-        pixels: side of the images, or `(height, width)`; None takes the file's.
-        key: for what is drawn of a new head.
-        **overrides: fields of the network's family.
-
-    Raises:
-        BadArgument: for weights that do not fit, or a source that is none.
-        Failed: for a damaged file, or a failed download.
-    """
-    found = load_with_facts(
-        name,
-        source,
-        num_classes=num_classes,
-        channels=channels,
-        pixels=pixels,
-        key=key,
-        **overrides,
-    )
-    own = known_preprocessing(name, source, found.about, found.tensorflow_born)
-    asked = (pixels, pixels) if isinstance(pixels, int) else pixels
-    height, width = own.image_shape[:2] if asked is None else asked
-    names: tuple[str, ...] | None = None if found.about is None else found.about.class_names
-    if names is None or found.has_new_head:
-        names = _names(facts_of(name).dataset, found.model.num_classes, found.has_new_head)
-    return Classifier(
-        found.model,
-        found.variables,
-        own.for_images(height, width, found.image_shape[2]),
-        names,
-    )
-
-
-def _names(dataset: str, number: int, is_new: bool) -> tuple[str, ...]:
-    """Return names of the classes; where the package that has them is missing, numbers."""
-    from cnnjax.data import class_names
-
-    try:
-        return class_names("" if is_new else dataset, number)
-    except Failed as error:
-        _log.warning("the classes are called by their numbers: %s", error)
-        return class_names("", number)
+@functools.partial(jax.jit, static_argnums=0)
+def _pre_logits(model: Any, variables: Variables, images: Images) -> jax.Array:
+    _, features = model.apply(variables, images, train=False, features=True)
+    if "pre_logits" not in features:
+        raise BadArgument(
+            f"model: {type(model).__name__} has no feature 'pre_logits', only {', '.join(features)}"
+        )
+    return features["pre_logits"]

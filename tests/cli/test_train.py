@@ -152,11 +152,3 @@ def test_without_weights_nothing_is_started_from(tmp_path, started):
         np.dtype("bfloat16"),
     )
     assert read_about(tmp_path / "weights.safetensors").preprocessing.mean == (0.25,)
-
-
-def test_fields_that_weights_brought_are_kept():
-    """TensorFlow's padding and epsilon belong to the weights of the lite networks."""
-    usual = build("efficientnet_lite0")
-    model = build("efficientnet_lite0", padding="SAME", epsilon=1e-3, num_classes=10)
-    assert train._fields(model, usual) == {"padding": "SAME", "epsilon": 1e-3}
-    assert train._fields(usual, usual) == {}
