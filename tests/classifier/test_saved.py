@@ -133,7 +133,7 @@ def test_a_module_of_ones_own_is_a_classifier(tmp_path):
     assert (read_about(tmp_path).network, read_about(tmp_path).fields) == ("", {})
     with pytest.raises(BadArgument, match=r"does not say which network .* model=\.\.\.\)"):
         cnnjax.load(tmp_path)
-    with pytest.raises(BadArgument, match=r"does not fit Mine: .*misshapen: Conv_0\.weight"):
+    with pytest.raises(BadArgument, match=r"does not fit Mine; .*misshapen: .*Conv_0\.weight is"):
         cnnjax.load(tmp_path, model=Mine(width=6))
     with pytest.raises(BadArgument, match="model: received with num_classes"):
         cnnjax.load(tmp_path, model=Mine(), num_classes=2)
