@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "nn": {"ops"},
     "data": {"typing", "files", "runtime"},
     "models": {"nn"},
-    "weights": {"models", "tensors"},
+    "weights": {"models", "data", "tensors"},
     "classifier": {"weights", "data"},
     "train": {"models", "data", "tensors"},
     "analysis": {"models", "data"},

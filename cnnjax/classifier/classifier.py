@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnnjax.data import Preprocessing
 from cnnjax.errors import BadArgument, Failed, bounded
 from cnnjax.models import build
 from cnnjax.typing import Images, Logits, Variables
-from cnnjax.weights import WEIGHTS, About, Preprocessing, save_weights
+from cnnjax.weights import WEIGHTS, About, save_weights
 
 __all__ = ["BATCH_SIZE", "Classifier"]
 

@@ -13,12 +13,12 @@ from cnnjax.classifier import load as load_classifier
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.settings import Settings, SharedSettings
 from cnnjax.cli.table import print_json, tell
-from cnnjax.data import load_splits, split_off
+from cnnjax.data import Preprocessing, load_splits, split_off
 from cnnjax.files import replacing
 from cnnjax.models import build
 from cnnjax.records import command_line, hardware, versions
 from cnnjax.train import backbone_and, data_parallel_mesh, fit, key_of, show_progress
-from cnnjax.weights import Preprocessing, head_of
+from cnnjax.weights import head_of
 
 __all__ = ["train"]
 

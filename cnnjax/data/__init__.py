@@ -7,12 +7,14 @@ from cnnjax.data.directory import list_datasets, list_prepared
 from cnnjax.data.load import load
 from cnnjax.data.photographs import prepare_photograph, read_photograph
 from cnnjax.data.prepare import prepare
+from cnnjax.data.preprocessing import Preprocessing
 from cnnjax.data.resizing import resize, resize_images
 from cnnjax.data.source import Source, Subset
 from cnnjax.data.splits import Splits, load_splits
 
 __all__ = [
     "Dataset",
+    "Preprocessing",
     "Source",
     "Splits",
     "Subset",

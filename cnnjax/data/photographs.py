@@ -8,19 +8,17 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from cnnjax.data.preprocessing import CROP_MODES, INTERPOLATIONS
 from cnnjax.errors import BadArgument, Failed, missing_extra
 from cnnjax.files import mistaken, printable, reading
 
-__all__ = ["FORMATS", "INTERPOLATIONS", "prepare_photograph", "read_photograph"]
+__all__ = ["FORMATS", "prepare_photograph", "read_photograph"]
 
 FORMATS = (
     *("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM"),
     *("AVIF", "JPEG2000", "ICO", "PCX", "PSD", "SGI", "QOI"),
 )
 """What `read_photograph` reads, by Pillow's names; formats that run other programs are left out."""
-
-INTERPOLATIONS = ("bilinear", "bicubic")
-"""What `prepare_photograph` knows; both with antialiasing."""
 
 
 def read_photograph(path: str | os.PathLike[str], channels: int = 3) -> np.ndarray:
@@ -150,8 +148,8 @@ def prepare_photograph(
         raise BadArgument(
             f"interpolation: received {interpolation!r}, allowed: {', '.join(INTERPOLATIONS)}"
         )
-    if crop_mode not in ("center", "squash"):
-        raise BadArgument(f"crop_mode: received {crop_mode!r}, allowed: center, squash")
+    if crop_mode not in CROP_MODES:
+        raise BadArgument(f"crop_mode: received {crop_mode!r}, allowed: {', '.join(CROP_MODES)}")
     if not len(mean) == len(std) == image.shape[-1]:
         raise BadArgument(
             f"mean, std: {len(mean)} and {len(std)} numbers for {image.shape[-1]} channels"

@@ -5,7 +5,7 @@ from cnnjax.weights.adapt import head_of
 from cnnjax.weights.export import export_network
 from cnnjax.weights.load import load_model, load_weights
 from cnnjax.weights.packages import PACKAGE, PACKAGES
-from cnnjax.weights.preprocessing import Preprocessing, preprocessing_of
+from cnnjax.weights.preprocessing import preprocessing_of
 from cnnjax.weights.read import read_state_dict
 from cnnjax.weights.write import save_weights
 
@@ -14,7 +14,6 @@ __all__ = [
     "PACKAGES",
     "WEIGHTS",
     "About",
-    "Preprocessing",
     "export_network",
     "head_of",
     "load_model",

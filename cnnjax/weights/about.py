@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from cnnjax.data.preprocessing import Preprocessing
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import checked, decoded, printable, reading
-from cnnjax.weights.published import Preprocessing
 from cnnjax.weights.read import split_choice
 
 __all__ = ["ENTRY", "WEIGHTS", "About", "about_in", "checked_fields", "located", "read_about"]

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnnjax.data.preprocessing import LARGEST_SIDE
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import printable
 from cnnjax.models import build, facts_of
@@ -25,7 +26,6 @@ from cnnjax.weights.adapt import (
 )
 from cnnjax.weights.names import SOURCES, names_of, renamed, shapes_of, source_of
 from cnnjax.weights.names.lukemelas import TENSORFLOW_BORN
-from cnnjax.weights.published import LARGEST_SIDE
 from cnnjax.weights.source import Found, Source, opened_source, said_network
 from cnnjax.weights.torch_names import from_state_dict, torch_shapes
 

@@ -5,16 +5,17 @@ from typing import Annotated, Any, TypedDict
 
 import msgspec
 
+from cnnjax.data.preprocessing import Preprocessing
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import decoded, printable, read_bytes
 from cnnjax.models import facts_of
 from cnnjax.weights.about import About, read_about
 from cnnjax.weights.hub import download, is_hub_id
 from cnnjax.weights.packages import PACKAGE, PACKAGES
-from cnnjax.weights.published import Preprocessing, published_preprocessing
+from cnnjax.weights.published import published_preprocessing
 from cnnjax.weights.read import SUFFIXES, split_choice
 
-__all__ = ["Preprocessing", "known_preprocessing", "preprocessing_of"]
+__all__ = ["known_preprocessing", "preprocessing_of"]
 
 
 # tensorflow/tpu models/official/efficientnet/lite/efficientnet_lite_builder.py, over 255

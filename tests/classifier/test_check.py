@@ -11,8 +11,9 @@ import pytest
 import cnnjax
 from cnnjax import cli
 from cnnjax.classifier import check_weights
+from cnnjax.data import Preprocessing
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.weights import About, Preprocessing, save_weights
+from cnnjax.weights import About, save_weights
 
 SPEC = "conv4-relu-pool-fc3-relu"
 STAGES = ["stem", "stage1", "stage2", "pre_logits", "logits"]

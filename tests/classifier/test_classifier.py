@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import cnnjax
+from cnnjax.data import Preprocessing
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.weights import About, Preprocessing, preprocessing_of, save_weights
+from cnnjax.weights import About, preprocessing_of, save_weights
 from cnnjax.weights.torch_names import to_state_dict
 
 SPEC = "conv4-relu-gap"

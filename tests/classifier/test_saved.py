@@ -13,8 +13,9 @@ import cnnjax
 from cnnjax import cli
 from cnnjax.analysis.attribution import class_scores, integrated_gradients
 from cnnjax.classifier import check_weights
+from cnnjax.data import Preprocessing
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.weights import Preprocessing, export_network, read_about
+from cnnjax.weights import export_network, read_about
 
 SPEC = "conv4-bn-relu-gap"
 RANDOM = np.random.default_rng(0)

@@ -7,9 +7,10 @@ import pytest
 
 import cnnjax
 from cnnjax.cli import explain, main
+from cnnjax.data import Preprocessing
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.plot.attribution import overlay, signed
-from cnnjax.weights import About, Preprocessing, save_weights
+from cnnjax.weights import About, save_weights
 
 Image = pytest.importorskip("PIL.Image")
 pytest.importorskip("matplotlib")

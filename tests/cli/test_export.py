@@ -9,9 +9,10 @@ import pytest
 
 import cnnjax
 from cnnjax.cli import main
+from cnnjax.data import Preprocessing
 from cnnjax.errors import BadArgument
 from cnnjax.models import facts_of
-from cnnjax.weights import About, Preprocessing, export_network
+from cnnjax.weights import About, export_network
 from tests.models.test_networks import SMALL
 
 pytest.importorskip("flatbuffers")

@@ -10,7 +10,8 @@ import pytest
 
 import cnnjax
 from cnnjax.cli import main, predict
-from cnnjax.weights import About, Preprocessing, save_weights
+from cnnjax.data import Preprocessing
+from cnnjax.weights import About, save_weights
 
 
 @pytest.fixture(autouse=True)

@@ -6,18 +6,10 @@ import numpy as np
 import pytest
 
 from cnnjax.cli import main, train
-from cnnjax.data import load, resize
+from cnnjax.data import Preprocessing, load, resize
 from cnnjax.models import build
 from cnnjax.train import Recipe, backbone_and, evaluate
-from cnnjax.weights import (
-    About,
-    Preprocessing,
-    head_of,
-    load_model,
-    preprocessing_of,
-    read_about,
-    save_weights,
-)
+from cnnjax.weights import About, head_of, load_model, preprocessing_of, read_about, save_weights
 
 COMMAND = [
     "train",

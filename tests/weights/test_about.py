@@ -7,15 +7,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from cnnjax.data import Preprocessing
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.weights import (
-    About,
-    Preprocessing,
-    load_model,
-    preprocessing_of,
-    read_about,
-    save_weights,
-)
+from cnnjax.weights import About, load_model, preprocessing_of, read_about, save_weights
 from cnnjax.weights.about import ENTRY
 
 HOW = Preprocessing(12, 20, 0.5, "bilinear", (0.25,), (0.5,), "squash")

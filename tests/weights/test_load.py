@@ -12,17 +12,10 @@ import pytest
 from flax import linen as nn
 
 import cnnjax
+from cnnjax.data import Preprocessing
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.models import MODELS
-from cnnjax.weights import (
-    About,
-    Preprocessing,
-    head_of,
-    load_model,
-    load_weights,
-    read_state_dict,
-    save_weights,
-)
+from cnnjax.weights import About, head_of, load_model, load_weights, read_state_dict, save_weights
 from cnnjax.weights.adapt import new_head
 from cnnjax.weights.load import load_with_facts
 from cnnjax.weights.torch_names import to_state_dict, torch_names, torch_shapes

@@ -10,16 +10,9 @@ import numpy as np
 import pytest
 
 import cnnjax
+from cnnjax.data import Preprocessing
 from cnnjax.errors import BadArgument, Failed
-from cnnjax.weights import (
-    PACKAGE,
-    PACKAGES,
-    Preprocessing,
-    load_model,
-    load_weights,
-    packages,
-    preprocessing_of,
-)
+from cnnjax.weights import PACKAGE, PACKAGES, load_model, load_weights, packages, preprocessing_of
 from cnnjax.weights.names import names_of
 from cnnjax.weights.torch_names import torch_shapes
 

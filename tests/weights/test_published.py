@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnnjax.data import photographs, prepare_photograph
+from cnnjax.data import Preprocessing, prepare_photograph
+from cnnjax.data.preprocessing import CROP_MODES, INTERPOLATIONS
 from cnnjax.errors import BadArgument
 from cnnjax.models import MODELS, facts_of
-from cnnjax.weights import Preprocessing, preprocessing_of
-from cnnjax.weights.published import CROP_MODES, INTERPOLATIONS
+from cnnjax.weights import preprocessing_of
 
 TABLE = Path(__file__).parents[1] / "models" / "reference_preprocessing.csv"
 
@@ -96,7 +96,6 @@ def test_images_of_another_shape_are_prepared_alike():
 
 
 def test_every_kind_of_preparation_is_carried_out():
-    assert INTERPOLATIONS == photographs.INTERPOLATIONS
     image = np.zeros((3, 5, 1), np.uint8)
     for mode in CROP_MODES:
         for interpolation in INTERPOLATIONS:

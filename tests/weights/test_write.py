@@ -13,8 +13,9 @@ from flax.core import freeze
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
+from cnnjax.data import Preprocessing
 from cnnjax.errors import BadArgument
-from cnnjax.weights import About, Preprocessing, save_weights
+from cnnjax.weights import About, save_weights
 
 TREE = {
     "params": {
