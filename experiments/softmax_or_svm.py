@@ -14,11 +14,11 @@ with softmax seed by seed, with Student's 95 % intervals, Bonferroni's for four 
 
     python experiments/softmax_or_svm.py --data-dir DIR --out runs/softmax_or_svm
 
-Answer (n = 5; two cores of an AMD EPYC with AVX-512, jax 0.12, 24 minutes beside other work). Neither
-paper's: no hinge beat the softmax, 86.95 ± 0.14 %. One against all squared, Tang's, came to 86.53 ±
-0.44 (-0.43 points, -1.30 to +0.45), plain to 86.04 ± 0.50 (-0.91, -1.84 to +0.02): both open.
-Crammer and Singer's is unstable here: 80.4 ± 9.8, with one seed of five at 63 %; squared 66.9 ± 14.7
-at the list's least rate, where two of five ended near 50 %.
+Answer (n = 5; two cores of an AMD EPYC with AVX-512, jax 0.12, 24 minutes beside other work).
+Neither paper's: no hinge beat the softmax, 86.95 ± 0.14 %. One against all squared, Tang's, came to
+86.53 ± 0.44 (-0.43 points, -1.30 to +0.45), plain to 86.04 ± 0.50 (-0.91, -1.84 to +0.02): both
+open. Crammer and Singer's is unstable here: 80.4 ± 9.8, with one seed of five at 63 %; squared 66.9
+± 14.7 at the list's least rate, where two of five ended near 50 %.
 """
 
 import dataclasses
