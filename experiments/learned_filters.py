@@ -100,6 +100,7 @@ class Task:
         name, other = scale.data
         self.scale, self.last, self.rates = scale, scale.epochs[-1], dict[str, float]()
         self.model = cnnjax.build("cnn", spec=SPEC)
+        self.init = jax.jit(functools.partial(self.model.init, train=False))
         self.pool, self.held_out = draw(load(name, "train", data_dir), scale.images, 0)
         self.test, self.other = load(name, "test", data_dir), load(other, "train", data_dir)
 
@@ -111,7 +112,7 @@ class Task:
     def start(self, arm: str, seed: int) -> dict[str, Any]:
         """Return the variables before the first step; all but the kernels are the seed's."""
         images = np.zeros((1, *self.pool.image_shape), np.float32)
-        drawn = jax.jit(functools.partial(self.model.init, train=False))(key_of(seed), images)
+        drawn = self.init(key_of(seed), images)
         kernel = drawn["params"][LAYER]["kernel"]
         if arm == "MNIST":
             kernel = self.kernel(seed, other=True)
@@ -198,6 +199,7 @@ def draw_all(task: Task, found: dict[str, Any], out: Path) -> None:
     shown |= {arm: kernel_of(task.start(arm, 0)) for arm in ARMS[2:]}
     pictures = [mosaic(filter_tiles(kernel), 4) for kernel in shown.values()]
     clear = [np.where(each[..., 3:] == 0, 255, each[..., :3]) for each in pictures]
+    clear = [np.pad(each, ((1, 1), (1, 1), (0, 0)), constant_values=255) for each in clear]
     grid = image_grid(np.stack(clear).astype(np.uint8), list(shown), columns=4, tile=1.6)
     grid.savefig(out / "kernels.png", facecolor="white")
     rows = found["differences"]
