@@ -113,7 +113,7 @@ class Task:
         """Return the variables before the first step; all but the kernels are the seed's."""
         images = np.zeros((1, *self.pool.image_shape), np.float32)
         drawn = self.init(key_of(seed), images)
-        kernel = drawn["params"][LAYER]["kernel"]
+        kernel = kernel_of(drawn)
         if arm == "MNIST":
             kernel = self.kernel(seed, other=True)
         elif arm not in ("learned", "random"):
