@@ -155,14 +155,14 @@ def train(
 def probe(task: Task, training: Dataset, judge: Dataset, penalty: float) -> dict[str, float]:
     """Fit a linear classifier on the features and return its accuracy and loss on other images."""
     known, unknown = task.features(training), task.features(judge)
-    centre, scale = known.mean(axis=0), known.std(axis=0) + 1e-3
+    center, scale = known.mean(axis=0), known.std(axis=0) + 1e-3
     weights = linear_classifier(
-        jnp.asarray((known - centre) / scale),
+        jnp.asarray((known - center) / scale),
         jnp.asarray(training.labels),
         penalty,
         classes=training.num_classes,
     )
-    logits = (unknown - centre) / scale @ weights["kernel"] + weights["bias"][None]
+    logits = (unknown - center) / scale @ weights["kernel"] + weights["bias"][None]
     losses = optax.losses.softmax_cross_entropy_with_integer_labels(logits, judge.labels)
     right = logits.argmax(axis=-1) == judge.labels
     return {"loss": float(losses.mean()), "accuracy": float(right.mean())}

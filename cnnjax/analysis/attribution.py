@@ -42,7 +42,7 @@ def integrated_gradients(
     Args:
         scores: images `[B, H, W, C]` to `[B]`, each depending on its own image alone.
         images: `[B, H, W, C]` floating point.
-        baseline: of the same shape; None is 0, the mean colour of normalised images.
+        baseline: of the same shape; None is 0, the mean color of normalized images.
         steps: points on the line, from 1.
 
     Returns:

@@ -55,7 +55,7 @@ def multiply_adds(equation: Equation) -> int:
 
     A convolution to `[B, H', W', O]` with a kernel `[kh, kw, C / groups, O]` has
     `B H' W' kh kw (C / groups) O`, padding included; a matrix product `[M, K] x [K, N]` has
-    `M K N`. Biases, normalisation, activations and pooling count nothing, as in torchvision's
+    `M K N`. Biases, normalization, activations and pooling count nothing, as in torchvision's
     published figures; timm's, which are those of fvcore's `FlopCountAnalysis`, add norms.
     """
     outputs = equation.times * sum(map(math.prod, equation.out_shapes))

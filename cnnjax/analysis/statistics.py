@@ -77,14 +77,14 @@ def mean(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Mean
     data = _values("values", values)
     if not 0 < confidence < 1:
         raise BadArgument(f"confidence: got {confidence}; allowed are numbers in (0, 1)")
-    n, centre = len(data), float(data.mean())
+    n, center = len(data), float(data.mean())
     if n == 1:
-        return Mean(centre, math.nan, 1, math.nan, math.nan)
+        return Mean(center, math.nan, 1, math.nan, math.nan)
     std = float(data.std(ddof=1))
     if std == 0:  # scipy's interval is NaN then
-        return Mean(centre, std, n, centre, centre)
-    low, high = _stats().t.interval(confidence, n - 1, loc=centre, scale=std / math.sqrt(n))
-    return Mean(centre, std, n, float(low), float(high))
+        return Mean(center, std, n, center, center)
+    low, high = _stats().t.interval(confidence, n - 1, loc=center, scale=std / math.sqrt(n))
+    return Mean(center, std, n, float(low), float(high))
 
 
 def paired(

@@ -176,7 +176,7 @@ class _Modules:
                 path = (*path, scope)
         return path
 
-    def normalisation(self, owner: Path) -> str:
+    def normalization(self, owner: Path) -> str:
         """Name a module without convolution or matrix product by its variables."""
         if ("batch_stats", owner) in self.sizes:
             return "batch norm"
@@ -232,7 +232,7 @@ def _layers(rows: Sequence[_Row], modules: _Modules) -> list[Layer]:
         layers.append(
             Layer(
                 row.path,
-                row.kind or (modules.normalisation(row.path) if owns else ""),
+                row.kind or (modules.normalization(row.path) if owns else ""),
                 row.shape[1:],
                 left.pop(("params", row.path), 0) if owns else 0,
                 left.pop(("batch_stats", row.path), 0) if owns else 0,

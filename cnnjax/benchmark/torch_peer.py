@@ -50,10 +50,10 @@ def prepare(request: dict[str, Any]) -> tuple[Callable[[], Any], dict[str, Any]]
     called: Any = torch.compile(model) if request["compile"] else model
 
     def train() -> Any:
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss = cross_entropy(called(images), labels)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss
 
     def forward() -> Any:
@@ -65,7 +65,7 @@ def prepare(request: dict[str, Any]) -> tuple[Callable[[], Any], dict[str, Any]]
         classes = model(images[:1]).shape[1]
     labels = torch.randint(0, classes, (request["batch"],))
     model.train(request["mode"] == "train")
-    optimiser = torch.optim.SGD(model.parameters(), LEARNING_RATE, MOMENTUM, fused=True)
+    optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE, MOMENTUM, fused=True)
     step = train if request["mode"] == "train" else forward
     known = {"parameters": parameters, "torch": torch.__version__}
     if request["compile"]:

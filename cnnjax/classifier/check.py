@@ -28,7 +28,7 @@ def check_weights(
 
     Args:
         classifier: such as `cnnjax.load` returns.
-        reference: a `.npz` file with `images`, normalised, and one array for each stage to compare,
+        reference: a `.npz` file with `images`, normalized, and one array for each stage to compare,
             by its name here; all `[B, H, W, C]`, or all `[B, C, H, W]` as PyTorch has them. Without
             it the images are two of standard normal noise.
 

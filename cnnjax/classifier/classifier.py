@@ -101,8 +101,8 @@ class Classifier:
         """Return the logits of images.
 
         Args:
-            images: `[B, H, W, C]` of `image_shape`: uint8 in 0..255, which are normalised here, or
-                a float type, normalised.
+            images: `[B, H, W, C]` of `image_shape`: uint8 in 0..255, which are normalized here, or
+                a float type, normalized.
 
         Returns:
             `[B, K]`, float32 at least.

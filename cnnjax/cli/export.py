@@ -39,7 +39,7 @@ def export(
 
     With weights they are part of it: `.call(images)`. Without, it takes variables as
     `cnnjax.build(NETWORK).init` structures them: `.call(variables, images)`. Images are float32
-    [batch, H, W, C], normalised; the result is logits [batch, classes]. How images are prepared and
+    [batch, H, W, C], normalized; the result is logits [batch, classes]. How images are prepared and
     what the classes are called is in a file beside it, FILE.json.
 
     Example: cnnjax export efficientnet_lite0 --weights package --platforms cpu,cuda --out lite0.jax

@@ -33,7 +33,7 @@ def predict(
 ) -> int:
     """Name what is on photographs: the likeliest classes with their probabilities.
 
-    Each image is cut, resized and normalised as the weights expect it. A file that cannot be read
+    Each image is cut, resized and normalized as the weights expect it. A file that cannot be read
     is reported and left out; the exit status is then 1.
 
     Example: cnnjax predict efficientnet_lite0 holiday.jpg cat.png

@@ -25,7 +25,7 @@ def read_photograph(path: str | os.PathLike[str], channels: int = 3) -> np.ndarr
     """Read an image file as `[H, W, channels]` uint8, upright.
 
     The camera's orientation is applied, transparent parts become white, 16 bits become 8, and a
-    colour image becomes grey where `channels` is 1.
+    color image becomes grey where `channels` is 1.
 
     Raises:
         Failed: for a file that is not there, is damaged or is not an image of a format in
@@ -114,7 +114,7 @@ def prepare_photograph(
     std: Sequence[float],
     crop_mode: str = "center",
 ) -> np.ndarray:
-    """Cut the middle out of an image, resize it and normalise it: `(pixels / 255 - mean) / std`.
+    """Cut the middle out of an image, resize it and normalize it: `(pixels / 255 - mean) / std`.
 
     Args:
         image: `[H, W, C]` uint8.

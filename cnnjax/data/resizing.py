@@ -79,8 +79,8 @@ def resize_images(images: np.ndarray, pixels: int, interpolation: str = "bicubic
 def _weights(length: int, pixels: int, kernel: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """How much of each of `length` pixels each of the new ones takes: `[pixels, length]`."""
     scale = length / pixels
-    centres = (np.arange(pixels) + 0.5) * scale
-    distances = np.abs(np.arange(length) + 0.5 - centres[:, None]) / max(scale, 1.0)
+    centers = (np.arange(pixels) + 0.5) * scale
+    distances = np.abs(np.arange(length) + 0.5 - centers[:, None]) / max(scale, 1.0)
     weights = kernel(distances)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 

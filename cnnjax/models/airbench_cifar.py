@@ -43,11 +43,11 @@ def whitening_kernel(images: Images, *, size: int = 2, epsilon: float = 5e-4) ->
     """Return the kernel that whitens the patches of `images`, and its negative.
 
     With `E` and `l` the eigenvectors and eigenvalues, largest first, of the patches' second moment
-    (images are normalised, so no mean is subtracted): filter i is `E_i / sqrt(l_i + epsilon)`, and
+    (images are normalized, so no mean is subtracted): filter i is `E_i / sqrt(l_i + epsilon)`, and
     filter `size * size * C + i` its negative, since an activation follows.
 
     Args:
-        images: `[N, H, W, C]` normalised; the reference takes 5,000 training images.
+        images: `[N, H, W, C]` normalized; the reference takes 5,000 training images.
         size: height and width of a patch.
         epsilon: bounds the factor of directions in which patches hardly vary.
 

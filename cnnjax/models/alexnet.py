@@ -1,7 +1,7 @@
 """AlexNet: the network that won ImageNet in 2012, in its single-column form.
 
 Krizhevsky 2014 (arXiv:1404.5997), as torchvision.models.alexnet defines it: no local response
-normalisation, no groups.
+normalization, no groups.
 """
 
 import jax.numpy as jnp

@@ -9,7 +9,7 @@ The layers, joined by dashes:
 | `pool`, `maxpool3s2`, `avgpool2` | pooling over k x k, 2x2 by default, stride k or s |
 | `gap` | global average pooling to `[B, C]` |
 | `fc128` | linear layer to 128 features; flattens the image first |
-| `bn`, `dropout0.5` | batch normalisation; dropout at that rate (0.5 by default) |
+| `bn`, `dropout0.5` | batch normalization; dropout at that rate (0.5 by default) |
 | `relu`, `tanh`, `silu`, ... | any activation of `cnnjax.nn.ACTIVATIONS` |
 
 The linear layer to the classes comes last by itself.

@@ -35,7 +35,7 @@ def _layer(
 
 
 class MixerBlock(nn.Module):
-    """A depthwise layer with a shortcut and a 1x1 layer; each activates before it normalises."""
+    """A depthwise layer with a shortcut and a 1x1 layer; each activates before it normalizes."""
 
     kernel_size: int
     act: Activation = gelu

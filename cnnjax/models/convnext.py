@@ -63,7 +63,7 @@ class ScaleNorm(nn.Module):
     """`scale * x / sqrt(s + epsilon)`, `s` the mean square of a position's channels, or its variance.
 
     LayerNorm without its shift: RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467), or with
-    `variance` the unbiased variance in place of the mean square, though `x` is not centred.
+    `variance` the unbiased variance in place of the mean square, though `x` is not centered.
     Parameter `scale`: `[C]`. Computed in at least float32, returned as `dtype`.
     """
 

@@ -21,7 +21,7 @@ _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-3)
 
 
 class _NormActConv(nn.Module):
-    """Normalisation, ReLU, convolution."""
+    """Normalization, ReLU, convolution."""
 
     features: int
     kernel_size: int = 1

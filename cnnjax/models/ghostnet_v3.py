@@ -25,7 +25,7 @@ _BRANCH = re.compile(r"(.*?)(primary|cheap|dw)_rpr_.*")
 class GhostBottleneckV3(GhostBottleneck):
     """A `GhostBottleneck` of three parallel layers each.
 
-    Beside depthwise ones there is a 1x1 layer, and a normalised identity where they do not stride.
+    Beside depthwise ones there is a 1x1 layer, and a normalized identity where they do not stride.
     With `deployed`, one convolution with a bias in place of each sum.
     """
 

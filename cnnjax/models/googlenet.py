@@ -1,4 +1,4 @@
-"""GoogLeNet: nine inception modules, here with batch normalisation.
+"""GoogLeNet: nine inception modules, here with batch normalization.
 
 Szegedy et al. 2015 (arXiv:1409.4842), as torchvision.models.googlenet defines it: what the paper
 calls the 5x5 branch has 3x3 kernels, because the published weights have.

@@ -168,7 +168,7 @@ def layer(
     dtype: DType,
     train: bool,
 ) -> Array:
-    """Convolution, normalisation and, but for None, activation."""
+    """Convolution, normalization and, but for None, activation."""
     conv = partial(convolve, groups=groups, padding=padding, kernel_init=kernel_init, dtype=dtype)
     x = conv(x, features, names[0], size, strides)
     norm = BatchNorm(momentum=momentum, epsilon=epsilon, dtype=dtype, name=names[1])
@@ -275,7 +275,7 @@ class FusedResidual(_Block):
 
 
 class PlainLayer(_Block):
-    """A convolution, normalisation and activation."""
+    """A convolution, normalization and activation."""
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:

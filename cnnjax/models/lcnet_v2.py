@@ -32,7 +32,7 @@ __all__ = ["NETWORKS", "LCNetV2", "SeparableBlock"]
 class SeparableBlock(nn.Module):
     """A depthwise layer, squeeze-excite to a quarter, one 1x1 layer or two, a shortcut.
 
-    With `parallel` the depthwise layer is a sum of normalised convolutions of `kernel_size`,
+    With `parallel` the depthwise layer is a sum of normalized convolutions of `kernel_size`,
     `kernel_size - 2` and so on to 1x1, which is left out where it strides; with `deployed` too one
     convolution with a bias. `split`: two 1x1 layers, through half
     the width. The shortcut is there where the shape stays.

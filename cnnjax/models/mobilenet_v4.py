@@ -103,7 +103,7 @@ class FusedBottleneck(nn.Module):
 
 
 class PlainLayer(nn.Module):
-    """A convolution, normalisation, ReLU."""
+    """A convolution, normalization, ReLU."""
 
     width: int
     kernel_size: int

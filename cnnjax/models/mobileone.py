@@ -29,7 +29,7 @@ _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 
 
 class MobileOneBlock(nn.Module):
-    """`branches` parallel layers, a 1x1 one beside larger ones, a normalised identity; their sum.
+    """`branches` parallel layers, a 1x1 one beside larger ones, a normalized identity; their sum.
 
     The identity is there where the shape stays. With `attention` a squeeze-excite comes before the
     ReLU. With `deployed`, one convolution with a bias.

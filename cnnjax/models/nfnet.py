@@ -70,11 +70,11 @@ class ScaledConv(nn.Module):
         gain_init = nn.initializers.constant(self.gain_init)
         gain = self.param("gain", gain_init, (features, 1, 1, 1), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), (features,), jnp.float32)
-        centred = kernel - kernel.mean((0, 1, 2), keepdims=True)
-        var = jnp.square(centred).mean((0, 1, 2), keepdims=True)
+        centered = kernel - kernel.mean((0, 1, 2), keepdims=True)
+        var = jnp.square(centered).mean((0, 1, 2), keepdims=True)
         fan_in = shape[0] * shape[1] * shape[2]
         factor = self.gamma * fan_in**-0.5 * gain.reshape(1, 1, 1, features)
-        kernel = centred * jax.lax.rsqrt(var + self.epsilon) * factor
+        kernel = centered * jax.lax.rsqrt(var + self.epsilon) * factor
         y = ops.conv2d(
             x.astype(self.dtype),
             kernel.astype(self.dtype),

@@ -57,9 +57,9 @@ class StandardisedConv(nn.Module):
         """Map `[B, H, W, C]` to `[B, H', W', features]`."""
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", kaiming_normal, shape, jnp.float32)
-        centred = kernel - kernel.mean((0, 1, 2), keepdims=True)
-        var = jnp.square(centred).mean((0, 1, 2), keepdims=True)
-        kernel = centred * jax.lax.rsqrt(var + self.epsilon)
+        centered = kernel - kernel.mean((0, 1, 2), keepdims=True)
+        var = jnp.square(centered).mean((0, 1, 2), keepdims=True)
+        kernel = centered * jax.lax.rsqrt(var + self.epsilon)
         return ops.conv2d(
             x.astype(self.dtype),
             kernel.astype(self.dtype),
@@ -158,7 +158,7 @@ class ResNetV2(nn.Module):
     `block` is called with `width`, `strides`, `average`, `conv`, `norm`, `drop_path_rate`, `dtype`
     and `name`; `depths` counts the blocks of each stage.
     `conv` is a class or partial called with `features`, `kernel_size`, `strides`, `padding`,
-    `dtype` and `name`; `norm` a function of an array, `name`, `train` and `dtype` that normalises
+    `dtype` and `name`; `norm` a function of an array, `name`, `train` and `dtype` that normalizes
     and activates. `width_factor` multiplies every width. `stem` has the widths of the first two of
     three 3x3 convolutions, None is one 7x7. `zero_pad` pads the stem's max pool with zeros.
     `drop_path_rate` grows linearly from 0 at the first block to itself at the last.

@@ -1,4 +1,4 @@
-"""VGG: plain stacks of 3x3 convolutions, with and without batch normalisation.
+"""VGG: plain stacks of 3x3 convolutions, with and without batch normalization.
 
 Simonyan and Zisserman 2015 (arXiv:1409.1556), configurations A, B, D and E, as
 torchvision.models.vgg defines them.

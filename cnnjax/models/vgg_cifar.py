@@ -1,6 +1,6 @@
-"""VGG with batch normalisation for 32-pixel images.
+"""VGG with batch normalization for 32-pixel images.
 
-Simonyan and Zisserman 2015 (arXiv:1409.1556) with batch normalisation after each convolution, and
+Simonyan and Zisserman 2015 (arXiv:1409.1556) with batch normalization after each convolution, and
 one linear layer after the fifth pooling, which leaves one position of a 32-pixel image.
 """
 

@@ -18,12 +18,12 @@ __all__ = ["ConvNormAct", "flatten", "run"]
 
 
 class ConvNormAct(nn.Module):
-    """Convolution, normalisation, activation: `act(norm(conv(x)))`.
+    """Convolution, normalization, activation: `act(norm(conv(x)))`.
 
     `padding` None pads symmetrically by `dilation * (kernel_size - 1) // 2`, as PyTorch networks
     do; "SAME" is TensorFlow's, which differs at stride 2. `norm` is a class or partial called with
     `name` and `dtype`, None for none; `act` None for none. A bias is used where there is no norm,
-    unless `use_bias` says otherwise; `bias_init` makes its initialiser from the convolution's
+    unless `use_bias` says otherwise; `bias_init` makes its initializer from the convolution's
     fan-in. `names` are the names of the two submodules.
     """
 

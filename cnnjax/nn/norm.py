@@ -1,4 +1,4 @@
-"""Normalisation layers."""
+"""Normalization layers."""
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +11,12 @@ __all__ = ["BatchNorm", "GroupNorm", "LayerNorm"]
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over all axes but the last (Ioffe and Szegedy 2015, arXiv:1502.03167).
+    """Batch normalization over all axes but the last (Ioffe and Szegedy 2015, arXiv:1502.03167).
 
     In training `y = scale * (x - mean_B) / sqrt(var_B + epsilon) + bias` with the batch's mean and
     biased variance, and the running statistics move by `1 - momentum` towards the batch's mean and
     *unbiased* variance, as PyTorch's do (flax.linen.BatchNorm keeps the biased one). In evaluation
-    the running statistics normalise. PyTorch's `momentum=0.1` is `momentum=0.9` here.
+    the running statistics normalize. PyTorch's `momentum=0.1` is `momentum=0.9` here.
 
     Parameters `scale`, `bias`: `[C]`; batch_stats `mean`, `var`: `[C]`, all float32. The statistics
     are computed in at least float32 whatever the type of `x`; the result has type `dtype` (that of
@@ -33,7 +33,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        """Normalise `x` `[..., C]`; `train`: by its own statistics, moving the running ones."""
+        """Normalize `x` `[..., C]`; `train`: by its own statistics, moving the running ones."""
         channels = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)

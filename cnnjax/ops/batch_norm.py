@@ -1,4 +1,4 @@
-"""Batch normalisation with the batch's own statistics, in as few passes over memory as it takes.
+"""Batch normalization with the batch's own statistics, in as few passes over memory as it takes.
 
 Ioffe and Szegedy 2015, arXiv:1502.03167. Automatic differentiation of the formula makes three sums
 and two arrays of the images' size in the backward pass; the derivative written out makes two sums,
@@ -23,7 +23,7 @@ _MOST_LOST = 100.0
 def batch_norm(
     x: Array, scale: Array, bias: Array, *, epsilon: float
 ) -> tuple[Array, Array, Array]:
-    """Normalise `x` by the mean and biased variance over all axes but the last.
+    """Normalize `x` by the mean and biased variance over all axes but the last.
 
     `y = scale * (x - mean) / sqrt(var + epsilon) + bias`.
 
@@ -32,14 +32,14 @@ def batch_norm(
     """
     if is_stock():
         mean, var = _two_passes(x)
-        return _normalise(x, mean, scale * lax.rsqrt(var + epsilon), bias), mean, var
+        return _normalize(x, mean, scale * lax.rsqrt(var + epsilon), bias), mean, var
     return _batch_norm(x, scale, bias, epsilon)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(3,))
 def _batch_norm(x: Array, scale: Array, bias: Array, epsilon: float) -> tuple[Array, Array, Array]:
     mean, var = lax.platform_dependent(x, cpu=_one_pass, default=_two_passes)
-    return _normalise(x, mean, scale * lax.rsqrt(var + epsilon), bias), mean, var
+    return _normalize(x, mean, scale * lax.rsqrt(var + epsilon), bias), mean, var
 
 
 @_batch_norm.defjvp
@@ -50,7 +50,7 @@ def _batch_norm_jvp(epsilon, primals, tangents):
     inverse = lax.rsqrt(var + epsilon)
     factor = scale * inverse
     wide, dwide = x.astype(mean.dtype), dx.astype(mean.dtype)
-    # Products with x as it is, not centred: the transpose then sums g and g * x, nothing else.
+    # Products with x as it is, not centered: the transpose then sums g and g * x, nothing else.
     dmean = _mean(dwide)
     covariance = _mean(dwide * wide) - mean * dmean
     dfactor = inverse * (dscale - factor * inverse * covariance)
@@ -67,7 +67,7 @@ def _mean(x: Array) -> Array:
     return x.mean(tuple(range(x.ndim - 1)))
 
 
-def _normalise(x: Array, mean: Array, factor: Array, bias: Array) -> Array:
+def _normalize(x: Array, mean: Array, factor: Array, bias: Array) -> Array:
     wide = x.astype(mean.dtype)
     return (wide * _row(factor, x) + _row(bias - mean * factor, x)).astype(x.dtype)
 
@@ -79,7 +79,7 @@ def _two_passes(x: Array) -> tuple[Array, Array]:
 
 
 def _one_pass(x: Array) -> tuple[Array, Array]:
-    """Return `_two_passes` without writing the centred images, where that keeps its digits."""
+    """Return `_two_passes` without writing the centered images, where that keeps its digits."""
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     mean, square = _mean(wide), _mean(jnp.square(wide))
     var = square - jnp.square(mean)

@@ -6,11 +6,11 @@ from cnnjax.plot.grids import filter_grid, filter_tiles, image_grid, image_tiles
 from cnnjax.plot.matrices import confusion_matrix
 from cnnjax.plot.samples import accuracy_by_size
 from cnnjax.plot.style import SERIES, compact, shorten
-from cnnjax.plot.svg import COLOUR_VARIABLES, to_svg
+from cnnjax.plot.svg import COLOR_VARIABLES, to_svg
 from cnnjax.plot.tradeoff import accuracy_against, differences
 
 __all__ = [
-    "COLOUR_VARIABLES",
+    "COLOR_VARIABLES",
     "SERIES",
     "accuracy_against",
     "accuracy_by_size",

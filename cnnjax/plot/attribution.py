@@ -19,9 +19,9 @@ _BLUE, _WHITE, _DARK_RED = np.array([[33, 84, 158], [247, 247, 247], [178, 34, 4
 
 
 def heat(amount: np.ndarray) -> np.ndarray:
-    """Return amounts `[H, W]` in 0..1 as colours `[H, W, 3]` uint8, dark over red to light yellow.
+    """Return amounts `[H, W]` in 0..1 as colors `[H, W, 3]` uint8, dark over red to light yellow.
 
-    The lightness rises with the amount, so that it reads without colour.
+    The lightness rises with the amount, so that it reads without color.
     """
     amount = np.clip(np.asarray(amount, float), 0, 1)[..., None]
     low = _BLACK + 2 * amount * (_RED - _BLACK)
@@ -34,19 +34,19 @@ def overlay(image: np.ndarray, amount: np.ndarray) -> np.ndarray:
 
     Args:
         image: `[H, W, C]` uint8 or floats in 0..1, C 1 or 3.
-        amount: `[h, w]`, at least 0; its largest value gets the lightest colour.
+        amount: `[h, w]`, at least 0; its largest value gets the lightest color.
 
     Returns:
         `[H, W, 3]` uint8.
     """
     picture = image_tiles(image[None])[0].astype(float)
     enlarged = _enlarge(np.asarray(amount, float), picture.shape[0], picture.shape[1])
-    colours = heat(enlarged / (enlarged.max() or 1.0))
-    return np.round(0.45 * picture + 0.55 * colours).astype(np.uint8)
+    colors = heat(enlarged / (enlarged.max() or 1.0))
+    return np.round(0.45 * picture + 0.55 * colors).astype(np.uint8)
 
 
 def signed(attribution: np.ndarray, percentile: float = 99.5) -> np.ndarray:
-    """Return attributions `[H, W, C]` summed over channels as colours `[H, W, 3]` uint8.
+    """Return attributions `[H, W, C]` summed over channels as colors `[H, W, 3]` uint8.
 
     Red speaks for the class, blue against it, white is 0. The scale is symmetric and ends at a
     percentile of the absolute sums, since a few pixels hold most of it.

@@ -51,16 +51,16 @@ def learning_curves(
     ends = []
     for index, values in enumerate(curves.values()):
         epochs = 1 + np.arange(values.shape[1])
-        colour = SERIES[index % len(SERIES)]
+        color = SERIES[index % len(SERIES)]
         style = ("-", "--", ":")[index // len(SERIES) % 3]
         mean = values.mean(axis=0)
         if len(values) > 1:
             low, high = values.min(axis=0), values.max(axis=0)
-            axes.fill_between(epochs, low, high, color=colour, alpha=0.16, linewidth=0)
+            axes.fill_between(epochs, low, high, color=color, alpha=0.16, linewidth=0)
             if len(epochs) == 1:  # of which a band shows nothing
-                axes.vlines(epochs, low, high, color=colour, alpha=0.4, linewidth=1.4)
+                axes.vlines(epochs, low, high, color=color, alpha=0.4, linewidth=1.4)
         marker = "o" if len(epochs) == 1 else None
-        axes.plot(epochs, mean, color=colour, linewidth=1.8, linestyle=style, marker=marker)
+        axes.plot(epochs, mean, color=color, linewidth=1.8, linestyle=style, marker=marker)
         finite = np.flatnonzero(np.isfinite(mean))
         ends.append((epochs[finite[-1]], mean[finite[-1]]) if finite.size else (1, np.nan))
     if log:
@@ -117,12 +117,12 @@ def _label_ends(axes: "Axes", names: list[str], ends: np.ndarray) -> None:
     at[finite] = to_axes(axes.transData.transform(ends[finite]))
     placed = spread(at[:, 1], 15 / box.height, 0.02, 0.98)
     for index, name in enumerate(names):
-        colour = SERIES[index % len(SERIES)]
+        color = SERIES[index % len(SERIES)]
         axes.text(
-            1.055, placed[index], plain(name), color=colour, fontsize=9, va="center",
+            1.055, placed[index], plain(name), color=color, fontsize=9, va="center",
             transform=axes.transAxes,
         )  # fmt: skip
         axes.plot(
-            [at[index, 0], 1.045], [at[index, 1], placed[index]], color=colour, linewidth=0.7,
+            [at[index, 0], 1.045], [at[index, 1], placed[index]], color=color, linewidth=0.7,
             transform=axes.transAxes, clip_on=False,
         )  # fmt: skip

@@ -98,7 +98,7 @@ def image_grid(
 def filter_grid(
     kernel: np.ndarray, *, columns: int = 8, tile: float = 0.6, largest: float | None = None
 ) -> "Figure":
-    """Draw the filters of a kernel `[kh, kw, C, O]`; see `filter_tiles` for the colours."""
+    """Draw the filters of a kernel `[kh, kw, C, O]`; see `filter_tiles` for the colors."""
     return image_grid(filter_tiles(kernel, largest), columns=columns, tile=tile)
 
 

@@ -56,7 +56,7 @@ def label_points(
     x: np.ndarray,
     y: np.ndarray,
     half_height: np.ndarray,
-    colours: Sequence[str],
+    colors: Sequence[str],
     *,
     size: float = 9,
 ) -> None:
@@ -70,37 +70,37 @@ def label_points(
         x: `[N]` in data units.
         y: `[N]` in data units.
         half_height: `[N]` half the length of the error bar, in data units.
-        colours: of the texts.
+        colors: of the texts.
         size: of the font, in points.
     """
     figure = axes.get_figure()
     assert figure is not None
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     to_pixels, to_data = axes.transData.transform, axes.transData.inverted().transform
-    centre = to_pixels(np.stack([x, y], axis=1))
+    center = to_pixels(np.stack([x, y], axis=1))
     top = to_pixels(np.stack([x, y + half_height], axis=1))[:, 1]
     bottom = to_pixels(np.stack([x, y - half_height], axis=1))[:, 1]
     inside = axes.get_window_extent(renderer)
     taken: list[Box] = []
-    for (px, py), t, b in zip(centre, top, bottom, strict=True):
+    for (px, py), t, b in zip(center, top, bottom, strict=True):
         taken += [(px - 6, py - 6, px + 6, py + 6), (px - 3, b - 2, px + 3, t + 2)]
     frame = (inside.x0, inside.y0, inside.x1 + 0.9 * _margin(axes), inside.y1 + 8)
 
     # The crowded points first: they have the fewest places to choose from.
-    distance = np.hypot(*(centre[:, None] - centre[None]).transpose(2, 0, 1))
+    distance = np.hypot(*(center[:, None] - center[None]).transpose(2, 0, 1))
     for index in np.argsort(np.sort(distance, axis=1)[:, 1:2].sum(axis=1), kind="stable"):
-        text = axes.text(0, 0, plain(names[index]), fontsize=size, color=colours[index])
+        text = axes.text(0, 0, plain(names[index]), fontsize=size, color=colors[index])
         with any_glyph():
             extent = text.get_window_extent(renderer)
-        place = _place(centre[index], extent.width, extent.height, taken, frame)
+        place = _place(center[index], extent.width, extent.height, taken, frame)
         taken.append(place)
         left, middle = to_data((place[0], (place[1] + place[3]) / 2))
         text.set_position((left, middle))
         text.set_verticalalignment("center")
-        anchor = _nearest(centre[index], place)
-        if math.dist(anchor, centre[index]) > 14:
-            (x0, y0), (x1, y1) = to_data(centre[index]), to_data(anchor)
-            axes.plot([x0, x1], [y0, y1], color=colours[index], linewidth=0.7, zorder=1)
+        anchor = _nearest(center[index], place)
+        if math.dist(anchor, center[index]) > 14:
+            (x0, y0), (x1, y1) = to_data(center[index]), to_data(anchor)
+            axes.plot([x0, x1], [y0, y1], color=colors[index], linewidth=0.7, zorder=1)
 
 
 def _margin(axes: "Axes") -> float:

@@ -29,7 +29,7 @@ def confusion_matrix(
 ) -> "Figure":
     """Draw how often each class was taken for each: true classes down, predicted across.
 
-    Right answers and mistakes have colours of their own and scales of their own, else the
+    Right answers and mistakes have colors of their own and scales of their own, else the
     diagonal would leave nothing to see of the mistakes. Up to 20 classes have their counts
     written.
 
@@ -52,11 +52,11 @@ def confusion_matrix(
     axes.grid(visible=False)
     axes.spines["bottom"].set_visible(False)
     right = np.eye(classes, dtype=bool)
-    for mask, colour, most in ((right, SERIES[0], 0.45), (~right, SERIES[1], 0.8)):
+    for mask, color, most in ((right, SERIES[0], 0.45), (~right, SERIES[1], 0.8)):
         largest = max(int(counts[mask].max(initial=0)), 1)
         for true, predicted in np.argwhere(mask & (counts > 0)):
             strength = counts[true, predicted] / largest
-            _cell(axes, true, predicted, colour, 0.08 + (most - 0.08) * float(strength))
+            _cell(axes, true, predicted, color, 0.08 + (most - 0.08) * float(strength))
     edges = np.arange(classes + 1) - 0.5
     if classes <= 20:
         axes.hlines(edges, -0.5, classes - 0.5, color=GRID, linewidth=0.8)
@@ -85,8 +85,8 @@ def _long(class_names: Sequence[str]) -> bool:
     return max(map(columns, class_names)) > 3
 
 
-def _cell(axes, row: int, column: int, colour: str, alpha: float) -> None:  # type: ignore[no-untyped-def]
+def _cell(axes, row: int, column: int, color: str, alpha: float) -> None:  # type: ignore[no-untyped-def]
     from matplotlib.patches import Rectangle
 
     corner = (column - 0.5, row - 0.5)
-    axes.add_patch(Rectangle(corner, 1, 1, color=colour, alpha=alpha, linewidth=0))
+    axes.add_patch(Rectangle(corner, 1, 1, color=color, alpha=alpha, linewidth=0))

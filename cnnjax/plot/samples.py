@@ -63,14 +63,14 @@ def accuracy_by_size(
     axes = new_axes(figure, (0.55, 0.52, 0.3 + 0.073 * max(map(columns, names)), 0.38))
     means = {name: 100 * values.mean(axis=1) for name, values in accuracy.items()}
     for index, (name, values) in enumerate(accuracy.items()):
-        colour = SERIES[index % len(SERIES)]
+        color = SERIES[index % len(SERIES)]
         deviation = 100 * values.std(axis=1, ddof=1) if values.shape[1] > 1 else None
         axes.errorbar(
             sizes, means[name], deviation, fmt=MARKERS[index % len(MARKERS)], linestyle="-",
-            color=colour, linewidth=1.8, markersize=6, elinewidth=1.4, capsize=3, capthick=1.4,
+            color=color, linewidth=1.8, markersize=6, elinewidth=1.4, capsize=3, capthick=1.4,
         )  # fmt: skip
         for seed in values.T:
-            axes.plot(sizes, 100 * seed, ".", color=colour, markersize=4, alpha=0.6)
+            axes.plot(sizes, 100 * seed, ".", color=color, markersize=4, alpha=0.6)
     axes.set_xscale("log")
     axes.set_xticks(list(sizes), [f"{size:,}" for size in sizes])
     axes.set_xticks([], minor=True)

@@ -51,16 +51,16 @@ def relative_speed(
     for index, rows in enumerate(ratios.values()):
         if not rows:
             continue
-        colour = SERIES[index % len(SERIES)]
+        color = SERIES[index % len(SERIES)]
         # Peers of one row stand a little apart, so that equal ones are both seen.
         y = [len(names) - 1 - names.index(name) + 0.1 * (index - 1) for name in rows]
         middle, low, high = zip(*rows.values(), strict=True)
-        axes.hlines(y, low, high, color=colour, linewidth=1.4)
+        axes.hlines(y, low, high, color=color, linewidth=1.4)
         axes.plot(
             middle,
             y,
             MARKERS[index % len(MARKERS)],
-            color=colour,
+            color=color,
             markersize=6.5,
             label="peer",
         )

@@ -1,4 +1,4 @@
-"""One look for every figure: colours, sizes, axes without ornament."""
+"""One look for every figure: colors, sizes, axes without ornament."""
 
 import contextlib
 import functools
@@ -46,13 +46,13 @@ SERIES = (
     "#b91c4b",
     "#5048b5",
 )
-"""One colour a network, each dark enough (4.5 : 1 on white) to write the network's name in."""
+"""One color a network, each dark enough (4.5 : 1 on white) to write the network's name in."""
 
 LINE = 0.2
 """Inches above a picture that a line of its caption takes, up to 9 points."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-"""One shape a network, so that colour is never the only difference."""
+"""One shape a network, so that color is never the only difference."""
 
 
 def new_figure(width: float, height: float) -> "Figure":

@@ -1,4 +1,4 @@
-"""Figures as SVG that follows the page it stands in: its fonts, and its light or dark colours."""
+"""Figures as SVG that follows the page it stands in: its fonts, and its light or dark colors."""
 
 import html
 import io
@@ -11,18 +11,18 @@ from cnnjax.plot.style import GRID, INK, MUTED, SERIES, any_glyph
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["COLOUR_VARIABLES", "to_svg"]
+__all__ = ["COLOR_VARIABLES", "to_svg"]
 
-COLOUR_VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {
-    colour: f"--series-{index}" for index, colour in enumerate(SERIES)
+COLOR_VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid"} | {
+    color: f"--series-{index}" for index, color in enumerate(SERIES)
 }
-"""Each colour of the figures, and the CSS variable that takes its place."""
+"""Each color of the figures, and the CSS variable that takes its place."""
 
 
 def to_svg(figure: "Figure", alt: str, name: str) -> str:
     """Return a figure as an `<svg>` element for an HTML page, the same text every time.
 
-    Text stays text, in the page's font. The colours are CSS variables (`COLOUR_VARIABLES`), which
+    Text stays text, in the page's font. The colors are CSS variables (`COLOR_VARIABLES`), which
     the page must define.
 
     Args:
@@ -49,12 +49,12 @@ def to_svg(figure: "Figure", alt: str, name: str) -> str:
 
 
 def _adapted(tag: str) -> str:
-    """Return a tag in the page's colours and without an id that another figure has as well.
+    """Return a tag in the page's colors and without an id that another figure has as well.
 
-    Only tags: what looks like a colour or an id in a text is the user's.
+    Only tags: what looks like a color or an id in a text is the user's.
     """
     # Matplotlib numbers its groups alike in every figure; a page may use an id once.
     tag = re.sub(r' id="[\w.]+_\d+"', "", tag)
-    for colour, variable in COLOUR_VARIABLES.items():
-        tag = tag.replace(colour, f"var({variable})")
+    for color, variable in COLOR_VARIABLES.items():
+        tag = tag.replace(color, f"var({variable})")
     return tag

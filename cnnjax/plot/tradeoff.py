@@ -59,11 +59,11 @@ def accuracy_against(
     x = np.array([cost[name] for name in names], float)
     y = np.array([100 * np.mean(accuracy[name]) for name in names])
     deviation = np.array([_deviation(100 * np.asarray(accuracy[name])) for name in names])
-    colours = [SERIES[index % len(SERIES)] for index in range(len(names))]
+    colors = [SERIES[index % len(SERIES)] for index in range(len(names))]
     for index in range(len(names)):
         axes.errorbar(
             x[index], y[index], deviation[index] or None, fmt=MARKERS[index % len(MARKERS)],
-            color=colours[index], markersize=7, zorder=3, elinewidth=1.4, capsize=3, capthick=1.4,
+            color=colors[index], markersize=7, zorder=3, elinewidth=1.4, capsize=3, capthick=1.4,
         )  # fmt: skip
     axes.set_xscale("log")
     # Whole decades are too far apart for five networks: the limits follow the data, with room
@@ -78,7 +78,7 @@ def accuracy_against(
     axes.tick_params(axis="x", which="minor", pad=6.5)
     axes.set_xlabel(f"{plain(xlabel)} (log scale)", color=INK, fontsize=9.5)
     axes.set_title("test accuracy (%)", color=INK, fontsize=9.5, loc="left", x=0, pad=8)
-    label_points(axes, shorten(names), x, y, deviation, colours)
+    label_points(axes, shorten(names), x, y, deviation, colors)
     return figure
 
 
@@ -89,7 +89,7 @@ def differences(
     high: np.ndarray,
     *,
     xlabel: str,
-    colours: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
     width: float = 5.4,
 ) -> "Figure":
     """Draw differences with their confidence intervals, a row each, and the line of no difference.
@@ -100,7 +100,7 @@ def differences(
         low: `[N]` lower ends of the intervals; NaN or infinite where there is none.
         high: `[N]` upper ends.
         xlabel: what the difference is of, with its unit.
-        colours: of the rows.
+        colors: of the rows.
         width: in inches.
     """
     rows = np.arange(len(names))[::-1]
@@ -108,10 +108,10 @@ def differences(
     short = shorten(list(names))
     axes = new_axes(figure, (0.3 + 0.073 * max(map(columns, short), default=0), 0.55, 0.2, 0.15))
     for row, at, a, b, index in zip(rows, mean, low, high, range(len(names)), strict=True):
-        colour = colours[index] if colours else SERIES[index % len(SERIES)]
+        color = colors[index] if colors else SERIES[index % len(SERIES)]
         if np.isfinite(a) and np.isfinite(b):
-            axes.plot([a, b], [row, row], color=colour, linewidth=1.8, solid_capstyle="butt")
-        axes.plot([at], [row], "o", color=colour, markersize=6)
+            axes.plot([a, b], [row, row], color=color, linewidth=1.8, solid_capstyle="butt")
+        axes.plot([at], [row], "o", color=color, markersize=6)
     axes.axvline(0, color=MUTED, linewidth=1, zorder=1)
     axes.grid(visible=False, axis="y")
     axes.set_yticks(rows, list(map(plain, short)), color=INK)

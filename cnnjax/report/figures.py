@@ -91,13 +91,13 @@ def curves(results: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
 
 
 def forest(differences: Sequence[Difference], order: Sequence[str]) -> str:
-    """Return the differences with the best and their intervals, as SVG; `order` gives colours."""
-    colours = [plot.SERIES[order.index(d.network) % len(plot.SERIES)] for d in differences]
+    """Return the differences with the best and their intervals, as SVG; `order` gives colors."""
+    colors = [plot.SERIES[order.index(d.network) % len(plot.SERIES)] for d in differences]
     ends = {name: 100 * np.array([getattr(d, name) for d in differences]) for name in _ENDS}
     names = [d.network for d in differences]
     best = differences[0].best
     words = f"difference with {plot.shorten([best])[0]}, points"
-    figure = plot.differences(names, *ends.values(), xlabel=words, colours=colours)
+    figure = plot.differences(names, *ends.values(), xlabel=words, colors=colors)
     alt = f"Mean differences in test accuracy with {best} and their 95 % intervals; see the table."
     return plot.to_svg(figure, alt, "forest")
 

@@ -87,9 +87,9 @@ def value_words(value: Any) -> str:
 def _content(out: Path, results: dict[str, Any], test_set: Source) -> dict[str, Any]:
     directory = ResultsDirectory(out, results)
     rows = rows_of(results)
-    order = list(results["networks"])  # a network has the same colour everywhere
+    order = list(results["networks"])  # a network has the same color everywhere
     in_order = sorted((row for row in rows if row.n), key=lambda row: order.index(row.network))
-    # Colours go by place among what is drawn, so a network without a run must not take one.
+    # Colors go by place among what is drawn, so a network without a run must not take one.
     drawn = [row.network for row in in_order]
     differences = differences_with_best(rows)
     headline, words = finding(rows, differences)
@@ -104,7 +104,7 @@ def _content(out: Path, results: dict[str, Any], test_set: Source) -> dict[str, 
         "finding": words,
         "rows": rows,
         "strips": _strips(rows),
-        "colour": {name: place % len(plot.SERIES) for place, name in enumerate(drawn)},
+        "color": {name: place % len(plot.SERIES) for place, name in enumerate(drawn)},
         "best": best,
         "differences": [(d, *difference_texts(d)) for d in differences],
         "caution": caution(differences) if differences else "",
@@ -121,7 +121,7 @@ def _content(out: Path, results: dict[str, Any], test_set: Source) -> dict[str, 
         "train_seconds": sum(run["train_seconds"] for run in results["runs"]),
         "compile_seconds": sum(run["compile_seconds"] for run in results["runs"]),
         "written": datetime.datetime.now(datetime.UTC).strftime("%d %B %Y").lstrip("0"),
-        "light": plot.COLOUR_VARIABLES,
+        "light": plot.COLOR_VARIABLES,
         "dark_series": _DARK_SERIES,
     }
 

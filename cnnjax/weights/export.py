@@ -27,7 +27,7 @@ def export_network(
     """Return the evaluation of a network as bytes that `jax.export.deserialize` reads.
 
     `jax.export.deserialize(data).call(images)` gives logits `[batch, num_classes]` float32 for
-    normalised images `[batch, H, W, C]` float32. With `baked` False it is `.call(variables,
+    normalized images `[batch, H, W, C]` float32. With `baked` False it is `.call(variables,
     images)`, and the bytes hold no weights.
 
     Args:

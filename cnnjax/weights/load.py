@@ -231,7 +231,7 @@ def _fitted(
     check_fit(what, held, wanted, printable(network))
     _check_numbers(label, state)
     if new:
-        words = "%s: %s has no head for %d classes; initialised: %s"
+        words = "%s: %s has no head for %d classes; initialized: %s"
         _log.warning(words, name, label, model.num_classes, ", ".join(sorted(new)))
     elif about is not None and len(about.class_names) != model.num_classes:
         raise Failed(

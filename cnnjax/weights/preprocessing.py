@@ -1,4 +1,4 @@
-"""What published weights expect of an image: cut, size, interpolation and normalisation."""
+"""What published weights expect of an image: cut, size, interpolation and normalization."""
 
 from pathlib import Path
 from typing import Annotated, Any, TypedDict

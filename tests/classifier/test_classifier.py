@@ -56,12 +56,12 @@ def test_what_a_file_says_is_what_its_network_is(tmp_path, channels):
     assert (found.preprocessing, found.class_names) == (how, ("no", "yes"))
     assert found.image_shape == (12, 20, channels)
     pixels = RANDOM.integers(0, 256, (3, 12, 20, channels)).astype(np.uint8)
-    normalised = (pixels / 255 - np.array(mean)) / np.array(std)
-    logits = by_hand(variables, normalised)
+    normalized = (pixels / 255 - np.array(mean)) / np.array(std)
+    logits = by_hand(variables, normalized)
     np.testing.assert_allclose(found.logits(pixels), logits, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found.logits(np.float32(normalised)), logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.logits(np.float32(normalized)), logits, rtol=1e-4, atol=1e-5)
     assert found.logits(pixels).dtype == jnp.float32
-    likely = found.probabilities(np.float32(normalised[0]))
+    likely = found.probabilities(np.float32(normalized[0]))
     softmax = np.exp(logits[0]) / np.exp(logits[0]).sum()
     np.testing.assert_allclose(likely, softmax, rtol=1e-4)
     assert [array.dtype for array in found.normalization] == [np.float32] * 2

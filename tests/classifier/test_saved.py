@@ -170,25 +170,25 @@ def test_a_module_without_features_is_refused_in_one_line(model, words):
 
 @pytest.fixture
 def photographs(tmp_path):
-    """Seven images of one colour each, and what is no image."""
+    """Seven images of one color each, and what is no image."""
     Image = pytest.importorskip("PIL.Image")
     folder = tmp_path / "images"
     folder.mkdir()
-    colours = RANDOM.integers(0, 256, (7, 3))
-    for index, colour in enumerate(colours.tolist()):
-        Image.new("RGB", (12, 8), tuple(colour)).save(folder / f"{index}.png")
+    colors = RANDOM.integers(0, 256, (7, 3))
+    for index, color in enumerate(colors.tolist()):
+        Image.new("RGB", (12, 8), tuple(color)).save(folder / f"{index}.png")
     (folder / "bad.png").write_text("no image")
-    return folder, colours
+    return folder, colors
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 32])
 def test_predictions_of_files_are_those_of_their_pixels(photographs, batch_size):
-    folder, colours = photographs
+    folder, colors = photographs
     classifier = of(Plain(), RGB)
     files = [folder / f"{index}.png" for index in range(7)]
     found = classifier.predict(files, batch_size=batch_size)
     head = jax.tree.map(np.float64, classifier.variables["params"]["Dense_0"])
-    logits = (colours / 255 - 0.5) / 0.5 @ head["kernel"] + head["bias"]
+    logits = (colors / 255 - 0.5) / 0.5 @ head["kernel"] + head["bias"]
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert found.dtype == np.float64

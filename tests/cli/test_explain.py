@@ -99,7 +99,7 @@ def test_the_pictures_are_those_of_the_class(tmp_path, weights, pixels, drawn, c
     evidence = np.maximum(maps @ head["kernel"][:, index] / (10 * 14), 0)
     np.testing.assert_allclose(places, evidence, rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(image, pixels / 255, atol=1e-6)
-    # Completeness: what all pixels add is the logit less that of the image of mean colour.
+    # Completeness: what all pixels add is the logit less that of the image of mean color.
     (parts,) = drawn["signed"]
     base = maps_of(weights, np.full(pixels.shape, 0.25 * 255)).mean(axis=(0, 1)) @ head["kernel"]
     whole = logits[index] - base[index] - head["bias"][index]

@@ -48,7 +48,7 @@ def test_names_what_is_on_real_photographs(capsys, tmp_path):
 
 
 @pytest.fixture
-def colours(tmp_path):
+def colors(tmp_path):
     """A network that tells red from blue, for images of 4x6, and a folder of images."""
     from PIL import Image
 
@@ -63,17 +63,17 @@ def colours(tmp_path):
     save_weights(variables, tmp_path / "run" / "weights.safetensors", about=about)
     folder = tmp_path / "images"
     (folder / "inside").mkdir(parents=True)
-    for name, colour in (("b.png", "red"), ("a.JPG", "blue"), ("inside/c.tiff", "red")):
-        Image.new("RGB", (12, 8), colour).save(folder / name)
+    for name, color in (("b.png", "red"), ("a.JPG", "blue"), ("inside/c.tiff", "red")):
+        Image.new("RGB", (12, 8), color).save(folder / name)
     (folder / "notes.txt").write_text("no image")
     return tmp_path
 
 
-def test_a_directory_stands_for_the_images_in_it(colours, capsys):
-    command = ["predict", "cnn", str(colours / "images"), "--weights", str(colours / "run")]
+def test_a_directory_stands_for_the_images_in_it(colors, capsys):
+    command = ["predict", "cnn", str(colors / "images"), "--weights", str(colors / "run")]
     assert main([*command, "--json", "--top", "1"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    folder = colours / "images"
+    folder = colors / "images"
     found = {row["image"]: row["classes"] for row in rows}
     assert list(found) == [str(folder / name) for name in ("a.JPG", "b.png", "inside/c.tiff")]
     # exp(2) / (exp(2) + exp(-2)): red is +1 after normalization, blue -1.
@@ -89,19 +89,19 @@ def test_a_directory_stands_for_the_images_in_it(colours, capsys):
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert r"blue\x1b[2J" in shown
-    empty = colours / "run"
+    empty = colors / "run"
     assert main([*command[:2], str(empty), *command[3:]]) == 2
     assert "run' has no image in it, no name ending in .bmp, .gif, " in capsys.readouterr().err
 
 
-def test_weights_that_compute_nothing_are_refused(colours, capsys):
-    path = colours / "run" / "weights.safetensors"
+def test_weights_that_compute_nothing_are_refused(colors, capsys):
+    path = colors / "run" / "weights.safetensors"
     found = cnnjax.load("cnn", path)
     variables = jax.tree.map(np.array, found.variables)
     variables["params"]["classifier"]["bias"][1] = np.nan
     about = About(found.class_names, found.preprocessing, {"spec": "gap"}, "cnn")
     save_weights(variables, path, about=about)
-    command = ["predict", "cnn", str(colours / "images" / "b.png"), "--weights", str(path)]
+    command = ["predict", "cnn", str(colors / "images" / "b.png"), "--weights", str(path)]
     assert main(command) == 1
     captured = capsys.readouterr()
     assert "classifier.bias has values that are not finite, such as NaN" in captured.err

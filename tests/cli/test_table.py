@@ -104,7 +104,7 @@ def test_json_and_what_is_told(capsys):
     assert (captured.out, captured.err) == ("", "cnnjax: a\\x1b b\n")
 
 
-def test_numbers_have_no_colours_of_their_own(capsys, monkeypatch):
+def test_numbers_have_no_colors_of_their_own(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     console().print("12 True 'text'")
     assert capsys.readouterr().out == "12 True 'text'\n"

@@ -112,7 +112,7 @@ def test_cutout_is_a_square_clipped_at_the_border(size):
         holes.add((rows[0], rows[-1], columns[0], columns[-1]))
 
     def spans(length):
-        starts = [centre - size // 2 for centre in range(length)]
+        starts = [center - size // 2 for center in range(length)]
         return {(max(start, 0), min(start + size, length) - 1) for start in starts}
 
     assert holes == {(*rows, *columns) for rows in spans(6) for columns in spans(5)}

@@ -28,7 +28,7 @@ def test_what_is_written_is_read(tmp_path, kind):
     Image.fromarray(pixels).save(path)
     read = read_photograph(path)
     assert (read.dtype, read.shape) == (np.uint8, (48, 64, 3))
-    allowed = {"jpg": 20, "gif": 120}.get(kind, 0)  # lossy, and 256 colours
+    allowed = {"jpg": 20, "gif": 120}.get(kind, 0)  # lossy, and 256 colors
     assert np.abs(read.astype(int) - pixels).max() <= allowed
     assert read_photograph(path, 1).shape == (48, 64, 1)
 
@@ -140,7 +140,7 @@ def test_numbers_without_a_scale_are_refused(tmp_path, name, channels):
 
 
 def test_white_takes_the_place_of_what_is_transparent(tmp_path):
-    """Of one colour, of a palette, of palette entries in part, of grey, of 16 bits."""
+    """Of one color, of a palette, of palette entries in part, of grey, of 16 bits."""
     grey = Image.fromarray(np.array([[0, 100, 200, 255]], np.uint8))
     grey.save(tmp_path / "l.png", transparency=100)
     assert read_photograph(tmp_path / "l.png", 1).ravel().tolist() == [0, 255, 200, 255]
@@ -160,7 +160,7 @@ def test_white_takes_the_place_of_what_is_transparent(tmp_path):
     assert read_photograph(tmp_path / "la.png", 1).ravel().tolist() == [255, 224, 100]
 
 
-def test_inks_become_colours(tmp_path):
+def test_inks_become_colors(tmp_path):
     """A JPEG in CMYK holds its inks inverted, as Adobe writes them; a TIFF as they are."""
     inks = Image.merge("CMYK", [Image.new("L", (16, 16), ink) for ink in (255, 0, 0, 51)])
     for name in ("a.jpg", "a.tif"):
@@ -169,11 +169,11 @@ def test_inks_become_colours(tmp_path):
         assert np.abs(read - [0, 204, 204]).max() <= 3
 
 
-def test_grey_is_the_luma_of_the_colours(tmp_path):
-    colours = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [90, 90, 90]]], np.uint8)
-    Image.fromarray(colours).save(tmp_path / "a.png")
+def test_grey_is_the_luma_of_the_colors(tmp_path):
+    colors = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [90, 90, 90]]], np.uint8)
+    Image.fromarray(colors).save(tmp_path / "a.png")
     read = read_photograph(tmp_path / "a.png", 1).ravel()
-    assert np.abs(read - colours[0] @ [0.299, 0.587, 0.114]).max() <= 1  # ITU-R 601
+    assert np.abs(read - colors[0] @ [0.299, 0.587, 0.114]).max() <= 1  # ITU-R 601
 
 
 def test_files_that_are_no_images(tmp_path):
@@ -273,8 +273,8 @@ def weights_of(kernel, size, start, length, into):
     """`[into, size]`: how much every pixel counts for every new one, antialiased."""
     scale = length / into
     wide = max(scale, 1)
-    centres = start + (np.arange(into) + 0.5) * scale
-    value = KERNELS[kernel][0](np.abs(np.arange(size) + 0.5 - centres[:, None]) / wide)
+    centers = start + (np.arange(into) + 0.5) * scale
+    value = KERNELS[kernel][0](np.abs(np.arange(size) + 0.5 - centers[:, None]) / wide)
     return value / value.sum(1, keepdims=True)
 
 
@@ -310,7 +310,7 @@ def test_equals_resizing_and_then_cutting(shape, interpolation):
     assert np.abs(ours - theirs).max() < 0.03  # half a pixel of shift on these waves
 
 
-def test_normalisation_size_and_grey():
+def test_normalization_size_and_grey():
     image = np.full((9, 5, 3), 51, np.uint8)
     out = prepare_photograph(image, size=32, crop=1.0, mean=(0.1, 0.2, 0.3), std=(1, 2, 4))
     assert (out.dtype, out.shape) == (np.float32, (32, 32, 3))

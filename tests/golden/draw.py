@@ -5,7 +5,7 @@ store it.
 
 Scales keep activations O(1) through any depth, and gradients computable in float32: a unit whose
 input is within rounding of a kink (0 of a ReLU, 6 of a ReLU6, +-3 of a hard swish) changes the
-gradient by a step, and a chain of normalisations amplifies rounding. So what a BatchNorm puts out
+gradient by a step, and a chain of normalizations amplifies rounding. So what a BatchNorm puts out
 has a small spread around 1, which leaves a few percent of the units clipped, and one channel in
 eight lies anywhere in [-6, 8], which reaches every kink.
 

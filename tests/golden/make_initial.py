@@ -27,7 +27,7 @@ def main() -> None:
     for name in options.networks:
         torch.manual_seed(0)
         # torchvision leaves these two as they are unless it is told otherwise.
-        model = build(name, initialised=True)
+        model = build(name, initialized=True)
         for parameter, tensor in model.named_parameters():
             values = tensor.detach().double()
             numbers = (values.mean(), values.std(correction=0), values.abs().max())

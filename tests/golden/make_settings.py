@@ -133,10 +133,10 @@ class Recorder(TorchFunctionMode):
             self.lines[f"drop_path {_number(rate)}"] += 1
 
 
-def build(name: str, initialised: bool = False) -> torch.nn.Module:
+def build(name: str, initialized: bool = False) -> torch.nn.Module:
     """Return the reference of that name, with its rates where it takes them.
 
-    `initialised`: also where torchvision spends a minute on it.
+    `initialized`: also where torchvision spends a minute on it.
     """
     import timm
     import torchvision
@@ -144,7 +144,7 @@ def build(name: str, initialised: bool = False) -> torch.nn.Module:
     if name in torchvision.models.list_models():
         arguments = {}
         if name in ("googlenet", "inception_v3"):
-            arguments = {"init_weights": initialised, "aux_logits": False}
+            arguments = {"init_weights": initialized, "aux_logits": False}
         return getattr(torchvision.models, name)(**arguments)
     if name in timm.list_models():
         for taken in (RATES, {"drop_rate": RATES["drop_rate"]}, {}):

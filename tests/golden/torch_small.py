@@ -111,7 +111,7 @@ class _VGG(nn.Module):
 
 
 def vgg11_bn_cifar(num_classes: int) -> nn.Module:
-    """Configuration A of Simonyan and Zisserman, normalised, with one linear layer."""
+    """Configuration A of Simonyan and Zisserman, normalized, with one linear layer."""
     return _VGG("64 M 128 M 256 256 M 512 512 M 512 512 M", num_classes)
 
 

@@ -120,7 +120,7 @@ def record(name, **fields):
     """Trace a network.
 
     Returns its lines, the types and shapes of (logits, stages) and of the variables that `init`
-    gives, and for the path of every parameter its initialiser and shape.
+    gives, and for the path of every parameter its initializer and shape.
     """
     facts, recorder = facts_of(name), Recorder()
     model = build(name, dtype=jnp.float64, **fields)

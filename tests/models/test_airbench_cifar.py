@@ -10,7 +10,7 @@ from cnnjax.models.airbench_cifar import dirac, whitened, whitening_kernel
 
 def test_whitened_patches_have_uncorrelated_channels_of_variance_one():
     noise = jax.random.normal(jax.random.key(0), (40, 16, 16, 3))
-    # Neighbours and colours that go together, as in photographs.
+    # Neighbours and colors that go together, as in photographs.
     images = noise + jnp.roll(noise, 1, axis=1) + 0.5 * noise[..., ::-1]
     kernel = whitening_kernel(images, epsilon=0.0)
     assert kernel.shape == (2, 2, 3, 24)

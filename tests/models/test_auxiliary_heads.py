@@ -38,7 +38,7 @@ def abstract(name, train):
         ("inception_v3", {"aux1"}, 27_161_264, 36_224),
     ],
 )
-def test_heads_are_initialised_always_and_run_in_training(name, heads, parameters, statistics):
+def test_heads_are_initialized_always_and_run_in_training(name, heads, parameters, statistics):
     variables, logits, stages = abstract(name, train=True)
     assert count(variables["params"]) == parameters
     assert count(variables["batch_stats"]) == statistics

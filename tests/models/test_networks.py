@@ -174,7 +174,7 @@ HEAVY = {
     "xception41",
 }
 
-# Compiling dominates these tests; unoptimised code computes the same, and the operations have tests
+# Compiling dominates these tests; unoptimized code computes the same, and the operations have tests
 # of their own.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 

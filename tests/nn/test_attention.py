@@ -37,8 +37,8 @@ def global_context(p):
     weights = np.exp(X @ p["conv_attn"]["kernel"][0, 0] + p["conv_attn"]["bias"])
     context = (weights * X).sum((1, 2)) / weights.sum((1, 2))
     hidden = context @ p["mlp_add.fc1"]["kernel"][0, 0] + p["mlp_add.fc1"]["bias"]
-    centred = hidden - hidden.mean(-1, keepdims=True)
-    hidden = centred / np.sqrt(hidden.var(-1, keepdims=True) + 1e-6)
+    centered = hidden - hidden.mean(-1, keepdims=True)
+    hidden = centered / np.sqrt(hidden.var(-1, keepdims=True) + 1e-6)
     hidden = np.maximum(hidden * p["mlp_add.norm"]["scale"] + p["mlp_add.norm"]["bias"], 0)
     term = hidden @ p["mlp_add.fc2"]["kernel"][0, 0] + p["mlp_add.fc2"]["bias"]
     return X + term[:, None, None, :]

@@ -38,7 +38,7 @@ from cnnjax.nn.conv import Conv
 )
 def test_parameters_and_results_are_those_of_flax(shape, options):
     x = jax.random.normal(jax.random.key(0), shape)
-    # Cheap to compile; the default initialisers have a test of their own.
+    # Cheap to compile; the default initializers have a test of their own.
     ramp = lambda key, shape, dtype: jnp.linspace(-1, 1, math.prod(shape), dtype=dtype).reshape(
         shape
     )

@@ -1,4 +1,4 @@
-"""Normalisation against its formula in numpy."""
+"""Normalization against its formula in numpy."""
 
 import jax
 import jax.numpy as jnp
@@ -64,8 +64,8 @@ def test_layer_norm_follows_its_formula(shape):
     norm = LayerNorm(epsilon=1e-6)
     variables = {"params": {"scale": noise(5, seed=1), "bias": noise(5, seed=2)}}
     wide = x.astype(np.float64)
-    centred = wide - wide.mean(-1, keepdims=True)
-    expected = centred / np.sqrt(wide.var(-1, keepdims=True) + 1e-6)
+    centered = wide - wide.mean(-1, keepdims=True)
+    expected = centered / np.sqrt(wide.var(-1, keepdims=True) + 1e-6)
     expected = expected * variables["params"]["scale"] + variables["params"]["bias"]
     np.testing.assert_allclose(norm.apply(variables, x, train=True), expected, rtol=1e-4, atol=1e-4)
 
@@ -74,8 +74,8 @@ def test_group_norm_follows_its_formula():
     x = noise(3, 4, 5, 6)
     variables = {"params": {"scale": noise(6, seed=1), "bias": noise(6, seed=2)}}
     wide = x.astype(np.float64).reshape(3, 4, 5, 2, 3)
-    centred = wide - wide.mean((1, 2, 4), keepdims=True)
-    expected = (centred / np.sqrt(wide.var((1, 2, 4), keepdims=True) + 1e-5)).reshape(x.shape)
+    centered = wide - wide.mean((1, 2, 4), keepdims=True)
+    expected = (centered / np.sqrt(wide.var((1, 2, 4), keepdims=True) + 1e-5)).reshape(x.shape)
     expected = expected * variables["params"]["scale"] + variables["params"]["bias"]
     y = GroupNorm(2, epsilon=1e-5).apply(variables, x, train=True)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
@@ -89,8 +89,8 @@ def test_variances_survive_a_large_mean_in_every_type(norm):
     axes = (3,) if isinstance(norm, LayerNorm) else (1, 2, 4)
     grouped = x.astype(np.float64)
     grouped = grouped if len(axes) == 1 else grouped.reshape(2, 4, 4, 2, 32)
-    centred = grouped - grouped.mean(axes, keepdims=True)
-    expected = (centred / grouped.std(axes, keepdims=True)).reshape(x.shape)
+    centered = grouped - grouped.mean(axes, keepdims=True)
+    expected = (centered / grouped.std(axes, keepdims=True)).reshape(x.shape)
     np.testing.assert_allclose(norm.apply(variables, x, train=False), expected, atol=2e-2)
     half = norm.clone(dtype=jnp.bfloat16)
     y = half.apply(variables, x, train=False)

@@ -1,4 +1,4 @@
-"""Colours of attributions: order, sign and place."""
+"""Colors of attributions: order, sign and place."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from cnnjax.plot import attribution_panels
 from cnnjax.plot.attribution import heat, overlay, signed
 
 
-def lightness(colours):
-    return colours.astype(float) @ [0.2126, 0.7152, 0.0722]
+def lightness(colors):
+    return colors.astype(float) @ [0.2126, 0.7152, 0.0722]
 
 
 def test_more_evidence_is_lighter():
-    colours = heat(np.linspace(0, 1, 64)[None])
-    assert (np.diff(lightness(colours)[0]) > 0).all()
+    colors = heat(np.linspace(0, 1, 64)[None])
+    assert (np.diff(lightness(colors)[0]) > 0).all()
 
 
 def test_the_overlay_is_lightest_where_the_evidence_is():
@@ -29,7 +29,7 @@ def test_the_overlay_is_lightest_where_the_evidence_is():
     assert np.ptp(lightness(overlay(image, np.zeros((1, 1))))) == 0
 
 
-def test_signs_have_their_colours():
+def test_signs_have_their_colors():
     attribution = np.zeros((3, 3, 2))
     attribution[0, 0] = 1.0, 0.5
     attribution[2, 2] = -1.5, 0.0

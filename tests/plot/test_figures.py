@@ -107,7 +107,7 @@ def test_confusion_matrix_of_many_classes_draws_only_what_happened():
     assert not figure.axes[0].texts
 
 
-def test_filter_colours_are_symmetric_about_zero():
+def test_filter_colors_are_symmetric_about_zero():
     kernel = np.array([-2.0, -1.0, 0.0, 1.0]).reshape(1, 1, 1, 4)
     low, half, zero, up = plot.filter_tiles(kernel)[:, 0, 0].astype(int)
     assert zero.min() == zero.max() == 247
@@ -119,7 +119,7 @@ def test_filter_colours_are_symmetric_about_zero():
     assert same[0, 0] > same[0, 2]
 
 
-def test_filters_of_three_channels_are_colours():
+def test_filters_of_three_channels_are_colors():
     kernel = np.zeros((1, 1, 3, 1))
     kernel[0, 0, 0, 0] = 1.0
     assert plot.filter_tiles(kernel)[0, 0, 0].tolist() == [255, 128, 128]
@@ -167,14 +167,14 @@ def test_svg_is_an_element_that_follows_the_page():
     assert "http" not in text
     assert "<style" not in text
     assert any(element.text == "epoch" for element in tree.iter("text"))
-    for colour in plot.COLOUR_VARIABLES:
-        assert colour not in text
+    for color in plot.COLOR_VARIABLES:
+        assert color not in text
     assert {"var(--series-0)", "var(--series-1)", "var(--ink)"} <= set(
         re.findall(r"var\([^)]+\)", text)
     )
 
 
-def test_only_the_figure_s_own_colours_and_ids_are_replaced():
+def test_only_the_figure_s_own_colors_and_ids_are_replaced():
     label = f'{plot.SERIES[0]} id="text_1"'
     text = plot.to_svg(plot.learning_curves({label: np.ones((1, 2))}, ylabel="loss"), "", "name")
     assert text.count(plot.SERIES[0]) == 1

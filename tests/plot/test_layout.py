@@ -1,4 +1,4 @@
-"""Where things stand and which colours they have: against sums of inches and colours by hand."""
+"""Where things stand and which colors they have: against sums of inches and colors by hand."""
 
 import numpy as np
 import pytest
@@ -17,8 +17,8 @@ def inches(axes):
     return np.array([box.x0 * width, box.y0 * height, box.x1 * width, box.y1 * height])
 
 
-def rgb(colour):
-    return [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+def rgb(color):
+    return [int(color[at : at + 2], 16) for at in (1, 3, 5)]
 
 
 def test_axes_have_the_margins_that_were_asked_for():
@@ -46,17 +46,17 @@ def test_figures_have_room_for_their_names():
         np.testing.assert_allclose(inches(figure.axes[0]), expected)
 
 
-def luminance(colour):
+def luminance(color):
     """Of the WCAG 2 contrast ratio."""
-    parts = np.array(rgb(colour)) / 255
+    parts = np.array(rgb(color)) / 255
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
     return linear @ [0.2126, 0.7152, 0.0722]
 
 
-def test_every_colour_can_be_read_on_white():
+def test_every_color_can_be_read_on_white():
     assert len(SERIES) == len(set(SERIES)) == len(MARKERS) == len(set(MARKERS)) == 8
-    for colour in (*SERIES, plot.style.INK, plot.style.MUTED):
-        assert 1.05 / (luminance(colour) + 0.05) >= 4.5
+    for color in (*SERIES, plot.style.INK, plot.style.MUTED):
+        assert 1.05 / (luminance(color) + 0.05) >= 4.5
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_filters_are_drawn_as_their_tiles():
     assert (tiles != plot.filter_tiles(kernel)).any()
 
 
-def test_filters_end_at_the_colours_of_their_signs():
+def test_filters_end_at_the_colors_of_their_signs():
     kernel = np.array([[[[-2.0, 0.0, 2.0, 4.0, -9.0]]]])
     tiles = plot.filter_tiles(kernel, 2.0)[:, 0, 0].tolist()
     blue, white, red = [33, 84, 158], [247] * 3, [178, 34, 46]
@@ -109,8 +109,8 @@ def test_filters_end_at_the_colours_of_their_signs():
 def test_images_are_tiles_of_bytes():
     floats = np.array([[[[-1.0], [0.0], [0.5], [1.0], [2.0]]]])
     assert plot.image_tiles(floats)[0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
-    colours = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)
-    np.testing.assert_array_equal(plot.image_tiles(colours), colours)
+    colors = np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3)
+    np.testing.assert_array_equal(plot.image_tiles(colors), colors)
 
 
 def test_a_mosaic_has_every_tile_in_its_place():
@@ -127,10 +127,10 @@ def test_a_mosaic_has_every_tile_in_its_place():
 
 
 def test_heat_goes_from_dark_over_red_to_light():
-    colours = heat(np.array([[-1.0, 0.0, 0.25, 0.5, 0.75, 1.0, 9.0]]))[0].tolist()
+    colors = heat(np.array([[-1.0, 0.0, 0.25, 0.5, 0.75, 1.0, 9.0]]))[0].tolist()
     dark, red, light = [20, 11, 52], [214, 69, 65], [252, 253, 191]
     halfway = lambda a, b: np.round((np.array(a) + b) / 2).astype(int).tolist()
-    assert colours == [dark, dark, halfway(dark, red), red, halfway(red, light), light, light]
+    assert colors == [dark, dark, halfway(dark, red), red, halfway(red, light), light, light]
 
 
 def test_the_overlay_is_nine_parts_of_picture_and_eleven_of_heat():
@@ -158,7 +158,7 @@ def test_a_map_is_enlarged_linearly_between_the_middles_of_its_cells(small, larg
 
 
 def test_signs_are_scaled_to_a_percentile():
-    """The largest few of 1,000 sums end at the last colour; half of the limit is half the way."""
+    """The largest few of 1,000 sums end at the last color; half of the limit is half the way."""
     sums = np.zeros(1000)
     sums[:10] = 8.0
     sums[10:16] = -100.0
@@ -200,9 +200,9 @@ def test_cells_are_as_dark_as_their_counts():
         (0, 0): 0.45, (1, 1): 0.08 + 0.37 / 2, (0, 1): 0.8, (1, 0): 0.08 + 0.72 / 4,
     }  # fmt: skip
     assert {place: alpha for place, (alpha, _) in cells.items()} == pytest.approx(expected)
-    for (true, predicted), (_, colour) in cells.items():
+    for (true, predicted), (_, color) in cells.items():
         wanted = SERIES[0 if true == predicted else 1]
-        assert [round(255 * part) for part in colour] == rgb(wanted)
+        assert [round(255 * part) for part in color] == rgb(wanted)
     assert {(patch.get_width(), patch.get_height()) for patch in axes.patches} == {(1, 1)}
     shown = axes.xaxis.get_tick_params()
     assert (shown["labeltop"], shown["labelbottom"]) == (True, False)
@@ -239,7 +239,7 @@ def test_short_names_of_classes_stand_upright():
         plot.confusion_matrix(np.array([[1, -1], [0, 1]]), ("a", "b"))
 
 
-def test_curves_have_the_colours_and_styles_of_their_order():
+def test_curves_have_the_colors_and_styles_of_their_order():
     curves = {f"{index}": np.full((1, 2), 1.0 + index) for index in range(18)}
     (axes,) = plot.learning_curves(curves, ylabel="loss").axes
     lines = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_linewidth() > 1]
@@ -324,14 +324,14 @@ def test_minor_numbers_where_whole_decades_are_too_far_apart(largest, labels):
 def test_differences_stand_in_rows_from_above():
     names, mean = ["a", "b", "c"], np.array([1.0, -2.0, 3.0])
     low, high = np.array([0.5, np.nan, -np.inf]), np.array([1.5, np.nan, 4.0])
-    colours = [SERIES[5], SERIES[6], SERIES[7]]
-    (axes,) = plot.differences(names, mean, low, high, xlabel="points", colours=colours).axes
+    colors = [SERIES[5], SERIES[6], SERIES[7]]
+    (axes,) = plot.differences(names, mean, low, high, xlabel="points", colors=colors).axes
     points = [line for line in axes.lines if line.get_marker() == "o"]
     assert [(p.get_xdata()[0], p.get_ydata()[0]) for p in points] == [(1, 2), (-2, 1), (3, 0)]
-    assert [p.get_color() for p in points] == colours
+    assert [p.get_color() for p in points] == colors
     intervals = [line for line in axes.lines if line.get_solid_capstyle() == "butt"]
     assert [(list(i.get_xdata()), list(i.get_ydata())) for i in intervals] == [([0.5, 1.5], [2, 2])]
-    assert intervals[0].get_color() == colours[0]
+    assert intervals[0].get_color() == colors[0]
     zero = [line for line in axes.lines if list(line.get_xdata()) == [0, 0]]
     assert len(zero) == 1
     ticks = dict(zip(axes.get_yticks(), axes.get_yticklabels(), strict=True))

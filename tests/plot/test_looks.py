@@ -1,4 +1,4 @@
-"""What all figures have in common: colours that can be read, sizes of text, words on axes."""
+"""What all figures have in common: colors that can be read, sizes of text, words on axes."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_axes_say_what_they_show(name, figure):
 
 
 @each_figure
-def test_text_has_the_colours_of_the_page_and_a_size_that_can_be_read(figure):
+def test_text_has_the_colors_of_the_page_and_a_size_that_can_be_read(figure):
     (axes,) = figure.axes
     for text in texts(figure):
         assert to_hex(text.get_color()) in {INK, MUTED, *SERIES}, text
@@ -83,7 +83,7 @@ def test_the_page_shows_through_and_the_grid_lies_below(figure):
 
 @each_figure
 def test_what_is_measured_stands_out(figure):
-    """Lines of data are thicker than the grid's and have a series' colour or that of text."""
+    """Lines of data are thicker than the grid's and have a series' color or that of text."""
     (axes,) = figure.axes
     for line in axes.lines:
         assert to_hex(line.get_color()) in {INK, MUTED, GRID, *SERIES}, line

@@ -23,7 +23,7 @@ HOSTILE = {
     "emoji": "🦉 owl",
     "Arabic": "شبكة",
     "combining": "e\u0301",
-    "colour": "#0b62a4",
+    "color": "#0b62a4",
     "id": 'x id="a_1" y',
     "hidden": "_underscore",
     "blank": "",

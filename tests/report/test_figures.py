@@ -112,7 +112,7 @@ def test_a_loss_of_0_has_no_logarithm(drawn):
     assert figures.curves(results, []) == []
 
 
-def test_the_forest_has_the_differences_in_points_and_the_colours_of_the_networks(drawn):
+def test_the_forest_has_the_differences_in_points_and_the_colors_of_the_networks(drawn):
     given = [
         Difference("b", "best", 3, -0.01, -0.02, 0.005, 0.1),
         Difference("a", "best", 1, -0.1, math.nan, math.nan, math.nan),
@@ -124,7 +124,7 @@ def test_the_forest_has_the_differences_in_points_and_the_colours_of_the_network
     np.testing.assert_allclose(mean, [-1, -10])
     np.testing.assert_allclose(low, [-2, np.nan])
     np.testing.assert_allclose(high, [0.5, np.nan])
-    assert options["colours"] == [plot.SERIES[2], plot.SERIES[1]]
+    assert options["colors"] == [plot.SERIES[2], plot.SERIES[1]]
     assert options["xlabel"] == "difference with best, points"
     assert (name, "best" in alt) == ("forest", True)
     long = "network_" * 8
@@ -132,7 +132,7 @@ def test_the_forest_has_the_differences_in_points_and_the_colours_of_the_network
     assert len(drawn["differences"].pop()[1]["xlabel"]) == len("difference with , points") + 26
     many = [str(index) for index in range(10)]
     figures.forest([Difference("9", "0", 1, 0, 0, 0, 1)], many)
-    assert drawn["differences"][1][1]["colours"] == [plot.SERIES[1]]  # they begin again
+    assert drawn["differences"][1][1]["colors"] == [plot.SERIES[1]]  # they begin again
 
 
 def test_the_confusion_is_summed_over_runs(drawn):

@@ -48,7 +48,7 @@ hidden = scaled(3.0)
 hidden.__qualname__ = hidden.__name__ = "hidden"
 
 
-class Colour(enum.Enum):
+class Color(enum.Enum):
     RED = 1
     BLUE = 2
 

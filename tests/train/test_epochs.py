@@ -59,9 +59,9 @@ def test_every_step_drops_something_else_and_an_equal_run_the_same():
 
 
 def explained(seen, original, padding, flips, square):
-    """Return every (row, column, flipped) that makes a normalised original what was seen.
+    """Return every (row, column, flipped) that makes a normalized original what was seen.
 
-    Apart from a square of at most that side, whose values are 0: the mean colour.
+    Apart from a square of at most that side, whose values are 0: the mean color.
     """
     height, width = seen.shape[:2]
     mean, std = original["mean"], original["std"]
@@ -84,7 +84,7 @@ def explained(seen, original, padding, flips, square):
     ("padding", "flip", "square"),
     [(0, False, 0), (2, False, 0), (0, True, 0), (0, False, 2), (1, True, 3)],
 )
-def test_images_are_cropped_flipped_normalised_then_cut_and_otherwise_every_time(
+def test_images_are_cropped_flipped_normalized_then_cut_and_otherwise_every_time(
     padding, flip, square
 ):
     """In this order: outside of the image is black, not the mean; the square is the mean."""

@@ -82,7 +82,7 @@ def test_another_number_of_classes_keeps_the_backbone(variables, state, caplog):
     with caplog.at_level(logging.WARNING, "cnnjax"):
         loaded = load_weights(NAME, state, num_classes=7, key=jax.random.key(1))
     assert (
-        f"{NAME}: the state dict has no head for 7 classes; initialised: linear.bias, linear.w"
+        f"{NAME}: the state dict has no head for 7 classes; initialized: linear.bias, linear.w"
         in (caplog.text)
     )
     head = loaded["params"]["linear"]

@@ -33,7 +33,7 @@ class Cutout:
 def cutout(key: Key, images: Images, size: int) -> Images:
     """Set a square of each image to zero, around a random pixel and clipped at the border.
 
-    On normalised images zero is the mean of the training set, as in the paper.
+    On normalized images zero is the mean of the training set, as in the paper.
 
     Args:
         key: a PRNG key.

@@ -119,7 +119,7 @@ UNIFORM_BIASES = (
 
 
 def record(name, monkeypatch, wanted=("kernel",)):
-    """The path, groups, initialiser and shape of every such parameter, in the order of use."""
+    """The path, groups, initializer and shape of every such parameter, in the order of use."""
     size, overrides = SMALL[name]
     found, param = [], nn.Module.param
 
