@@ -13,7 +13,10 @@ on 2,000 stratified test images after the last step; five seeds; residual less p
 
     python experiments/tens_of_layers.py --data-dir DIR --out runs/tens_of_layers
 
-ANSWER
+Answer (n = 5; two cores of an AMD EPYC with AVX-512, jax 0.12, 24 minutes beside other work). At 8
+layers the shortcut changes nothing (-0.3 points, -1.8 to +1.3). From 20 on depth hurts the plain
+ones, in their training loss already (0.59, 0.68, 0.90, 1.44): 77.8, 75.4, 65.5, 46.9 %. The
+residual ones gain to 20 layers and then stay: 77.5, 79.2, 79.4, 79.3 %.
 """
 
 import dataclasses
