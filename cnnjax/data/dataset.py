@@ -9,7 +9,7 @@ from typing import overload
 import numpy as np
 
 from cnnjax.data.arrays import labels_of, names_of_classes, pixels_of
-from cnnjax.data.source import Source, Subset, blocks, num_classes_of
+from cnnjax.data.source import Source, Subset, blocks
 from cnnjax.errors import BadArgument
 
 __all__ = ["Dataset", "allocate", "split_off", "statistics"]
@@ -162,7 +162,7 @@ def split_off(dataset: Source, fraction: float, seed: int) -> tuple[Source, Sour
             f"fraction: {fraction} of {len(dataset)} images leaves {total} to validate "
             f"and {len(dataset) - total} to train; both must be positive"
         )
-    chosen = _stratified(dataset.labels, num_classes_of(dataset), total, seed)
+    chosen = _stratified(dataset.labels, len(dataset.class_names), total, seed)
     rest, held_out = np.flatnonzero(~chosen), np.flatnonzero(chosen)
     if isinstance(dataset, Dataset):
         return dataset.subset(rest), dataset.subset(held_out, split="validation")

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnjax.errors import BadArgument
 
-__all__ = ["Source", "Subset", "blocks", "num_classes_of"]
+__all__ = ["Source", "Subset", "blocks"]
 
 _BLOCK = 4096  # images; 2.5 GB of 224x224 photographs, 13 MB of digits
 
@@ -107,11 +107,6 @@ class Subset:
         digest = hashlib.sha256(self.source.fingerprint().encode())
         digest.update(self.indices.astype("<i8").tobytes())
         return digest.hexdigest()
-
-
-def num_classes_of(source: Source) -> int:
-    """Return how many classes there are, whether or not each has an image."""
-    return len(source.class_names)
 
 
 def blocks(source: Source, size: int = _BLOCK) -> Iterator[np.ndarray]:
