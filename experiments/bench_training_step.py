@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 
 from cnnjax.benchmark import ALL_MODES, PEERS, Case, Settings, Torch, benchmark
-from cnnjax.cli.bench import draw, print_results
+from cnnjax.benchmark.shown import draw, print_results
 from cnnjax.errors import BadArgument, Failed, unknown
 from cnnjax.models import MODELS
 from cnnjax.records import command_line

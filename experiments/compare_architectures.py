@@ -25,7 +25,6 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from cnnjax.cli.table import console
 from cnnjax.compare import compare, parse_contestants
 from cnnjax.data import load, prepare
 from cnnjax.data.augment import RandomCrop
@@ -33,6 +32,7 @@ from cnnjax.errors import BadArgument, Failed
 from cnnjax.records import command_line
 from cnnjax.report import print_tables, write_report
 from cnnjax.runtime import enable_cache, use_huge_pages
+from cnnjax.terminal import console
 from cnnjax.train import AdamW, Hyper, Recipe, show_progress
 
 DATA = "mnist5k"

@@ -44,11 +44,11 @@ import numpy as np
 import cnnjax
 from cnnjax.analysis.edges import fit_gabor, gabor, laplacian, prewitt, sobel
 from cnnjax.analysis.statistics import holm, paired
-from cnnjax.cli.table import print_table
 from cnnjax.data import Dataset, load, split_off
 from cnnjax.plot import differences, filter_tiles, image_grid, mosaic
 from cnnjax.records import Experiment
 from cnnjax.runtime import enable_cache
+from cnnjax.terminal import print_table
 from cnnjax.train import Group, Hyper, OneCycle, Recipe, Run, fit, key_of, sweep
 
 SPEC, LAYER = "conv16k7s2-bn-relu-pool-conv32-bn-relu-fc64-relu", "0.conv16k7s2"

@@ -24,11 +24,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnnjax.cli.table import print_table
 from cnnjax.data import Dataset, load, resize, split_off
 from cnnjax.data.augment import HorizontalFlip, RandomCrop
 from cnnjax.records import Experiment
 from cnnjax.runtime import enable_cache
+from cnnjax.terminal import print_table
 from cnnjax.train import AdamW, Hyper, Recipe, backbone_and, fit, key_of
 from cnnjax.weights import load_model, preprocessing_of
 

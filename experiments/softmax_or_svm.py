@@ -30,11 +30,11 @@ import tyro
 
 import cnnjax
 from cnnjax.analysis.statistics import paired
-from cnnjax.cli.table import print_table
 from cnnjax.data import load, split_off
 from cnnjax.data.augment import RandomCrop
 from cnnjax.records import Experiment
 from cnnjax.runtime import enable_cache, use_huge_pages
+from cnnjax.terminal import print_table
 from cnnjax.train import CrammerSinger, CrossEntropy, Hyper, OneVsAll, Recipe, key_of, sweep
 
 LOSSES = {

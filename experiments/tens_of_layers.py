@@ -31,13 +31,13 @@ from flax import linen as nn
 
 import cnnjax
 from cnnjax.analysis.statistics import paired
-from cnnjax.cli.table import print_table
 from cnnjax.data import load, resize, split_off
 from cnnjax.data.augment import RandomCrop
 from cnnjax.nn import BatchNorm, Conv, kaiming_normal, relu
 from cnnjax.plot.style import SERIES, new_figure
 from cnnjax.records import Experiment
 from cnnjax.runtime import enable_cache, use_huge_pages
+from cnnjax.terminal import print_table
 from cnnjax.train import Hyper, Recipe, key_of, sweep
 
 RECIPE = Recipe(epochs=6, batch_size=50, augment=(RandomCrop(1),))

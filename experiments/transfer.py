@@ -42,7 +42,6 @@ import optax
 import cnnjax
 from cnnjax.analysis.probe import linear_classifier
 from cnnjax.analysis.statistics import paired
-from cnnjax.cli.table import print_table
 from cnnjax.data import Dataset, load, resize, split_off
 from cnnjax.data.augment import HorizontalFlip, RandomCrop
 from cnnjax.errors import BadArgument, Failed
@@ -50,6 +49,7 @@ from cnnjax.files import replacing
 from cnnjax.plot import accuracy_by_size
 from cnnjax.records import Experiment
 from cnnjax.runtime import enable_cache, use_huge_pages
+from cnnjax.terminal import print_table
 from cnnjax.train import AdamW, Hyper, Recipe, backbone_and, evaluate, fit, key_of
 
 NETWORK = "efficientnet_lite0"

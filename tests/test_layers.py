@@ -8,6 +8,7 @@ import pytest
 import cnnjax
 
 PACKAGE = Path(cnnjax.__file__).parent
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
 # What each part may import besides itself. What those may import is allowed as well.
 MAY_IMPORT = {
@@ -15,6 +16,7 @@ MAY_IMPORT = {
     "runtime": {"errors"},
     "files": {"errors"},
     "tensors": {"files"},
+    "terminal": {"files"},
     "typing": set(),
     "ops": {"typing", "errors"},
     "nn": {"ops"},
@@ -28,8 +30,8 @@ MAY_IMPORT = {
     "records": {"files", "runtime"},
     "compare": {"train", "analysis", "records", "__init__"},
     "report": {"compare", "plot"},
-    "benchmark": {"train", "analysis", "records", "runtime", "__init__"},
-    "cli": {"report", "benchmark", "classifier"},
+    "benchmark": {"train", "analysis", "records", "runtime", "plot", "terminal", "__init__"},
+    "cli": {"report", "benchmark", "classifier", "terminal"},
     "__main__": {"cli"},
     "__init__": {"models", "classifier"},
 }
@@ -94,3 +96,11 @@ def test_the_table_has_no_circle():
 def test_names_say_what_is_inside(path):
     vague = {"utils", "util", "helpers", "common", "base", "misc", "core"}
     assert not vague & {part.removesuffix(".py") for part in path.relative_to(PACKAGE).parts}
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.rglob("*.py")), ids=lambda path: path.name)
+def test_experiments_import_no_command(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    named += [a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names]
+    assert not [name for name in named if name.startswith("cnnjax.cli")]

@@ -8,11 +8,11 @@ import tyro
 from cnnjax import compare as comparison
 from cnnjax.cli.arguments import MOST_SEEDS, metavar, option
 from cnnjax.cli.settings import Settings, SharedSettings
-from cnnjax.cli.table import console, print_json, tell
 from cnnjax.data import load_splits
 from cnnjax.errors import bounded
 from cnnjax.records import command_line
 from cnnjax.report import print_tables, write_report
+from cnnjax.terminal import console, print_json, tell
 from cnnjax.train import show_progress
 
 __all__ = ["compare"]

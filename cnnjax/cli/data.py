@@ -7,9 +7,9 @@ import tyro
 from rich.text import Text
 
 from cnnjax.cli.arguments import option
-from cnnjax.cli.table import console, print_json, print_table, whole
 from cnnjax.data import catalogue, describe
 from cnnjax.files import printable
+from cnnjax.terminal import console, print_json, print_table, whole
 
 __all__ = ["data"]
 

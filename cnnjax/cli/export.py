@@ -12,11 +12,11 @@ import tyro
 from cnnjax.classifier import Classifier, load
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.summary import image_shape
-from cnnjax.cli.table import print_json
 from cnnjax.data.preprocessing import LARGEST_SIDE
 from cnnjax.errors import BadArgument
 from cnnjax.files import printable, replacing
 from cnnjax.models import build
+from cnnjax.terminal import print_json
 from cnnjax.weights.export import export_network
 
 __all__ = ["export"]

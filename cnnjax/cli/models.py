@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import tyro
 
 from cnnjax.cli.arguments import metavar
-from cnnjax.cli.table import print_json, print_table, whole
 from cnnjax.errors import unknown
 from cnnjax.models import FAMILIES, MODELS, facts_of, list_models
+from cnnjax.terminal import print_json, print_table, whole
 
 __all__ = ["models"]
 

@@ -10,9 +10,9 @@ import tyro
 
 from cnnjax.classifier import load
 from cnnjax.cli.arguments import metavar, option
-from cnnjax.cli.table import console, print_json, print_table
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import printable
+from cnnjax.terminal import console, print_json, print_table
 from cnnjax.weights import PACKAGE
 
 __all__ = ["predict"]

@@ -7,10 +7,10 @@ import tyro
 
 from cnnjax.analysis import Layer, Summary, summarise
 from cnnjax.cli.arguments import metavar, option
-from cnnjax.cli.table import console, print_json, print_table, whole
 from cnnjax.data.resizing import MOST_PIXELS
 from cnnjax.errors import BadArgument, bounded
 from cnnjax.models import build, facts_of
+from cnnjax.terminal import console, print_json, print_table, whole
 
 __all__ = ["MOST_CHANNELS", "image_shape", "summary"]
 

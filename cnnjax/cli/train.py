@@ -12,11 +12,11 @@ from cnnjax.classifier import Classifier
 from cnnjax.classifier import load as load_classifier
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.settings import Settings, SharedSettings
-from cnnjax.cli.table import print_json, tell
 from cnnjax.data import Preprocessing, load_splits, split_off
 from cnnjax.files import replacing
 from cnnjax.models import build
 from cnnjax.records import command_line, hardware, versions
+from cnnjax.terminal import print_json, tell
 from cnnjax.train import backbone_and, data_parallel_mesh, fit, key_of, show_progress
 from cnnjax.weights import head_of
 

@@ -8,7 +8,7 @@ import tyro
 
 from cnnjax.classifier import check_weights, load
 from cnnjax.cli.arguments import metavar, option
-from cnnjax.cli.table import print_json, print_table
+from cnnjax.terminal import print_json, print_table
 
 __all__ = ["check", "weights"]
 

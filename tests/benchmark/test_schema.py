@@ -8,7 +8,7 @@ import pytest
 
 from cnnjax.benchmark import results as module
 from cnnjax.benchmark.results import Results
-from cnnjax.cli.bench import print_results
+from cnnjax.benchmark.shown import print_results
 from cnnjax.errors import BadArgument, Failed
 from tests.benchmark.test_results import ABOUT, compiled, entry
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cnnjax.cli.table import console, print_json, print_table, tell, whole
+from cnnjax.terminal import console, print_json, print_table, tell, whole
 
 COLUMNS = ["name", "kind", ">count", "words", ">rest"]
 ROWS = [
