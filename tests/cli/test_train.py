@@ -135,6 +135,21 @@ def test_weights_are_started_from_as_load_gives_them(tmp_path, started):
     assert (left.fields, left.network) == ({"spec": "conv4-relu-gap"}, "cnn")
 
 
+def test_weights_of_another_size_of_images_are_refused_before_training(tmp_path, started, capsys):
+    model = build("cnn", spec="conv4-relu-fc6", num_classes=10)
+    images = jax.ShapeDtypeStruct((1, 9, 7, 1), np.float32)
+    tree = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
+    variables = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), tree)
+    how = Preprocessing(9, 7, 1.0, "bilinear", (0.25,), (0.75,))
+    about = About(tuple("0123456789"), how, {"spec": "conv4-relu-fc6"}, "cnn")
+    save_weights(variables, tmp_path / "weights.safetensors", about=about)
+    command = ["train", "cnn", "--data", "digits", "--weights", str(tmp_path)]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert "fc6.weight is (6, 252), expected (6, 256)" in said  # 9x7 and 8x8, times 4
+    assert not started
+
+
 def test_without_weights_nothing_is_started_from(tmp_path, started):
     command = ["train", "cnn", "--data", "digits", "--spec", "conv4-relu-gap"]
     assert main([*command, "--out", str(tmp_path), "--dtype", "bfloat16"]) == 0

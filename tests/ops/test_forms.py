@@ -139,6 +139,9 @@ def test_inside_scan(groups):
 def test_split_groups_keeps_what_merge_groups_placed():
     (kernel,) = arrays(0, (3, 2, 4, 24))
     np.testing.assert_array_equal(split_groups(merge_groups(kernel, 6, 2), 6), kernel)
+    for slices in (2, 6):  # several groups in one slice, and one
+        half = merge_groups(kernel.astype(jnp.bfloat16), 6, slices)
+        assert half.dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("m", [2, 4])
