@@ -14,6 +14,7 @@ import msgspec
 from cnnjax.errors import BadArgument, Failed
 
 __all__ = [
+    "Held",
     "checked",
     "decoded",
     "locked",
@@ -26,6 +27,10 @@ __all__ = [
 ]
 
 Form = TypeVar("Form")
+
+
+class Held(Failed):
+    """Somebody else holds a directory that is to be written to."""
 
 
 @contextlib.contextmanager
@@ -84,7 +89,8 @@ def locked(directory: str | Path, argument: str = "out") -> Iterator[None]:
         argument: the name of the argument that it came from, for the error.
 
     Raises:
-        Failed: where somebody holds it, in this process or another, or it cannot be written to.
+        Held: where somebody holds it, in this process or another.
+        Failed: where it cannot be written to.
     """
     path = Path(directory) / ".lock"
     with writing(directory, argument):
@@ -95,7 +101,7 @@ def locked(directory: str | Path, argument: str = "out") -> Iterator[None]:
             taken = _take(descriptor)
         if not taken:
             shown = printable(str(directory))
-            raise Failed(f"{argument}: another run is writing to {shown}; choose another directory")
+            raise Held(f"{argument}: another run is writing to {shown}; choose another directory")
         yield
     finally:
         os.close(descriptor)

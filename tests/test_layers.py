@@ -29,9 +29,10 @@ MAY_IMPORT = {
     "plot": {"typing", "files"},
     "records": {"files", "runtime"},
     "compare": {"train", "analysis", "records", "__init__"},
+    "tune": {"train", "records"},
     "report": {"compare", "plot"},
     "benchmark": {"train", "analysis", "records", "runtime", "plot", "terminal", "__init__"},
-    "cli": {"report", "benchmark", "classifier", "terminal"},
+    "cli": {"report", "benchmark", "classifier", "terminal", "tune"},
     "__main__": {"cli"},
     "__init__": {"models", "classifier"},
 }

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "train": "train one network",
     "bench": "how fast networks are here, against the stock operations and PyTorch",
     "compare": "train several networks on equal terms and report",
+    "sweep": "search for a network's learning rate and other scalars",
     "predict": "what is on photographs, by a network with published weights",
     "explain": "what on a photograph speaks for a class, as a picture",
     "export": "a network as a program that runs without this library",
@@ -49,7 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     _write_anything()
     try:
-        if argv is None and arguments[:1] and arguments[0] in ("train", "compare", "bench"):
+        if (
+            argv is None
+            and arguments[:1]
+            and arguments[0] in ("train", "compare", "sweep", "bench")
+        ):
             use_huge_pages()
         with warnings.catch_warnings():
             warnings.showwarning = _warner()

@@ -33,8 +33,17 @@ from cnnjax.train import (
     TopK,
 )
 from cnnjax.train.optimizers import everything, kernels
+from cnnjax.tune import TPE, Choice, Grid, LogUniform, Random, Sobol, Uniform
 
-__all__ = ["READERS", "VALUES", "read_groups", "read_metrics", "read_value", "read_values"]
+__all__ = [
+    "READERS",
+    "VALUES",
+    "read_groups",
+    "read_metrics",
+    "read_space",
+    "read_value",
+    "read_values",
+]
 
 VALUES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "augment": {
@@ -61,8 +70,10 @@ VALUES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "schedule": {"onecycle": OneCycle, "cosine": Cosine, "steps": Steps, "constant": Constant},
     "metrics": {"top_k": TopK, "per_class": PerClassAccuracy},
     "average": {"ema": EMA},
+    "over": {"uniform": Uniform, "loguniform": LogUniform, "choice": Choice},
+    "design": {"grid": Grid, "random": Random, "sobol": Sobol, "tpe": TPE},
 }
-"""For each field of `Recipe` that has values: their names on a command line."""
+"""For each field of `Recipe` that has values, and for two arguments of `tune`: their names."""
 
 _FUNCTIONS = {"kernels": kernels, "everything": everything}
 
@@ -94,12 +105,16 @@ def read_metrics(text: str) -> dict[str, Any]:
     >>> read_metrics("top5=top_k:k=5,recall=per_class")
     {'top5': TopK(k=5), 'recall': PerClassAccuracy()}
     """
-    found: dict[str, Any] = {}
-    for label, value in _items("metrics", text, labels=True):
-        if label in found:
-            raise BadArgument(f"metrics: {label!r} stands twice in {text!r}")
-        found[label] = value
-    return found
+    return _labelled("metrics", text)
+
+
+def read_space(text: str) -> dict[str, Any]:
+    """Return the space that `SCALAR=NAME:field=value,...`, several by commas, writes.
+
+    >>> read_space("learning_rate=loguniform:low=0.01,high=1,momentum=choice:values=(0.8,0.9)")
+    {'learning_rate': LogUniform(low=0.01, high=1), 'momentum': Choice(values=(0.8, 0.9))}
+    """
+    return _labelled("over", text)
 
 
 def read_groups(text: str) -> tuple[Group, ...]:
@@ -127,6 +142,15 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     },
 }
 """For each field of `Recipe` that is no number: what reads it from a command line."""
+
+
+def _labelled(field: str, text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for label, value in _items(field, text, labels=True):
+        if label in found:
+            raise BadArgument(f"{field}: {label!r} stands twice in {text!r}")
+        found[label] = value
+    return found
 
 
 def _items(field: str, text: str, *, labels: bool) -> list[tuple[str, Any]]:
@@ -189,6 +213,14 @@ def _made(field: str, name: str, given: Mapping[str, str]) -> Any:
                 raise BadArgument(f"{field}: {name}: {key} is {text!r}, allowed: a number")
             if hints[key] is bool and not isinstance(values[key], bool):
                 raise BadArgument(f"{field}: {name}: {key} is {text!r}, allowed: True, False")
+    missing = [
+        each.name
+        for each in dataclasses.fields(kind)
+        if each.default is each.default_factory is dataclasses.MISSING and each.name not in values
+    ]
+    if missing:
+        form = ",".join(f"{each}=..." for each in missing)
+        raise BadArgument(f"{field}: {name} lacks {' and '.join(missing)}, as in {name}:{form}")
     return kind(**values)
 
 
