@@ -11,9 +11,8 @@ import cnnjax
 from cnnjax.cli import main
 from cnnjax.data import Preprocessing
 from cnnjax.errors import BadArgument
-from cnnjax.models import facts_of
 from cnnjax.weights import About, export_network
-from tests.models.test_networks import SMALL
+from tests.models.small import SMALL, parametrized
 
 pytest.importorskip("flatbuffers")
 NAME = "lenet5"
@@ -96,13 +95,10 @@ def test_what_a_file_says_is_exported(tmp_path, shape, capsys):
     np.testing.assert_allclose(program.call(image), logits, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in SMALL]
-)
-def test_every_family_is_exported_for_any_batch(name):
-    size, overrides = SMALL[name]
-    model, shape = cnnjax.build(name, **overrides), (size, size, facts_of(name).channels)
-    images = jax.ShapeDtypeStruct((1, *shape), np.float32)
+@parametrized(slow=set(SMALL) - set(QUICK))
+def test_every_family_is_exported_for_any_batch(row):
+    model, images = row.build(), row.images(1)
+    shape = images.shape[1:]
     variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
     program = jax.export.deserialize(
         export_network(model, variables, shape, batch=None, platforms=["cpu", "cuda"], baked=False)

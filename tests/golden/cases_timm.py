@@ -30,10 +30,10 @@ def _configured(names: str, reference: str, depths: tuple[int, ...]) -> tuple[Ca
     )
 
 
-def _regnet(names: str) -> tuple[Case, ...]:
-    """Return slow cases of six blocks, widths 48, 104, 208 and 440."""
-    theirs = {"depth": 6, "w0": 48, "wa": 80.0, "wm": 2.09, "group_size": 8}
-    ours = {"depth": 6, "w_0": 48, "w_a": 80.0, "w_m": 2.09, "group_width": 8}
+def _regnet(names: str, group: int = 8) -> tuple[Case, ...]:
+    """Return slow cases of six blocks, widths 48, 104, 208 and 440 where groups are of 8."""
+    theirs = {"depth": 6, "w0": 48, "wa": 80.0, "wm": 2.09, "group_size": group}
+    ours = {"depth": 6, "w_0": 48, "w_a": 80.0, "w_m": 2.09, "group_width": group}
     ours = {f"line.{field}": value for field, value in ours.items()}
     return named(names, **_SLOW, arguments=theirs, overrides=ours)
 
@@ -153,7 +153,8 @@ RESIDUAL = (
     Case("ecaresnet50d", source="timm", **shallow(_1211)),
     *_cut("resnet101d resnet152d resnet200d seresnet101 seresnet152 ecaresnet101d", _1211),
     *_cut("seresnext50_32x4d seresnext101_32x4d seresnext101_64x4d", _1211),
-    *_cut("seresnext101_32x8d seresnext101d_32x8d ecaresnet50t", _1211),
+    *_cut("seresnext101_32x8d seresnext101d_32x8d seresnextaa101d_32x8d ecaresnet50t", _1211),
+    *_cut("ecaresnext26t_32x4d", _1211),
     *named("resnet10t resnet14t resnet26t resnetaa34d resnetblur18 seresnext26t_32x4d", **_SLOW),
     *_cut("resnet26 resnet50t resnet50c resnet50s resnet50_gn resnext50d_32x4d", _1211),
     *_cut("resnetaa50 resnetaa50d resnetblur50 resnetblur50d resnetrs50", _1211),
@@ -208,6 +209,8 @@ RESIDUAL = (
     ),
     *named("regnetx_002", **_SLOW),
     *_regnet("regnetv_040 regnetv_064 regnetz_005 regnetz_040"),
+    # Their first stage is one group wide.
+    *_regnet("regnetx_080 regnety_320", group=48),
     Case(
         "gernet_s_shallow",
         network="gernet_s",
@@ -218,6 +221,8 @@ RESIDUAL = (
         float64=True,
     ),
     *_configured("resnet32ts seresnet33ts eca_resnext26ts gcresnext26ts", "byob_shallow", _1211),
+    *_configured("resnet33ts eca_resnet33ts gcresnet33ts", "byob_shallow", _1211),
+    *_configured("resnext26ts seresnext26ts", "byob_shallow", _1211),
     *_configured("gcresnet50t resnet51q resnet61q", "byob_shallow", _1211),
     *_configured("regnetz_b16 regnetz_d8 resnet50_clip_gap", "byob_shallow", _1211),
     *_configured("resnet50x4_clip_gap", "byob_shallow", (1, 1, 2, 1)),
@@ -232,6 +237,7 @@ MOBILE = (
     *named("tf_efficientnet_lite1 tf_efficientnet_lite2 tf_efficientnet_lite3", **_SLOW, size=72),
     _blocks("tf_efficientnet_b0", 2, size=72),
     _blocks("efficientnet_es", 2),
+    _blocks("tf_efficientnet_es", 2, size=72),
     _blocks("tf_efficientnetv2_b0", 2, size=72),
     _blocks("efficientnetv2_s", 2),
     _blocks("efficientnetv2_rw_s", 2),
@@ -245,6 +251,7 @@ MOBILE = (
     _blocks("mobilenetv3_large_100", 4),
     _blocks("mobilenetv3_small_100", 2),
     _blocks("mobilenetv3_rw", 2),
+    _blocks("tf_mobilenetv3_large_100", 4, size=72),
     _blocks("tf_mobilenetv3_large_minimal_100", 2, size=72),
     _blocks("tf_mobilenetv3_small_100", 2, size=72),
     _blocks("tf_mobilenetv3_small_minimal_100", 2, size=72),
@@ -252,6 +259,7 @@ MOBILE = (
     _blocks("fbnetv3_b", 2),
     _blocks("mobilenet_edgetpu_100", 2),
     _blocks("mobilenet_edgetpu_v2_xs", 2),
+    _blocks("mobilenet_edgetpu_v2_s", 2),
     _blocks("mobilenet_edgetpu_v2_l", 4),
     _blocks("mixnet_s", 2),
     _blocks("mixnet_m", 2),
@@ -317,8 +325,8 @@ NEWER = (
     *named("fasternet_t1 fasternet_t2", **_SLOW),
     *_cut("fasternet_s fasternet_m fasternet_l", _1211, "depths"),
     Case("mambaout_femto", size=32, **_TIMM, **shallow(_1211, "depths")),
-    Case(
-        "mambaout_base_wide_rw",
+    *named(
+        "mambaout_base_wide_rw mambaout_small_rw",
         size=32,
         arguments={"depths": _1211, "dims": (16, 32, 64, 96)},
         overrides={"depths": _1211, "widths": (16, 32, 64, 96)},

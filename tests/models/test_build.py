@@ -13,7 +13,8 @@ from cnnjax import ops
 from cnnjax.errors import BadArgument
 from cnnjax.models import MODELS, build, facts_of
 from cnnjax.models.fields import check_fields
-from tests.models.test_networks import CHEAPEST, SMALL
+from tests.models.small import SMALL
+from tests.models.test_networks import CHEAPEST
 
 NAN, HUGE = float("nan"), 10**400
 
@@ -111,8 +112,7 @@ class Two(nn.Module):
 
 @pytest.mark.parametrize("name", ["resnet8_cifar", "cnn", "lenet5"])
 def test_networks_are_parts_of_other_modules(name):
-    size, channels = SMALL[name][0], facts_of(name).channels
-    images = jnp.ones((2, size, size, channels))
+    images = jnp.ones(SMALL[name].images().shape)
     with ops.stock():
         alone = jax.eval_shape(
             lambda x: build(name, num_classes=3).init(jax.random.key(0), x, train=False), images

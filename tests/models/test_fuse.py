@@ -9,7 +9,7 @@ import cnnjax
 from cnnjax import ops
 from cnnjax.errors import BadArgument
 from cnnjax.models import build
-from tests.models.test_networks import GHOSTS
+from tests.models.small import GHOSTS
 
 # Grouped and dense 3x3, depthwise, 1x1; one branch and several; with squeeze-excite and without.
 TINY = {

@@ -17,7 +17,7 @@ import cnnjax
 from cnnjax.models import MODELS
 from cnnjax.weights.names import names_of, renamed, shapes_of, source_of
 from cnnjax.weights.torch_names import from_state_dict, to_state_dict, torch_shapes
-from tests.models.test_networks import first_blocks
+from tests.models.small import first_blocks
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))

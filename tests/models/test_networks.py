@@ -1,5 +1,5 @@
 """One table of networks, one set of checks. A new network is tested by being in `MODELS`; a new
-family needs a representative in `SMALL` as well."""
+family needs a row in `small.py` as well."""
 
 import dataclasses
 import functools
@@ -16,96 +16,7 @@ import pytest
 from cnnjax import models, ops
 from cnnjax.errors import BadArgument
 from cnnjax.models import FAMILIES, MODELS, build, facts_of, list_models
-from cnnjax.models.regnet import Line
-
-
-def first_blocks(stages, blocks):
-    """The first so many blocks of each of a table's stages."""
-
-    def single(row, index):
-        return dataclasses.replace(row, strides=1 if index else row.strides, repeats=1)
-
-    whole = [[single(row, i) for row in stage for i in range(row.repeats)] for stage in stages]
-    return tuple(tuple(stage[:blocks]) for stage in whole)
-
-
-# Groups of a small GhostNet, with and without a stride, squeeze-excite and another width.
-GHOSTS = (((3, 16, 16, False, 1),) * 2, ((5, 24, 24, True, 2),))
-
-# A representative of every family: the pixels of a small but sensible image, and fields that make
-# it shallow where the family allows.
-SMALL = {
-    "lenet5": (28, {}),
-    "cnn": (16, {}),
-    "vgg11_bn_cifar": (16, {}),
-    "nin_cifar": (16, {}),
-    "resnet8_cifar": (16, {}),
-    "preresnet20_cifar": (16, {"depths": (1, 1, 1)}),
-    "pyramidnet110_a48_cifar": (16, {"blocks": 1}),
-    "densenet_bc40_12_cifar": (16, {"depth": 2}),
-    "resnet18": (32, {"depths": (1, 1, 1, 1)}),
-    "mobilenet_v2": (32, {}),
-    "vgg11": (32, {"hidden": 64}),
-    "alexnet": (64, {"hidden": 64}),
-    "squeezenet1_1": (32, {}),
-    "densenet121": (32, {"depths": (2, 2, 2, 2)}),
-    "mobilenet_v3_small": (32, {}),
-    "shufflenet_v2_x0_5": (32, {}),
-    "mnasnet0_5": (64, {}),
-    "efficientnet_b0": (64, {}),
-    "regnet_y_400mf": (32, {}),
-    "regnety_002": (32, {"line": Line(4, 48, 28.8, 1.5, 8)}),
-    "convnext_tiny": (32, {"depths": (1, 1, 1, 1)}),
-    "googlenet": (32, {}),
-    "inception_v3": (80, {"depths": (1, 1, 1)}),
-    "seresnet50": (32, {"depths": (1, 1, 1, 1)}),
-    "gernet_s": (32, {"depths": (1, 1, 1, 1, 1)}),
-    "legacy_seresnet18": (32, {"depths": (1, 1, 1, 1)}),
-    "convnextv2_atto": (32, {"depths": (1, 1, 1, 1)}),
-    "resnetv2_50": (32, {"depths": (1, 1, 1, 1)}),
-    "nfnet_f0": (32, {"depths": (1, 1, 1, 1)}),
-    "fasternet_t0": (32, {"depths": (1, 1, 1, 1)}),
-    "mambaout_femto": (32, {"depths": (1, 1, 1, 1)}),
-    "inception_next_atto": (32, {"depths": (1, 1, 1, 1)}),
-    "efficientnet_lite0": (32, {}),
-    "mobilenetv4_conv_small": (32, {}),
-    "skresnet50d": (32, {"depths": (1, 1, 1, 1)}),
-    "resnest50d": (32, {"depths": (1, 1, 1, 1)}),
-    "mobilenetv1_100": (32, {}),
-    "repvgg_a0": (32, {"depths": (2, 1, 1, 1)}),
-    "mobileone_s4": (32, {"depths": (1, 1, 1, 1), "attentions": (0, 0, 1, 0)}),
-    "repvit_m0_9": (32, {"depths": (2, 1, 1, 1)}),
-    "starnet_s050": (32, {"depths": (1, 1, 1, 1)}),
-    "legacy_xception": (32, {"middle": 1}),
-    "xception41": (32, {"middle": 1}),
-    "tresnet_m": (32, {"depths": (1, 1, 1, 1), "width": 16}),
-    "rdnet_tiny": (32, {"growths": (16, 16, 16, 16), "strided": (1, 2, 3), "depth": 1}),
-    "cspnext_tiny": (64, {"width": 16}),
-    "lcnetv2_small": (32, {"depths": (1, 1, 1, 2), "width_mult": 0.25}),
-    "efficientnet_cc_b0_4e": (
-        32,
-        {"stages": first_blocks(MODELS["efficientnet_cc_b0_4e"].fields["stages"], 1)},
-    ),
-    "dla34": (32, {"depths": (1, 1, 1, 1)}),
-    "dpn68": (32, {"depths": (1, 2, 1, 1)}),
-    "hrnet_w18_small": (32, {"depth": 1, "modules": (1, 1)}),
-    "ese_vovnet39b": (32, {"depths": (1, 1, 2, 1), "layers": 2}),
-    "selecsls42": (64, {}),
-    "hgnetv2_b0": (32, {"depths": (1, 1, 1, 2), "layers": 2}),
-    "cspresnet50": (32, {"depths": (1, 1, 1, 1)}),
-    "rexnet_100": (32, {"depths": (1, 1, 1, 1, 1, 1)}),
-    "ghostnet_050": (64, {}),
-    "ghostnetv3_050": (34, {"groups": GHOSTS}),
-    "repghostnet_050": (32, {"groups": GHOSTS}),
-    "convmixer_1024_20_ks9_p14": (28, {"width": 32, "depth": 2}),
-    "inception_v4": (80, {"depths": (1, 1, 1)}),
-    "inception_resnet_v2": (80, {"depths": (1, 1, 1)}),
-    "nasnetalarge": (32, {"width": 16, "depths": (2, 1)}),
-    "pnasnet5large": (32, {"width": 16, "depths": (2,)}),
-    "allconv_c_cifar": (16, {}),
-    "shakeshake26_2x32d_cifar": (16, {"blocks": 1}),
-    "airbench94_cifar": (16, {}),
-}
+from tests.models.small import ROWS, SMALL, every_row, light_rows, parametrized
 
 # Tracing a network takes a second: by default the one of each class that costs least.
 CHEAPEST = {
@@ -116,75 +27,15 @@ CHEAPEST = {
     )
 }
 
-# These take seconds to trace and more to compile. A golden test of their family runs by default.
-HEAVY = {
-    "convnext_tiny",
-    "convnextv2_atto",
-    "cspnext_tiny",
-    "cspresnet50",
-    "densenet121",
-    "dla34",
-    "dpn68",
-    "efficientnet_b0",
-    "efficientnet_cc_b0_4e",
-    "efficientnet_lite0",
-    "ese_vovnet39b",
-    "fasternet_t0",
-    "gernet_s",
-    "ghostnet_050",
-    "ghostnetv3_050",
-    "googlenet",
-    "hgnetv2_b0",
-    "hrnet_w18_small",
-    "inception_next_atto",
-    "inception_resnet_v2",
-    "inception_v3",
-    "inception_v4",
-    "legacy_seresnet18",
-    "legacy_xception",
-    "lcnetv2_small",
-    "mambaout_femto",
-    "mnasnet0_5",
-    "mobilenet_v2",
-    "mobilenet_v3_small",
-    "mobilenetv1_100",
-    "mobilenetv4_conv_small",
-    "mobileone_s4",
-    "nasnetalarge",
-    "nfnet_f0",
-    "pnasnet5large",
-    "rdnet_tiny",
-    "regnet_y_400mf",
-    "regnety_002",
-    "repghostnet_050",
-    "repvgg_a0",
-    "repvit_m0_9",
-    "resnest50d",
-    "resnetv2_50",
-    "rexnet_100",
-    "selecsls42",
-    "seresnet50",
-    "shufflenet_v2_x0_5",
-    "skresnet50d",
-    "squeezenet1_1",
-    "starnet_s050",
-    "tresnet_m",
-    "vgg11",
-    "vgg11_bn_cifar",
-    "xception41",
-}
-
 # Compiling dominates these tests; unoptimized code computes the same, and the operations have tests
 # of their own.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
-def shapes(name, size=None, channels=None, **overrides):
-    """The abstract variables of a network."""
-    facts = facts_of(name)
-    size = size or facts.input_size
-    images = jax.ShapeDtypeStruct((1, size, size, channels or facts.channels), jnp.float32)
-    model = build(name, **overrides)
+def shapes(row, channels=None, **overrides):
+    """The abstract variables of a small network."""
+    images = jax.ShapeDtypeStruct((1, row.pixels, row.pixels, channels or row.channels), "float32")
+    model = row.build(**overrides)
     return jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), images)
 
 
@@ -209,23 +60,17 @@ def test_every_family_has_a_representative():
     assert families == {MODELS[name].family for name in SMALL}
 
 
-# What tests go through: every representative, of which the heavy ones only in the slow run.
-REPRESENTATIVES = [pytest.param(n, marks=pytest.mark.slow if n in HEAVY else ()) for n in SMALL]
-
-
-@pytest.mark.parametrize("name", REPRESENTATIVES)
-def test_network(name):
+@light_rows
+def test_network(row):
     """Evaluation, features, training step: what holds of every network, with two compilations."""
     with ops.stock():
-        _check_network(name)
+        _check_network(row)
 
 
-def _check_network(name):
-    (size, overrides), classes, batch = SMALL[name], 7, 4
-    channels = facts_of(name).channels
-    overrides = {**overrides, "num_classes": classes}
-    model = build(name, **overrides)
-    abstract = shapes(name, size, **overrides)
+def _check_network(row):
+    size, classes, batch, channels = row.pixels, 7, 4, row.channels
+    model = row.build(num_classes=classes)
+    abstract = shapes(row, num_classes=classes)
     variables = jax.tree_util.tree_map_with_path(lambda *leaf: jnp.asarray(draw(*leaf)), abstract)
     rng = np.random.default_rng(0)
     images = rng.standard_normal((batch, size, size, channels)).astype(np.float32)
@@ -289,15 +134,12 @@ def _check_network(name):
     assert step._cache_size() == 1
 
 
-@pytest.mark.parametrize("name", REPRESENTATIVES)
-def test_compute_type_is_kept_and_logits_are_float32(name):
-    (size, overrides), channels = SMALL[name], facts_of(name).channels
-    model = build(name, dtype=jnp.bfloat16, **overrides)
-    images = jax.ShapeDtypeStruct((2, size, size, channels), jnp.float32)
-    variables = shapes(name, size, **overrides)
+@light_rows
+def test_compute_type_is_kept_and_logits_are_float32(row):
+    model = row.build(dtype=jnp.bfloat16)
     program, (logits, stages) = jax.make_jaxpr(
         lambda v, x: model.apply(v, x, train=False, features=True), return_shape=True
-    )(variables, images)
+    )(shapes(row), row.images())
     assert logits.dtype == jnp.float32
     assert {stage.dtype for stage in stages.values()} == {jnp.dtype(jnp.bfloat16)}
     done = list(equations(program.jaxpr))
@@ -330,9 +172,8 @@ def test_networks_tell_as_many_classes_apart_as_their_data_have():
         assert build(name).num_classes == classes[facts_of(name).dataset], name
 
 
-DROPPING = [
-    name for name in SMALL if "dropout_rate" in {f.name for f in dataclasses.fields(build(name))}
-]
+def fields_of(row):
+    return {field.name for field in dataclasses.fields(row.build())}
 
 
 def test_images_too_small_on_one_side_are_refused():
@@ -350,65 +191,54 @@ def test_networks_are_built_for_training_unless_asked_otherwise():
         assert build(name).dtype == jnp.float32, name
 
 
-@pytest.mark.parametrize("name", DROPPING)
-def test_dropout_draws_in_training(name):
-    (size, overrides), channels = SMALL[name], facts_of(name).channels
-    usual = {f.name for f in dataclasses.fields(build(name))}
-    model = build(name, **(overrides | dict.fromkeys({"drop_path_rate"} & usual, 0.0)))
-    images = jax.ShapeDtypeStruct((2, size, size, channels), jnp.float32)
-    apply = functools.partial(
-        model.clone(dropout_rate=0.5).apply, train=True, mutable=["batch_stats"]
-    )
+@parametrized(row for row in ROWS if "dropout_rate" in fields_of(row))
+def test_dropout_draws_in_training(row):
+    model = row.build(dropout_rate=0.5, **dict.fromkeys({"drop_path_rate"} & fields_of(row), 0.0))
+    apply = functools.partial(model.apply, train=True, mutable=["batch_stats"])
     with ops.stock(), pytest.raises(flax.errors.InvalidRngError):
-        jax.eval_shape(apply, shapes(name, size, **overrides), images)
+        jax.eval_shape(apply, shapes(row), row.images())
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_evaluation_names_its_stages_and_draws_nothing(name):
+@every_row
+def test_evaluation_names_its_stages_and_draws_nothing(row):
     """As DESIGN names them: the stem, then every stage by its number, each as fine or coarser.
 
     "pre_logits" has a file of its own.
     """
-    (size, overrides), channels = SMALL[name], facts_of(name).channels
-    model = build(name, **overrides)
-    images = jax.ShapeDtypeStruct((2, size, size, channels), jnp.float32)
+    model, images, variables = row.build(), row.images(), shapes(row)
     _, stages = jax.eval_shape(
-        lambda v, x: model.apply(v, x, train=False, features=True),
-        shapes(name, size, **overrides),
-        images,
+        lambda v, x: model.apply(v, x, train=False, features=True), variables, images
     )
     named = set(stages) - {"stem", "pre_logits"}
     numbers = sorted(int(stage.removeprefix("stage")) for stage in named)
     assert numbers == list(range(1, len(numbers) + 1))
     assert numbers
-    sides = [size, stages["stem"].shape[1], *(stages[f"stage{n}"].shape[1] for n in numbers)]
+    sides = [row.pixels, stages["stem"].shape[1], *(stages[f"stage{n}"].shape[1] for n in numbers)]
     assert sides == sorted(sides, reverse=True)
     # Without a key, whatever is dropped in training: evaluation draws nothing.
-    rates = {"dropout_rate", "drop_path_rate"} & {f.name for f in dataclasses.fields(model)}
+    rates = {"dropout_rate", "drop_path_rate"} & fields_of(row)
     dropping = model.clone(**dict.fromkeys(rates, 0.5))
     with ops.stock():
-        alone = jax.eval_shape(
-            lambda v, x: dropping.apply(v, x, train=False), shapes(name, size, **overrides), images
-        )
+        alone = jax.eval_shape(lambda v, x: dropping.apply(v, x, train=False), variables, images)
     assert alone.shape == (2, model.num_classes)
 
 
-@pytest.mark.parametrize("name", REPRESENTATIVES)
-def test_other_numbers_of_channels(name):
-    channels, (size, overrides) = 1 if facts_of(name).channels == 3 else 3, SMALL[name]
-    usual = jax.tree.leaves(shapes(name, size, **overrides)["params"])
-    other = jax.tree.leaves(shapes(name, size, channels, **overrides)["params"])
+@light_rows
+def test_other_numbers_of_channels(row):
+    channels = 1 if row.channels == 3 else 3
+    usual = jax.tree.leaves(shapes(row)["params"])
+    other = jax.tree.leaves(shapes(row, channels)["params"])
     changed = [(a.shape, b.shape) for a, b in zip(usual, other, strict=True) if a.shape != b.shape]
     # One layer alone (airbench's has a bias of the first one's, by the channels, before it).
     assert sum(len(shape) > 1 for shape, _ in changed) == 1
-    ratio = channels / facts_of(name).channels
+    ratio = channels / row.channels
     for before, after in itertools.chain(*(zip(*pair, strict=True) for pair in changed)):
         assert after in (before, before * ratio)
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_bad_images_are_refused_by_name(name):
-    model, channels = build(name), facts_of(name).channels
+@every_row
+def test_bad_images_are_refused_by_name(row):
+    model, channels = build(row.network), row.channels
     for images, told in [
         (jnp.zeros((8, 8, channels)), r"must be \[B, H, W, C\]"),
         (jnp.zeros((1, 32, 32, channels), jnp.uint8), "float"),

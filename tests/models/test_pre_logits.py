@@ -12,20 +12,21 @@ from jax.extend.core import Literal
 
 from cnnjax import ops
 from cnnjax.models import MODELS, build, facts_of
-from tests.models.test_networks import SMALL
+from tests.models.small import ROWS, parametrized
 
-# These do not end in one linear layer. Here it is the mean over positions of what the last
-# convolution, a 1x1, is given: its ReLU comes before the mean.
-LAST_CONVOLUTION = ("allconv_c_cifar", "nin_cifar", "squeezenet1_1")
-# Here it is what both classifiers are given, each a norm and a linear layer; they become one.
-TWO_CLASSIFIERS = ("repvit_m0_9",)
+# Most end in one linear layer. Where it is a convolution, a 1x1, "pre_logits" are the mean over
+# positions of what that is given: its ReLU comes before the mean. Where there are two classifiers,
+# each a norm and a linear layer, they are what both are given.
 
 
-def trace(name, **overrides):
+def ending(*ends):
+    """Give a test the rows of networks that end so."""
+    return parametrized(row for row in ROWS if row.end in ends)
+
+
+def trace(row, **overrides):
     """The program of `(variables, images) -> (logits, pre_logits)`, and the variables' paths."""
-    size, small = SMALL[name]
-    model = build(name, **{**small, **overrides, "num_classes": 7})
-    images = jax.ShapeDtypeStruct((2, size, size, facts_of(name).channels), jnp.float32)
+    model, images = row.build(num_classes=7, **overrides), row.images()
 
     def end(variables, images):
         logits, features = model.apply(variables, images, train=False, features=True)
@@ -65,10 +66,9 @@ def draw(variables):
     return {v: rng.standard_normal(v.aval.shape).astype(np.float32) for v in variables}
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if name not in LAST_CONVOLUTION])
-def test_logits_are_a_linear_layer_of_pre_logits(name):
-    overrides = {"deployed": True} if name in TWO_CLASSIFIERS else {}
-    program, paths = trace(name, **overrides)
+@ending("linear", "two linear")
+def test_logits_are_a_linear_layer_of_pre_logits(row):
+    program, paths = trace(row, **({"deployed": True} if row.end == "two linear" else {}))
     logits, pre_logits = program.outvars
     assert pre_logits.aval.shape == (2, pre_logits.aval.shape[1])
     assert pre_logits.aval.dtype == jnp.float32
@@ -77,16 +77,17 @@ def test_logits_are_a_linear_layer_of_pre_logits(name):
     assert len(layers) == 1, "what logits are made of beside pre-logits"
     values = draw([pre_logits, *needed])
     weights = {paths[v][-1]: values[v] for v in needed}
-    assert set(weights) == ({"kernel"} if name == "airbench94_cifar" else {"kernel", "bias"})
+    scaled = row.network == "airbench94_cifar"
+    assert set(weights) == ({"kernel"} if scaled else {"kernel", "bias"})
     kernel = weights["kernel"].reshape(-1, 7)  # of a 1x1 convolution too
     expected = values[pre_logits] @ kernel + weights.get("bias", 0)
-    expected *= MODELS[name].family.scaling if name == "airbench94_cifar" else 1
+    expected *= MODELS[row.network].family.scaling if scaled else 1
     np.testing.assert_allclose(evaluate(equations, values, logits), expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", LAST_CONVOLUTION)
-def test_without_a_linear_layer_they_are_the_mean_of_the_last_convolutions_input(name):
-    program, _ = trace(name)
+@ending("convolution")
+def test_without_a_linear_layer_they_are_the_mean_of_the_last_convolutions_input(row):
+    program, _ = trace(row)
     pre_logits = program.outvars[1]
     convolutions = [e for e in program.eqns if e.primitive.name == "conv_general_dilated"]
     assert convolutions[-1].invars[1].aval.shape[:2] == (1, 1)
@@ -99,9 +100,9 @@ def test_without_a_linear_layer_they_are_the_mean_of_the_last_convolutions_input
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", TWO_CLASSIFIERS)
-def test_two_classifiers_are_given_the_same(name):
-    program, paths = trace(name)
+@ending("two linear")
+def test_two_classifiers_are_given_the_same(row):
+    program, paths = trace(row)
     logits, pre_logits = program.outvars
     assert pre_logits.aval.shape == (2, pre_logits.aval.shape[1])
     _, needed = between(program, pre_logits, logits)

@@ -25,6 +25,7 @@ from cnnjax.models import MODELS, facts_of
 from cnnjax.weights.names import names_of, publisher, source_of
 from cnnjax.weights.torch_names import torch_names, torch_shapes
 from tests.models.record import RATES, record
+from tests.models.small import rows_of
 from tests.models.test_goldens import CASES, GOLDEN
 from tests.models.test_networks import CHEAPEST, count
 
@@ -124,19 +125,14 @@ def test_network_is_made_of_what_its_reference_is_made_of(name):
     check_initial(name, initial)
 
 
-# These cut borders off, as "VALID" does, or cut images into patches.
-ODD = re.compile(
-    "lenet|alexnet|allconv|airbench|convmixer|inception_[vr]|legacy_xc|p?nasnet|squeeze|cnn$"
-)
-
-
 def check_stages(name, shapes):
     """Each stage is half as fine as the one before, rounded up; images of 100 pixels end at 1/32.
 
     VGG's are taken before they are pooled; SelecSLS halves once more. A stage may be of another
     width only, as in mobilenetv4; the stem may be as fine as the first.
     """
-    if ODD.match(name):
+    (halved,) = {row.halved for row in rows_of(name)}
+    if halved is None:
         return
     size = facts_of(name).input_size
     half = {-(-size // 2**times): times for times in range(7)}
@@ -146,11 +142,11 @@ def check_stages(name, shapes):
         for stage, shape in shapes.items()
         if stage.startswith("stage")
     )
-    times = [halved for _, halved in numbered]
+    times = [time for _, time in numbered]
     assert times[0] - stem in ((0, 1, 2) if name.startswith("shuffle") else (0, 1)), shapes
     assert all(after - before in (0, 1) for before, after in itertools.pairwise(times)), shapes
     if size > 100:
-        assert times[-1] == {"sel": 6, "vgg": 4}.get(name[:3], 5), shapes
+        assert times[-1] == halved, shapes
 
 
 # Of these a part goes to another block, and gets another name, where there are fewer of them.
