@@ -1,9 +1,12 @@
 """Names for the arrays and trees that pass between the layers."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+
+from cnnjax.errors import BadArgument
 
 __all__ = [
     "Activation",
@@ -16,6 +19,7 @@ __all__ = [
     "Model",
     "Targets",
     "Variables",
+    "check_features",
 ]
 
 Array = jax.Array
@@ -67,3 +71,14 @@ class Model(Protocol):
         In training `apply(variables, images, train=True, mutable=["batch_stats"],
         rngs={"dropout": key})` returns them with the collections that changed.
         """
+
+
+def check_features(model: Model) -> None:
+    """Raise `BadArgument` unless a module takes `features=True`, which not every `Model` does."""
+    call: Any = type(model).__call__
+    parameters = inspect.signature(call).parameters.values()
+    if not any(each.name == "features" or each.kind is each.VAR_KEYWORD for each in parameters):
+        raise BadArgument(
+            f"model: {type(model).__name__} takes no features=True, with which it would return "
+            '(logits, {"stem": [B, H, W, C], ..., "pre_logits": [B, C]})'
+        )

@@ -30,7 +30,7 @@ from cnnjax.data import load, prepare
 from cnnjax.data.augment import RandomCrop
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.records import command_line
-from cnnjax.report import print_tables, write_report
+from cnnjax.report import check_packages, print_tables, write_report
 from cnnjax.runtime import enable_cache, use_huge_pages
 from cnnjax.terminal import console
 from cnnjax.train import AdamW, Hyper, Recipe, show_progress
@@ -67,6 +67,7 @@ def main() -> int:
     use_huge_pages()
     enable_cache()
 
+    check_packages()
     recipe = dataclasses.replace(RECIPE, epochs=1) if arguments.quick else RECIPE
     contestants = parse_contestants([f"{k}={v}" for k, v in NETWORKS.items()])
     train_set = load(DATA, "train", arguments.data_dir)

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "files": {"errors"},
     "tensors": {"files"},
     "terminal": {"files"},
-    "typing": set(),
+    "typing": {"errors"},
     "ops": {"typing", "errors"},
     "nn": {"ops"},
     "data": {"typing", "files", "runtime"},

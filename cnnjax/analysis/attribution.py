@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Literal, Var, jaxpr_as_fun
 
 from cnnjax.errors import BadArgument, unknown
-from cnnjax.typing import Array, Images, Labels, Model, Variables
+from cnnjax.typing import Array, Images, Labels, Model, Variables, check_features
 
 __all__ = ["class_scores", "grad_cam", "integrated_gradients"]
 
@@ -90,9 +90,10 @@ def grad_cam(
         `[B, h, w]` float32, at least 0, of the stage's size.
 
     Raises:
-        BadArgument: for an unknown stage, or one whose activations are no maps.
+        BadArgument: for a module that takes no `features`, an unknown stage, or one whose
+            activations are no maps.
     """
-
+    check_features(model)
     stage_shapes: dict[str, tuple[int, ...]] = {}
 
     def forward(images: Images) -> tuple[Array, list[Array]]:

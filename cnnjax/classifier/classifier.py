@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ import numpy as np
 from cnnjax.data import Preprocessing
 from cnnjax.errors import BadArgument, Failed, bounded
 from cnnjax.models import build
-from cnnjax.typing import Images, Logits, Variables
+from cnnjax.typing import Images, Logits, Variables, check_features
 from cnnjax.weights import WEIGHTS, About, save_weights
+from cnnjax.weights.about import FLOAT32
 
 __all__ = ["BATCH_SIZE", "Classifier"]
 
@@ -49,7 +49,7 @@ class Classifier:
     def fields(self) -> dict[str, Any]:
         """In what the network differs from the one that its name alone builds; none without one.
 
-        The number of classes and the type that it computes in are left out.
+        The number of classes is left out, and the type that it computes in: `model.dtype`.
 
         Raises:
             BadArgument: for a name of no network, or of one of another class.
@@ -72,9 +72,10 @@ class Classifier:
     def save(self, directory: str | Path) -> None:
         """Write `weights.safetensors`, complete or not at all, with all that belongs to it.
 
-        `cnnjax.load(directory)` gives it back, computing in float32 unless it is told `dtype=`. Of
-        a module of one's own the file holds no definition: `cnnjax.load(directory, model=module)`
-        takes that again. PyTorch reads the file as a state dict.
+        `cnnjax.load(directory)` gives it back, computing in the same type unless it is told
+        `dtype=`. Of a module of one's own the file holds no definition:
+        `cnnjax.load(directory, model=module)` takes that again. PyTorch reads the file as a state
+        dict.
 
         Args:
             directory: made where it is not there.
@@ -83,7 +84,9 @@ class Classifier:
             BadArgument: for variables or fields of the network that a file cannot hold.
             Failed: where it cannot be written.
         """
-        about = About(self.class_names, self.preprocessing, self.fields, self.network)
+        # The type of a module of one's own is the module's, which is given again.
+        dtype = jnp.dtype(self.model.dtype).name if self.network else FLOAT32
+        about = About(self.class_names, self.preprocessing, self.fields, self.network, dtype)
         save_weights(self.variables, Path(directory) / WEIGHTS, about=about)
 
     @property
@@ -124,16 +127,8 @@ class Classifier:
             BadArgument: for images as `logits` does; for a module that has no such features.
         """
         images = self._checked(images)
-        self._check_features()
+        check_features(self.model)
         return _pre_logits(self.model, self.variables, images)
-
-    def _check_features(self) -> None:
-        call = inspect.signature(type(self.model).__call__).parameters.values()
-        if not any(each.name == "features" or each.kind is each.VAR_KEYWORD for each in call):
-            raise BadArgument(
-                f"model: {type(self.model).__name__} takes no features=True, with which it would "
-                'return (logits, {"pre_logits": [B, C], ...})'
-            )
 
     def stages(self, images: Images | np.ndarray) -> dict[str, jax.Array]:
         """Return what each stage computes, in the network's order, the logits last.
@@ -142,7 +137,7 @@ class Classifier:
         where the network takes them.
         """
         images = self._checked(images, any_size=True)
-        self._check_features()
+        check_features(self.model)
         order: list[str] = []
 
         def apply(variables: Variables, images: Images) -> dict[str, jax.Array]:

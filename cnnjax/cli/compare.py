@@ -11,7 +11,7 @@ from cnnjax.cli.settings import Settings, SharedSettings
 from cnnjax.data import load_splits
 from cnnjax.errors import bounded
 from cnnjax.records import command_line
-from cnnjax.report import print_tables, write_report
+from cnnjax.report import check_packages, print_tables, write_report
 from cnnjax.terminal import console, print_json, tell
 from cnnjax.train import show_progress
 
@@ -58,6 +58,7 @@ def compare(
     recipe, hyper = settings.chosen()
     bounded("seeds", seeds, 1, MOST_SEEDS)
     contestants = comparison.parse_contestants(networks)
+    check_packages()
     parts = load_splits(
         data, data_dir, train_split=train_split, test_split=test_split, resize=resize
     )

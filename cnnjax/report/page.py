@@ -1,6 +1,7 @@
 """`report.html`: one file that shows what a comparison found and how to make it again."""
 
 import datetime
+import importlib
 import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -17,7 +18,7 @@ from cnnjax.report import figures
 from cnnjax.report.finding import finding
 from cnnjax.report.table import caution, difference_texts
 
-__all__ = ["REPORT", "render_report", "value_words", "write_report"]
+__all__ = ["REPORT", "check_packages", "render_report", "value_words", "write_report"]
 
 REPORT = "report.html"
 
@@ -25,6 +26,15 @@ REPORT = "report.html"
 _DARK_SERIES = (
     "#6cb6ff", "#ff9e64", "#4fd1a5", "#f0a6ff", "#e3b341", "#5fd7ea", "#ff8fa8", "#b3adff",
 )  # fmt: skip
+
+
+def check_packages() -> None:
+    """Raise `Failed` where a package that a report needs is missing: before training, not after."""
+    for package in ("scipy", "matplotlib", "jinja2"):
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise missing_extra(package, "report") from error
 
 
 def write_report(out: str | Path, test_set: Source) -> Path:

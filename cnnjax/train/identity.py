@@ -46,7 +46,7 @@ def describe(value: Any, argument: str = "checkpoint_dir", where: str = "model")
         raise BadArgument(
             f"{argument}: {error}, so that another could be taken for it; allowed: functions and "
             "classes of a module, functools.partial, frozen dataclasses, arrays, numbers and texts "
-            f"(without {argument} it trains as it is)"
+            "(`fit` without a checkpoint_dir trains with any)"
         ) from None
     except RecursionError:
         raise BadArgument(f"{argument}: {where} is nested too deeply to be identified") from None

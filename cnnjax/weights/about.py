@@ -15,7 +15,16 @@ from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import checked, decoded, printable, reading
 from cnnjax.weights.read import split_choice
 
-__all__ = ["ENTRY", "WEIGHTS", "About", "about_in", "checked_fields", "located", "read_about"]
+__all__ = [
+    "ENTRY",
+    "FLOAT32",
+    "WEIGHTS",
+    "About",
+    "about_in",
+    "checked_fields",
+    "located",
+    "read_about",
+]
 
 ENTRY = "cnnjax"
 """The entry of a safetensors file's metadata that holds an `About` as JSON."""
@@ -23,6 +32,10 @@ ENTRY = "cnnjax"
 WEIGHTS = "weights.safetensors"
 """The file of weights in a directory that a training, or `Classifier.save`, left."""
 
+FLOAT32 = "float32"
+"""What a network computes in where nothing is said."""
+
+_DTYPES = (FLOAT32, "bfloat16", "float16", "float64")
 _MOST_CLASSES, _LONGEST_NAME = 1_000_000, 1000
 _LONGEST_HEADER = 100_000_000  # the format's own bound, in bytes
 # What is traced before it is compared with the weights must end: layers, against the usual ones.
@@ -38,15 +51,18 @@ class About:
         preprocessing: how an image becomes the network's input.
         fields: what `cnnjax.build` was given besides `num_classes`, as JSON has it.
         network: the name that `cnnjax.build` was given; "" where it is not known.
+        dtype: what it computes in: "float32", "bfloat16", "float16" or "float64".
 
     Raises:
-        BadArgument: for no class names or more than a million, or a name of over 1,000 letters.
+        BadArgument: for no class names or more than a million, a name of over 1,000 letters, or
+            another dtype.
     """
 
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     network: str = ""
+    dtype: str = FLOAT32
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.class_names) <= _MOST_CLASSES:
@@ -55,6 +71,8 @@ class About:
             )
         if max(map(len, (*self.class_names, self.network))) > _LONGEST_NAME:
             raise BadArgument(f"class_names, network: allowed: {_LONGEST_NAME} letters each")
+        if self.dtype not in _DTYPES:
+            raise BadArgument(f"dtype: received {self.dtype[:20]!r}, allowed: {', '.join(_DTYPES)}")
 
     def to_json(self) -> str:
         """Return what `read_about` reads; `BadArgument` where JSON cannot hold a field."""
@@ -71,6 +89,7 @@ class _Written(typing.TypedDict):
     preprocessing: dict[str, Any]
     fields: dict[str, Any]
     network: typing.NotRequired[str]
+    dtype: typing.NotRequired[str]
 
 
 def located(source: Any) -> Any:
@@ -125,7 +144,8 @@ def about_in(metadata: Mapping[str, str], what: str) -> About | None:
         how["height"] = how["width"] = how.pop("size")
     preprocessing = checked(how, Preprocessing, what)
     try:
-        return About(found["class_names"], preprocessing, found["fields"], found.get("network", ""))
+        more = {name: found[name] for name in ("network", "dtype") if name in found}
+        return About(found["class_names"], preprocessing, found["fields"], **more)
     except BadArgument as error:
         raise Failed(f"{printable(what)}: damaged ({error})") from error
 

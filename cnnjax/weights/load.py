@@ -14,7 +14,7 @@ from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import printable
 from cnnjax.models import build, facts_of
 from cnnjax.typing import Key
-from cnnjax.weights.about import About, checked_fields
+from cnnjax.weights.about import FLOAT32, About, checked_fields
 from cnnjax.weights.adapt import (
     Shapes,
     check_fit,
@@ -204,7 +204,8 @@ def _fitted(
     usual, label, about = build(name), found.label, found.about
     shape = _image_shape(name, channels, pixels, about)
     if about is not None:
-        overrides = {**_fields(name, usual, about, label), **overrides}
+        dtype = {} if about.dtype == FLOAT32 else {"dtype": jnp.dtype(about.dtype).type}
+        overrides = {**_fields(name, usual, about, label), **dtype, **overrides}
     asked = {} if num_classes is None else {"num_classes": num_classes}
     model = build(name, **{**overrides, **asked})
     expected = _expected(model, shape, about, label)

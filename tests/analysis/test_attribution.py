@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 import cnnjax
 from cnnjax.analysis.attribution import class_scores, grad_cam, integrated_gradients
@@ -94,3 +95,14 @@ def test_bad_arguments(network):
         integrated_gradients(scores, images, images[:1])
     with pytest.raises(BadArgument, match="stage"):
         grad_cam(model, variables, images, jnp.array([0, 1, 2]), stage="stage9")
+
+
+def test_grad_cam_of_a_module_without_features_is_refused_in_one_line(network):
+    class Plain(nn.Module):
+        @nn.compact
+        def __call__(self, images, *, train):
+            return nn.Dense(2)(images.mean(axis=(1, 2)))
+
+    images = network[2]
+    with pytest.raises(BadArgument, match=r"model: Plain takes no features=True, .*pre_logits"):
+        grad_cam(Plain(), {"params": {}}, images, jnp.array([0, 1, 1]))

@@ -47,6 +47,17 @@ class Plain(nn.Module):
         return nn.Dense(2)(images.mean(axis=(1, 2)))
 
 
+class Typed(nn.Module):
+    """One that computes in a type of its own."""
+
+    dtype: object
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = nn.Dense(2, dtype=self.dtype)(images.mean(axis=(1, 2)))
+        return x.astype(jnp.float32)
+
+
 def drawn(model, how):
     images = jax.ShapeDtypeStruct((1, *how.image_shape), jnp.float32)
     tree = jax.eval_shape(lambda k, x: model.init(k, x, train=False), jax.random.key(0), images)
@@ -88,6 +99,25 @@ def test_what_is_saved_is_loaded_without_a_name(tmp_path):
     # What was loaded can be saved, and is the same file.
     cnnjax.load(file).save(tmp_path / "again")
     assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_the_type_that_a_network_computes_in_is_kept(tmp_path, dtype):
+    images = noise()
+    for network, classifier in (
+        ("cnn", of(cnnjax.build("cnn", spec=SPEC, num_classes=2, dtype=dtype), network="cnn")),
+        ("", of(Typed(dtype))),
+    ):
+        classifier.save(tmp_path)
+        own = {} if network else {"model": Typed(dtype)}
+        found = cnnjax.load(tmp_path, **own)
+        assert_equal(found, classifier)
+        np.testing.assert_array_equal(found.logits(images), classifier.logits(images))
+        if network:
+            assert found.fields == {"spec": SPEC}
+            wide = cnnjax.load(tmp_path, dtype=jnp.float32)
+            assert wide.model.dtype == jnp.float32
+            assert not np.array_equal(wide.logits(images), classifier.logits(images))
 
 
 def test_torchvisions_names_in_the_file_are_ours_again(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -84,3 +85,13 @@ def test_a_directory_of_another_experiment(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("mine")
     assert compare(tmp_path) == 2
     assert "holds no comparison but notes.txt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["scipy", "matplotlib", "jinja2"])
+def test_a_package_that_the_report_needs_is_asked_for_before_training(
+    tmp_path, capsys, monkeypatch, package
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert compare(tmp_path / "out") == 1
+    assert f"needs the package {package}: pip install 'cnnjax[report]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,8 +1,7 @@
 """airbench94's recipe: its own values against numpy, and a run of it on noise."""
 
 import dataclasses
-import importlib.util
-from pathlib import Path
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -13,19 +12,14 @@ import cnnjax
 from cnnjax.train import fit
 from tests.train.toy import noise_set
 
-PATH = Path(__file__).parents[2] / "experiments" / "recipes" / "airbench94.py"
-
 
 @pytest.fixture(scope="module")
-def recipe():
-    specification = importlib.util.spec_from_file_location("airbench94", PATH)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+def recipe(experiment):
+    return experiment("recipes/airbench94")
 
 
-def test_it_is_short():
-    assert len(PATH.read_text().splitlines()) <= 60
+def test_it_is_short(recipe):
+    assert len(inspect.getsource(recipe).splitlines()) <= 60
 
 
 def test_images_are_shifted_by_up_to_two_pixels_and_mirrored_at_the_border(recipe):

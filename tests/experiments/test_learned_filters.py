@@ -1,8 +1,6 @@
 """`experiments/learned_filters.py` runs whole, and its arms are what it says they are."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,18 +9,11 @@ from cnnjax.records import read_experiment
 
 for package in ("matplotlib", "scipy", "sklearn"):
     pytest.importorskip(package)
-PATH = Path(__file__).parents[2] / "experiments" / "learned_filters.py"
 
 
 @pytest.fixture(scope="module")
-def script():
-    specification = importlib.util.spec_from_file_location("learned_filters", PATH)
-    module = importlib.util.module_from_spec(specification)
-    # Dataclasses look their module up by name.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "learned_filters", module)
-        specification.loader.exec_module(module)
-        yield module
+def script(experiment):
+    return experiment("learned_filters")
 
 
 def test_the_smallest_run_and_its_pictures(script, tmp_path, monkeypatch, capsys):

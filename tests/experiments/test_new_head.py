@@ -1,21 +1,13 @@
 """The heads that `experiments/new_head.py` compares are what it says they are."""
 
-import importlib.util
-from pathlib import Path
-
 import jax
 import numpy as np
 import pytest
 
-PATH = Path(__file__).parents[2] / "experiments" / "new_head.py"
-
 
 @pytest.fixture(scope="module")
-def new_head():
-    specification = importlib.util.spec_from_file_location("new_head", PATH)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+def new_head(experiment):
+    return experiment("new_head")
 
 
 def test_heads_are_at_zero_or_at_the_scale_of_a_linear_layer(new_head):

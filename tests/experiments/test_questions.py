@@ -1,23 +1,12 @@
 """The experiments that answer a question each run from end to end, small."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
 from cnnjax.data import Dataset
-
-PLACE = Path(__file__).parents[2] / "experiments"
-
-
-def script(name):
-    specification = importlib.util.spec_from_file_location(name, PLACE / f"{name}.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 def fashion(name, split, data_dir=None):
@@ -31,9 +20,9 @@ def fashion(name, split, data_dir=None):
 
 
 @pytest.mark.parametrize("name", ["softmax_or_svm", "tens_of_layers"])
-def test_it_runs_small_and_leaves_its_table(name, tmp_path, monkeypatch, capsys):
+def test_it_runs_small_and_leaves_its_table(name, experiment, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CNNJAX_CACHE_DIR", "off")
-    module = script(name)
+    module = experiment(name)
     monkeypatch.setattr(module, "load", fashion)
     module.main(tmp_path / "out", smoke=True)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
@@ -43,8 +32,8 @@ def test_it_runs_small_and_leaves_its_table(name, tmp_path, monkeypatch, capsys)
     assert all(word in words for row in rows for cell in row for word in cell.split())
 
 
-def test_both_networks_of_a_depth_differ_in_the_shortcut_alone():
-    module = script("tens_of_layers")
+def test_both_networks_of_a_depth_differ_in_the_shortcut_alone(experiment):
+    module = experiment("tens_of_layers")
     for depth in (8, 20):
         both = module.networks(depth)
         images = jax.ShapeDtypeStruct((1, 14, 14, 1), np.float32)
@@ -62,8 +51,8 @@ def test_both_networks_of_a_depth_differ_in_the_shortcut_alone():
         assert len(layers) == depth
 
 
-def test_a_plain_block_is_two_convolutions_and_norms():
-    module = script("tens_of_layers")
+def test_a_plain_block_is_two_convolutions_and_norms(experiment):
+    module = experiment("tens_of_layers")
     block = module.PlainBlock(4)
     images = jax.random.normal(jax.random.key(0), (2, 5, 5, 4))
     variables = block.init(jax.random.key(1), images, train=False)

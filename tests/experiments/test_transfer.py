@@ -1,6 +1,5 @@
 """The parts of `experiments/transfer.py` that decide its figures."""
 
-import importlib.util
 import json
 import os
 import re
@@ -14,18 +13,11 @@ from cnnjax.data import Dataset
 from cnnjax.records import Experiment, read_experiment
 
 pytest.importorskip("matplotlib")
-PATH = Path(__file__).parents[2] / "experiments" / "transfer.py"
 
 
 @pytest.fixture(scope="module")
-def transfer():
-    specification = importlib.util.spec_from_file_location("transfer", PATH)
-    module = importlib.util.module_from_spec(specification)
-    # Dataclasses look their module up by name.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "transfer", module)
-        specification.loader.exec_module(module)
-        yield module
+def transfer(experiment):
+    return experiment("transfer")
 
 
 def test_draws_are_stratified(transfer):

@@ -117,15 +117,19 @@ class Recorder:
 
 @functools.cache
 def record(name, **fields):
-    """Trace a network.
+    """Trace a network; returns as `record_model`."""
+    facts = facts_of(name)
+    model = build(name, dtype=jnp.float64, **fields)
+    return record_model(model, (2, facts.input_size, facts.input_size, facts.channels))
+
+
+def record_model(model, shape):
+    """Trace a module that computes in float64, on images of a shape `[B, H, W, C]`.
 
     Returns its lines, the types and shapes of (logits, stages) and of the variables that `init`
     gives, and for the path of every parameter its initializer and shape.
     """
-    facts, recorder = facts_of(name), Recorder()
-    model = build(name, dtype=jnp.float64, **fields)
-    size = facts.input_size
-    key = jax.random.key(0)
+    recorder, key = Recorder(), jax.random.key(0)
 
     def init(images):
         keys = {"params": key, "dropout": key}
@@ -145,6 +149,6 @@ def record(name, **fields):
         stack.enter_context(jax.enable_x64(True))
         gc.disable()  # a third of the rest: tracing allocates much and drops nothing
         stack.callback(gc.enable)
-        images = jax.ShapeDtypeStruct((2, size, size, facts.channels), jnp.float64)
+        images = jax.ShapeDtypeStruct(shape, jnp.float64)
         outputs, variables = jax.eval_shape(init, images)
     return dict(recorder.lines), outputs, variables, recorder.initial

@@ -1,10 +1,7 @@
 """Every network computes what its reference computes: see `tests/golden/make_goldens.py`."""
 
-import dataclasses
-import sys
 from collections.abc import Collection, Iterator
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,16 +10,9 @@ import numpy as np
 import optax
 import pytest
 
-import cnnjax
-from cnnjax.models import MODELS
 from cnnjax.weights.names import names_of, renamed, shapes_of, source_of
 from cnnjax.weights.torch_names import from_state_dict, to_state_dict, torch_shapes
-from tests.models.small import first_blocks
-
-GOLDEN = Path(__file__).parents[1] / "golden"
-sys.path.insert(0, str(GOLDEN))
-import draw  # noqa: E402
-from cases import CASES, Case  # noqa: E402
+from tests.models.golden import CASES, GOLDEN, Case, draw, network_of
 
 TOLERANCE = 1e-4
 TOLERANCE64 = 1e-9
@@ -35,33 +25,6 @@ LOST = 64 * 2.0**-29
 TOLERANCE64_GRADIENT = 1e-7
 # These networks are compiled to be run once: XLA's expensive passes cost more than they give.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-
-
-def _build(case: Case, dtype: Any) -> Any:
-    """Build the network with every random drop off."""
-    name = case.network or case.name
-    fields = [f.name for f in dataclasses.fields(MODELS[name].family)]
-    rates = {f: 0.0 for f in fields if f.endswith("_rate") or f.startswith("drop")}
-    settings = {"num_classes": draw.CLASSES, "dtype": dtype, **rates}
-    usual = cnnjax.build(name)
-    for key, value in case.overrides.items():
-        if key == "blocks" and key not in fields:
-            settings["stages"] = first_blocks(usual.stages, value)
-            continue
-        if value == "four blocks":
-            settings["stages"] = four_blocks(usual.stages)
-            continue
-        field, _, inner = key.partition(".")
-        whole = settings.get(field, getattr(usual, field, None))
-        settings[field] = dataclasses.replace(whole, **{inner: value}) if inner else value
-    return cnnjax.build(name, **settings)
-
-
-def four_blocks(stages: Any) -> Any:
-    """Return four of the small MobileNetV3's blocks, and the layer after them."""
-    first, second, third, *_, last = stages
-    third = (third[0], dataclasses.replace(third[1], repeats=1))
-    return first, second[:1], third, (dataclasses.replace(last[0], width=6 * 40),)
 
 
 def _step(model: Any, variables: Any, images: jax.Array, labels: jax.Array) -> Any:
@@ -130,7 +93,7 @@ def _prepare(case: Case) -> tuple[Any, np.ndarray, Any, dict[str, str]]:
     """
     golden = np.load(GOLDEN / f"{case.name}.npz")
     pixels = draw.images(case.name, int(golden["seed"]), case.shape).transpose(0, 2, 3, 1)
-    model, key, images = _build(case, jnp.float32), jax.random.key(0), jnp.asarray(pixels)
+    model, key, images = network_of(case, jnp.float32), jax.random.key(0), jnp.asarray(pixels)
     expected = jax.eval_shape(lambda key: model.init(key, images, train=False), key)
     wanted, ours = golden["names"].tobytes().decode().split("\n"), torch_shapes(expected)
     network = case.network or case.name
@@ -152,13 +115,13 @@ def test_evaluation_equals_its_reference(case: Case) -> None:
     golden, pixels, expected, there = _prepare(case)
     variables, _ = _drawn("evaluation", expected, there)
     if not case.float64 or golden["rounding"] < STEADY:
-        logits = _run(_evaluate, _build(case, jnp.float32), variables, jnp.asarray(pixels))
+        logits = _run(_evaluate, network_of(case, jnp.float32), variables, jnp.asarray(pixels))
         _check("evaluation logits", logits, golden["logits"], TOLERANCE)
         return
     with jax.enable_x64(True):
         variables = jax.tree.map(jnp.float64, variables)
         images = jnp.asarray(pixels, jnp.float64)
-        exact = _run(_evaluate, _build(case, jnp.float64), variables, images)
+        exact = _run(_evaluate, network_of(case, jnp.float64), variables, images)
     allowed = max(TOLERANCE64, LOST * golden["rounding"])
     _check("evaluation logits in float64", exact, golden["logits"], allowed)
 
@@ -169,7 +132,7 @@ def test_training_step_equals_its_reference(case: Case) -> None:
     variables, training = _drawn("training", expected, there)
     with jax.enable_x64(True) if case.float64 else nullcontext():
         dtype, tolerance = (jnp.float64, TOLERANCE64) if case.float64 else (jnp.float32, TOLERANCE)
-        model, images = _build(case, dtype), jnp.asarray(pixels, dtype)
+        model, images = network_of(case, dtype), jnp.asarray(pixels, dtype)
         labels = jnp.asarray(draw.labels(case.batch))
         # What is drawn are float32 numbers: nothing is lost on the way.
         variables = jax.tree.map(dtype, variables)

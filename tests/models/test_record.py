@@ -24,9 +24,9 @@ from flax.traverse_util import unflatten_dict
 from cnnjax.models import MODELS, facts_of
 from cnnjax.weights.names import names_of, publisher, source_of
 from cnnjax.weights.torch_names import torch_names, torch_shapes
+from tests.models.golden import CASES, GOLDEN
 from tests.models.record import RATES, record
 from tests.models.small import rows_of
-from tests.models.test_goldens import CASES, GOLDEN
 from tests.models.test_networks import CHEAPEST, count
 
 with gzip.open(Path(__file__).parent / "reference_settings.csv.gz", "rt") as lines:

@@ -120,6 +120,9 @@ HOSTILE = [
     ("fields", []),
     ("network", 5),
     ("network", "b" * 1001),
+    ("dtype", 5),
+    ("dtype", "int8"),
+    ("dtype", "b" * 5000),
     ("preprocessing.crop_mode", "b" * 5000),
 ]
 
