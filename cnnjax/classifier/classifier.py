@@ -84,9 +84,10 @@ class Classifier:
             BadArgument: for variables or fields of the network that a file cannot hold.
             Failed: where it cannot be written.
         """
+        fields = self.fields  # refused before the type is asked for
         # The type of a module of one's own is the module's, which is given again.
         dtype = jnp.dtype(self.model.dtype).name if self.network else FLOAT32
-        about = About(self.class_names, self.preprocessing, self.fields, self.network, dtype)
+        about = About(self.class_names, self.preprocessing, fields, self.network, dtype)
         save_weights(self.variables, Path(directory) / WEIGHTS, about=about)
 
     @property

@@ -30,12 +30,12 @@ def _configured(names: str, reference: str, depths: tuple[int, ...]) -> tuple[Ca
     )
 
 
-def _regnet(names: str, group: int = 8) -> tuple[Case, ...]:
-    """Return slow cases of six blocks, widths 48, 104, 208 and 440 where groups are of 8."""
-    theirs = {"depth": 6, "w0": 48, "wa": 80.0, "wm": 2.09, "group_size": group}
-    ours = {"depth": 6, "w_0": 48, "w_a": 80.0, "w_m": 2.09, "group_width": group}
-    ours = {f"line.{field}": value for field, value in ours.items()}
-    return named(names, **_SLOW, arguments=theirs, overrides=ours)
+def _regnet(names: str, line: tuple[int, int, float, float, int]) -> tuple[Case, ...]:
+    """Return slow cases of another line: depth, w_0, w_a, w_m and the width of groups."""
+    theirs = dict(zip(("depth", "w0", "wa", "wm", "group_size"), line, strict=True))
+    ours = ("depth", "w_0", "w_a", "w_m", "group_width")
+    overrides = {f"line.{field}": value for field, value in zip(ours, line, strict=True)}
+    return named(names, **_SLOW, arguments=theirs, overrides=overrides)
 
 
 def _blocks(
@@ -208,9 +208,10 @@ RESIDUAL = (
         **_TIMM,
     ),
     *named("regnetx_002", **_SLOW),
-    *_regnet("regnetv_040 regnetv_064 regnetz_005 regnetz_040"),
-    # Their first stage is one group wide.
-    *_regnet("regnetx_080 regnety_320", group=48),
+    # Widths 48, 104, 208 and 440.
+    *_regnet("regnetv_040 regnetv_064 regnetz_005 regnetz_040", (6, 48, 80.0, 2.09, 8)),
+    # The first stage is one group wide, in two blocks.
+    *_regnet("regnetx_080 regnety_320", (10, 48, 10.0, 1.5, 48)),
     Case(
         "gernet_s_shallow",
         network="gernet_s",
@@ -260,6 +261,7 @@ MOBILE = (
     _blocks("mobilenet_edgetpu_100", 2),
     _blocks("mobilenet_edgetpu_v2_xs", 2),
     _blocks("mobilenet_edgetpu_v2_s", 2),
+    _blocks("mobilenet_edgetpu_v2_m", 2),
     _blocks("mobilenet_edgetpu_v2_l", 4),
     _blocks("mixnet_s", 2),
     _blocks("mixnet_m", 2),
@@ -282,7 +284,7 @@ MOBILE = (
         overrides={"depths": (1, 1, 1, 1, 1, 1)},
     ),
     _ghost("ghostnet_100", "v1", 1),
-    *named("ghostnet_050 ghostnet_100 ghostnet_130", **_SLOW),
+    *named("ghostnet_050 ghostnet_100 ghostnet_130 ghostnetv2_130 ghostnetv3_050", **_SLOW),
     _ghost("ghostnetv2_100", "v2"),
     *(_ghost("ghostnetv3_100", "v3", first) for first in (0, 1)),
     *(_ghost("repghostnet_100", "rep", first) for first in (0, 1)),
