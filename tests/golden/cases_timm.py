@@ -288,6 +288,7 @@ MOBILE = (
     _ghost("ghostnetv2_100", "v2"),
     *(_ghost("ghostnetv3_100", "v3", first) for first in (0, 1)),
     *(_ghost("repghostnet_100", "rep", first) for first in (0, 1)),
+    *named("repghostnet_050", **_SLOW),
     *named("repvgg_a0 repvgg_a1 repvgg_b0 repvgg_a2", **_SLOW),
     *_configured("repvgg_b1 repvgg_b1g4 repvgg_b2 repvgg_b2g4", "byob_shallow", _1211),
     *_configured("repvgg_b3 repvgg_b3g4 repvgg_d2se", "byob_shallow", _1211),
