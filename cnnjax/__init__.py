@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cnnjax import ops
     from cnnjax.classifier import Classifier, load
+    from cnnjax.classifier.transfer import transfer
     from cnnjax.models import build, list_models
     from cnnjax.nn import fuse
     from cnnjax.weights import load_model, load_weights, save_weights
@@ -26,6 +27,7 @@ __all__ = [
     "load_weights",
     "ops",
     "save_weights",
+    "transfer",
 ]
 
 _HOMES = {
@@ -37,6 +39,7 @@ _HOMES = {
     "load_model": "weights",
     "load_weights": "weights",
     "save_weights": "weights",
+    "transfer": "classifier.transfer",
 }
 
 

@@ -1,5 +1,6 @@
 """`import cnnjax` brings nothing that is slow or optional."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -54,6 +55,7 @@ def test_names_are_those_of_their_homes_and_come_when_asked_for():
 
     homes = {"build": models, "list_models": models, "load_model": weights, "load_weights": weights}
     homes |= {"save_weights": weights, "load": classifier, "Classifier": classifier, "fuse": nn}
+    homes["transfer"] = importlib.import_module("cnnjax.classifier.transfer")
     for name, home in homes.items():
         assert getattr(cnnjax, name) is getattr(home, name)
     assert {*homes, "ops", "__version__"} == set(cnnjax.__all__) <= set(dir(cnnjax))

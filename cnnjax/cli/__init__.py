@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "summary": "a network layer by layer: shapes, parameters, multiply-adds",
     "data": "list, prepare and look at datasets",
     "train": "train one network",
+    "transfer": "retrain a network with published weights for other classes",
     "bench": "how fast networks are here, against the stock operations and PyTorch",
     "compare": "train several networks on equal terms and report",
     "sweep": "search for a network's learning rate and other scalars",

@@ -83,6 +83,9 @@ class Experiment:
             store.write()
             yield cls(store, say)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._store.content["computed"]
+
     def remembered(self, name: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """Return the result of that name, computed and written first where it is not there."""
         computed = self._store.content["computed"]

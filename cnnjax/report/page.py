@@ -4,7 +4,6 @@ import datetime
 import importlib
 import math
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,11 @@ from cnnjax.files import replacing
 from cnnjax.report import figures
 from cnnjax.report.finding import finding
 from cnnjax.report.table import caution, difference_texts
+from cnnjax.report.template import rendered
 
-__all__ = ["REPORT", "check_packages", "render_report", "value_words", "write_report"]
+__all__ = ["REPORT", "check_packages", "render_report", "write_report"]
 
 REPORT = "report.html"
-
-# The series of the figures on a dark page: the same hues, light enough to read.
-_DARK_SERIES = (
-    "#6cb6ff", "#ff9e64", "#4fd1a5", "#f0a6ff", "#e3b341", "#5fd7ea", "#ff8fa8", "#b3adff",
-)  # fmt: skip
 
 
 def check_packages() -> None:
@@ -56,42 +51,10 @@ def write_report(out: str | Path, test_set: Source) -> Path:
 
 def render_report(out: str | Path, test_set: Source) -> str:
     """Return the page that `write_report` writes."""
-    try:
-        import jinja2
-    except ImportError as error:
-        raise missing_extra("jinja2", "report") from error
     results = read_results(out)
     if results["data"]["fingerprints"]["test"] != test_set.fingerprint():
         raise BadArgument(f"test_set: {test_set!r} is not the one that the runs were evaluated on")
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters |= {"compact": plot.compact, "value_words": value_words}
-    page = (resources.files(__package__) / "page.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(page).render(_content(Path(out), results, test_set)) + "\n"
-
-
-def value_words(value: Any) -> str:
-    """Return what `Recipe.to_dict` wrote as a person writes it.
-
-    >>> value_words([{"cnnjax.data.augment.geometry.RandomCrop": {"padding": 4}}])
-    'RandomCrop(padding=4)'
-    """
-    if isinstance(value, Mapping):
-        if "function" in value:
-            return str(value["function"]).rpartition(".")[2]
-        ((name, fields), *others) = list(value.items()) or [("", {})]
-        if isinstance(fields, Mapping) and not others and "." in name:
-            given = [f"{k}={value_words(v)}" for k, v in fields.items() if k != "(source)"]
-            return f"{name.rpartition('.')[2]}({', '.join(given)})"
-        return ", ".join(f"{k}: {value_words(v)}" for k, v in value.items()) or "none"
-    if isinstance(value, list):
-        return ", ".join(map(value_words, value)) or "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "none" if value is None else str(value)
+    return rendered("page.html.j2", _content(Path(out), results, test_set))
 
 
 def _content(out: Path, results: dict[str, Any], test_set: Source) -> dict[str, Any]:
@@ -131,8 +94,6 @@ def _content(out: Path, results: dict[str, Any], test_set: Source) -> dict[str, 
         "train_seconds": sum(run["train_seconds"] for run in results["runs"]),
         "compile_seconds": sum(run["compile_seconds"] for run in results["runs"]),
         "written": datetime.datetime.now(datetime.UTC).strftime("%d %B %Y").lstrip("0"),
-        "light": plot.COLOR_VARIABLES,
-        "dark_series": _DARK_SERIES,
     }
 
 

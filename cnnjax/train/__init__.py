@@ -3,7 +3,7 @@
 from cnnjax.train.averages import EMA, Average
 from cnnjax.train.evaluate import evaluate, predict
 from cnnjax.train.fit import NonFiniteLoss, Run, fit
-from cnnjax.train.groups import Group, backbone_and
+from cnnjax.train.groups import Group, backbone_and, norms_frozen
 from cnnjax.train.hyper import Hyper
 from cnnjax.train.keys import key_of
 from cnnjax.train.losses import CrammerSinger, CrossEntropy, Loss, OneVsAll
@@ -56,6 +56,7 @@ __all__ = [
     "fit",
     "key_of",
     "make_train_step",
+    "norms_frozen",
     "predict",
     "show_progress",
     "sweep",

@@ -9,9 +9,18 @@ import jax
 
 from cnnjax.errors import BadArgument, number, unknown
 from cnnjax.train.hyper import Hyper
-from cnnjax.typing import Array
+from cnnjax.typing import Array, Variables
 
-__all__ = ["Group", "backbone_and", "check_groups", "frozen", "frozen_modules", "rates", "resolved"]
+__all__ = [
+    "Group",
+    "backbone_and",
+    "check_groups",
+    "frozen",
+    "frozen_modules",
+    "norms_frozen",
+    "rates",
+    "resolved",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,14 +45,39 @@ class Group:
             number("rate", self.rate)
 
 
-def backbone_and(head: Sequence[str]) -> tuple[Group, Group]:
+def backbone_and(head: Sequence[str]) -> tuple[Group, ...]:
     """Return the groups of a network retrained: its head, and all else at `Hyper.backbone_rate`.
 
     Args:
-        head: the name of the submodule that is the head and, if it is nested, those above it, such
-            as `("classifier",)`.
+        head: paths of the submodules that are the head, as `cnnjax.weights.head_of` gives them:
+            `("classifier",)`, or `("net/fc",)` for one inside of another.
     """
-    return Group("/".join((*head, "*"))), Group("*", "backbone_rate")
+    return (*(Group(f"{path}/*") for path in head), Group("*", "backbone_rate"))
+
+
+def norms_frozen(variables: Variables) -> tuple[Group, ...]:
+    """Return the groups that freeze every norm with running statistics whole.
+
+    It then computes as in evaluation, with the statistics that it came with: those of small batches
+    of other images are noise to weights that were trained with their own.
+
+    Args:
+        variables: of a network, `{"params": ..., "batch_stats": ...}`.
+    """
+
+    def modules(tree: Any, path: tuple[str, ...]) -> list[str]:
+        inner = {name: value for name, value in tree.items() if hasattr(value, "items")}
+        own = ["/".join(path)] if len(inner) < len(tree) else []
+        return own + [each for name in inner for each in modules(inner[name], (*path, name))]
+
+    learned = {"/".join(map(str, path)) for path in _modules_of(variables["params"])}
+    found = modules(variables.get("batch_stats", {}), ())
+    # A norm without scale and bias has no parameter that a group could hold.
+    return tuple(Group(f"{path}/*", 0.0) for path in found if path in learned)
+
+
+def _modules_of(params: Any) -> set[tuple[str, ...]]:
+    return {tuple(str(getattr(key, "key", key)) for key in path[:-1]) for path in _paths(params)}
 
 
 def _path(path: Any) -> str:

@@ -11,7 +11,7 @@ from cnnjax.compare.results import ResultsDirectory
 from cnnjax.data.augment import Cutout, RandomCrop
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.report import page, write_report
-from cnnjax.report.page import value_words
+from cnnjax.report.template import value_words
 from cnnjax.train import SGD, Group, Recipe, TopK
 from tests.compare import made_up
 from tests.compare.made_up import row
