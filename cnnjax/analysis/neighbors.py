@@ -74,7 +74,7 @@ def few_per_class(labels: np.ndarray, number: int, seed: int) -> np.ndarray:
     labels = np.asarray(labels)
     counts = np.bincount(labels)
     present = np.flatnonzero(counts)
-    bounded("number", number, 1, int(counts[present].min()))
+    bounded("number", number, 1, int(np.min(counts[present])))
     rng = np.random.default_rng(seed)
     chosen = [rng.permutation(np.flatnonzero(labels == each))[:number] for each in present.tolist()]
     return np.sort(np.concatenate(chosen))

@@ -12,7 +12,7 @@ from cnnjax.classifier.transfer import transfer as retrain
 from cnnjax.cli.arguments import metavar, option
 from cnnjax.cli.values import read_values
 from cnnjax.data import load_splits
-from cnnjax.errors import Failed
+from cnnjax.report import check_packages
 from cnnjax.report.transfer import proportion, write_transfer_report
 from cnnjax.terminal import print_json, print_table, tell
 from cnnjax.train import show_progress
@@ -75,6 +75,7 @@ def transfer(
         data_dir: where prepared datasets are, else TFDS_DATA_DIR.
         json: print what was found as JSON, and nothing else.
     """
+    check_packages()
     parts = load_splits(
         data, data_dir, train_split=train_split, test_split=test_split, resize=resize
     )
@@ -101,18 +102,14 @@ def transfer(
         say=(lambda line: None) if json else print,
         show_run=None if json else show_progress,
     )
-    report = None
-    try:
-        report = write_transfer_report(out, done, parts.test)
-    except Failed as error:
-        tell(f"no report: {error}")
+    report = write_transfer_report(out, done, parts.test)
     if json:
         print_json(done.results)
     else:
         _print(done.results, out, report)
 
 
-def _print(found: dict[str, Any], out: Path, report: Path | None) -> None:
+def _print(found: dict[str, Any], out: Path, report: Path) -> None:
     print_table(
         ["method", ">learning rate", ">held-out accuracy", ">loss", ">seconds"],
         [
@@ -140,5 +137,4 @@ def _print(found: dict[str, Any], out: Path, report: Path | None) -> None:
         f"{what}: test accuracy {accuracy[0]:.2%} (95 % interval {low:.1%} to {high:.1%}, "
         f"{found['images']['test']} images){spread}"
     )
-    shown = f"{report} shows it; " if report else ""
-    print(f"{shown}cnnjax predict {found['network']} FILE ... --weights {out}")
+    print(f"{report} shows it; cnnjax predict {found['network']} FILE ... --weights {out}")

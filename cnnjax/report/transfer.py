@@ -101,7 +101,7 @@ def _classes(counts: np.ndarray, names: tuple[str, ...]) -> list[dict[str, Any]]
     rows = []
     for index, share in enumerate(class_accuracy(counts)):
         others = np.where(np.arange(len(names)) == index, 0, counts[index])
-        taken = int(others.argmax())
+        taken = int(np.argmax(others))
         rows.append(
             {
                 "name": names[index],
