@@ -125,7 +125,7 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
-def tell(line: str) -> None:
-    """Say on standard error what the user should know; nothing for an empty line."""
-    if line:
+def tell(text: str) -> None:
+    """Say on standard error what the user should know, line by line; nothing for no text."""
+    for line in text.splitlines():
         print(f"cnnjax: {printable(line)}", file=sys.stderr)

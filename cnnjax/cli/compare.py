@@ -27,7 +27,7 @@ def compare(
     validation: Annotated[float, metavar("SHARE")] = 0.1,
     train_split: Annotated[str | None, option("SPLIT")] = None,
     test_split: Annotated[str | None, option("SPLIT")] = None,
-    resize: Annotated[int | None, option("PIXELS")] = None,
+    resize: Annotated[str | None, option("PIXELS[:MODE]")] = None,
     data_dir: Annotated[Path | None, option("DIR")] = None,
     json: bool = False,
     settings: SharedSettings = Settings(),  # noqa: B008 (frozen)
@@ -44,13 +44,15 @@ def compare(
 
     Args:
         networks: [LABEL=]NAME[:field=value,...] each, NAME from `cnnjax models`.
-        data: mnist5k, digits, or any name that TFDS knows.
+        data: mnist5k, digits, any name that TFDS knows, folder:PATH or list:FILE; NAME[:5000] and
+            NAME[:5000,stratified] are parts of what is trained on.
         out: the directory for the results: new, empty, or of this comparison.
         seeds: runs of each network, with seeds 0, 1, ...
         validation: share of the training set held out for the learning curves; 0 for none.
-        train_split: what to train on, as TFDS writes it, such as 'train[:1000]'; by default train.
+        train_split: what to train on, such as 'train[:1000]'; by default train.
         test_split: what to test on; by default test, else validation, else a fifth of train.
-        resize: side of the images in pixels; by default they stay as they are.
+        resize: side of the images in pixels, all then square; of the longer side the middle is
+            kept, with :squash or :pad all. By default they stay as they are.
         data_dir: where prepared datasets are, else TFDS_DATA_DIR.
         json: print results.json, and neither progress nor tables.
         settings: of each run.

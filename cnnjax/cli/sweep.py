@@ -39,7 +39,7 @@ def sweep(
     validation: Annotated[float, metavar("SHARE")] = 0.1,
     train_split: Annotated[str | None, option("SPLIT")] = None,
     test_split: Annotated[str | None, option("SPLIT")] = None,
-    resize: Annotated[int | None, option("PIXELS")] = None,
+    resize: Annotated[str | None, option("PIXELS[:MODE]")] = None,
     data_dir: Annotated[Path | None, option("DIR")] = None,
     spec: Annotated[str | None, option("SPEC")] = None,
     json: bool = False,
@@ -59,7 +59,8 @@ def sweep(
 
     Args:
         network: a name from `cnnjax models`.
-        data: mnist5k, digits, or any name that TFDS knows.
+        data: mnist5k, digits, any name that TFDS knows, folder:PATH or list:FILE; NAME[:5000] and
+            NAME[:5000,stratified] are parts of what is trained on.
         over: what is searched: a domain for each scalar, of uniform:low=0,high=1,
             loguniform:low=0.01,high=1 and choice:values=(0,0.1).
         out: the directory for the results: new, empty, or of this search.
@@ -70,9 +71,10 @@ def sweep(
         fresh: runs of the winner.
         seed: of the design and of the trials; those after it are the winner's.
         validation: share of the training set held out for the scores.
-        train_split: what to train on, as TFDS writes it, such as 'train[:1000]'; by default train.
+        train_split: what to train on, such as 'train[:1000]'; by default train.
         test_split: what to test on; by default test, else validation, else a fifth of train.
-        resize: side of the images in pixels; by default they stay as they are.
+        resize: side of the images in pixels, all then square; of the longer side the middle is
+            kept, with :squash or :pad all. By default they stay as they are.
         data_dir: where prepared datasets are, else TFDS_DATA_DIR.
         spec: the layers of the network cnn, such as conv32-relu-pool-fc10.
         json: print results.json, and neither progress nor tables.

@@ -30,7 +30,7 @@ def train(
     out: Annotated[Path, metavar("DIR")],
     seed: Annotated[int, metavar("N")] = 0,
     weights: Annotated[str | None, option("SOURCE")] = None,
-    resize: Annotated[int | None, option("PIXELS")] = None,
+    resize: Annotated[str | None, option("PIXELS[:MODE]")] = None,
     train_split: Annotated[str | None, option("SPLIT")] = None,
     test_split: Annotated[str | None, option("SPLIT")] = None,
     validation: Annotated[float, metavar("SHARE")] = 0.0,
@@ -50,13 +50,15 @@ def train(
 
     Args:
         network: a name from `cnnjax models`.
-        data: mnist5k, digits, or any name that TFDS knows.
+        data: mnist5k, digits, any name that TFDS knows, folder:PATH or list:FILE; NAME[:5000] and
+            NAME[:5000,stratified] are parts of what is trained on.
         out: the directory for run.json, weights.safetensors and checkpoint.safetensors.
         seed: the run's only source of randomness.
         weights: what to start from: package, a file of weights, a directory that this command left,
             or a hub id; a head for another number of classes is new and starts at zero.
-        resize: side of the images in pixels; by default they stay as they are.
-        train_split: what to train on, as TFDS writes it, such as 'train[:1000]'; by default train.
+        resize: side of the images in pixels, all then square; of the longer side the middle is
+            kept, with :squash or :pad all. By default they stay as they are.
+        train_split: what to train on, such as 'train[:1000]'; by default train.
         test_split: what to test on; by default test, else validation, else a fifth of train.
         validation: share of the training set held out and evaluated after every epoch.
         data_dir: where prepared datasets are, else TFDS_DATA_DIR.
@@ -119,7 +121,7 @@ def train(
         tuple(done.mean.tolist()),
         tuple(done.std.tolist()),
         # What `resize` did to the images of the set.
-        "center" if resize is None else "squash",
+        "center" if resize is None else resize.partition(":")[2] or "center",
     )
     classifier = Classifier(model, done.variables, how, train_set.class_names, network)
     classifier.save(out)

@@ -6,7 +6,7 @@ import numpy as np
 
 from cnnjax.errors import BadArgument
 
-__all__ = ["labels_of", "names_of_classes", "pixels_of"]
+__all__ = ["labels_of", "names_of_classes", "pixels_of", "rows_of"]
 
 
 def pixels_of(value: Any, what: str) -> np.ndarray:
@@ -81,6 +81,22 @@ def labels_of(value: Any, number: int, classes: int, what: str) -> np.ndarray:
             f"the first is {array[first]} at index {first}"
         )
     return array if array.dtype == np.int32 else array.astype(np.int32)
+
+
+def rows_of(value: Any, number: int, name: str) -> np.ndarray:
+    """Return indices into `number` images, `[M]`; `BadArgument` for none, or one outside."""
+    chosen = np.asarray(value)
+    if chosen.size == 0:
+        raise BadArgument(f"indices: empty; {name!r} has {number} images")
+    if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
+        raise BadArgument(
+            f"indices: expected integers [M], received {chosen.dtype} {list(chosen.shape)}"
+        )
+    if chosen.min() < -number or chosen.max() >= number:
+        raise BadArgument(
+            f"indices: {chosen.min()}..{chosen.max()} received, 0..{number - 1} allowed"
+        )
+    return chosen
 
 
 def names_of_classes(value: Any, what: str) -> tuple[str, ...]:

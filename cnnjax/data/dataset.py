@@ -1,18 +1,16 @@
-"""A labelled set of images in memory, its statistics, and cutting a validation set off it."""
+"""A labelled set of images in memory, and the statistics of any."""
 
 import dataclasses
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import overload
 
 import numpy as np
 
-from cnnjax.data.arrays import labels_of, names_of_classes, pixels_of
-from cnnjax.data.source import Source, Subset, blocks
-from cnnjax.errors import BadArgument
+from cnnjax.data.arrays import labels_of, names_of_classes, pixels_of, rows_of
+from cnnjax.data.source import Source, blocks
 
-__all__ = ["Dataset", "allocate", "split_off", "statistics"]
+__all__ = ["Dataset", "statistics"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,17 +79,7 @@ class Dataset:
         Raises:
             BadArgument: if there are no indices, or one is outside the dataset.
         """
-        chosen = np.asarray(indices)
-        if chosen.size == 0:
-            raise BadArgument(f"indices: empty; {self.name!r} has {len(self)} images")
-        if chosen.ndim != 1 or not np.issubdtype(chosen.dtype, np.integer):
-            raise BadArgument(
-                f"indices: expected integers [M], received {chosen.dtype} {list(chosen.shape)}"
-            )
-        if chosen.min() < -len(self) or chosen.max() >= len(self):
-            raise BadArgument(
-                f"indices: {chosen.min()}..{chosen.max()} received, 0..{len(self) - 1} allowed"
-            )
+        chosen = rows_of(indices, len(self), self.name)
         return dataclasses.replace(
             self,
             split=self.split if split is None else split,
@@ -108,77 +96,6 @@ class Dataset:
         digest.update(np.ascontiguousarray(self.images).data)
         digest.update(self.labels.astype("<i4").tobytes())
         return digest.hexdigest()
-
-
-def allocate(counts: np.ndarray, total: int) -> np.ndarray:
-    """Share out `total` over classes in proportion to their counts, by largest remainders.
-
-    Args:
-        counts: `[classes]` integers, the images of each class.
-        total: how many to take, in 0..counts.sum().
-
-    Returns:
-        `[classes]` int64 that sum to `total`, none above its count. Ties go to the lower class.
-
-    >>> allocate(np.array([5, 3, 2]), 5).tolist()
-    [3, 1, 1]
-    """
-    whole = int(counts.sum())
-    shares = counts.astype(np.int64) * total
-    taken = shares // whole
-    missing = total - int(taken.sum())
-    # Integers all the way: a remainder in floating point could tip a tie either way.
-    taken[np.argsort(-(shares % whole), kind="stable")[:missing]] += 1
-    return taken
-
-
-@overload
-def split_off(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]: ...
-@overload
-def split_off(dataset: Source, fraction: float, seed: int) -> tuple[Source, Source]: ...
-def split_off(dataset: Source, fraction: float, seed: int) -> tuple[Source, Source]:
-    """Cut a validation set off a training set: stratified, disjoint, the same for the same seed.
-
-    Args:
-        dataset: what to cut; usually the `"train"` split.
-        fraction: the share that becomes the validation set, in (0, 1).
-        seed: a non-negative integer.
-
-    Returns:
-        The rest, still called by its split, and `round(fraction * N)` images called
-        `"validation"`. Every class is represented in proportion. Both keep the dataset's order. Of
-        a source that is not a `Dataset`: two `Subset`s.
-
-    Raises:
-        BadArgument: for a fraction that leaves either part empty, or a negative seed.
-    """
-    if not (isinstance(fraction, int | float) and 0 < fraction < 1):
-        raise BadArgument(f"fraction: received {fraction!r}, allowed are numbers in (0, 1)")
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise BadArgument(f"seed: received {seed!r}, allowed are integers from 0")
-    total = math.floor(fraction * len(dataset) + 0.5)
-    if not 0 < total < len(dataset):
-        raise BadArgument(
-            f"fraction: {fraction} of {len(dataset)} images leaves {total} to validate "
-            f"and {len(dataset) - total} to train; both must be positive"
-        )
-    chosen = _stratified(dataset.labels, len(dataset.class_names), total, seed)
-    rest, held_out = np.flatnonzero(~chosen), np.flatnonzero(chosen)
-    if isinstance(dataset, Dataset):
-        return dataset.subset(rest), dataset.subset(held_out, split="validation")
-    return Subset(dataset, rest), Subset(dataset, held_out)
-
-
-def _stratified(labels: np.ndarray, classes: int, total: int, seed: int) -> np.ndarray:
-    """Return `[N]` bool, `total` of them True, drawn from each class in proportion."""
-    takes = allocate(np.bincount(labels, minlength=classes), total)
-    # numpy promises that raw bits stay the same for ever; of its permutations it does not.
-    draws = np.random.PCG64(seed).random_raw(len(labels))
-    chosen = np.zeros(len(labels), bool)
-    for label, take in enumerate(takes):
-        members = np.flatnonzero(labels == label)
-        chosen[members[np.argsort(draws[members], kind="stable")[:take]]] = True
-    return chosen
 
 
 def statistics(dataset: Source) -> tuple[np.ndarray, np.ndarray]:

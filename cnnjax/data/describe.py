@@ -10,8 +10,8 @@ from cnnjax.data.dataset import Dataset, statistics
 from cnnjax.data.directory import existing_directory, list_datasets, list_prepared
 from cnnjax.data.features import find_features
 from cnnjax.data.library import import_tfds, silence
-from cnnjax.data.load import read_split
 from cnnjax.data.prepare import prepare
+from cnnjax.data.prepared import read_split
 from cnnjax.errors import BadArgument, Failed
 
 __all__ = ["catalogue", "describe"]

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from cnnjax.data.dataset import allocate
+from cnnjax.data.stratified import allocate
 from cnnjax.errors import missing_extra
 
 __all__ = ["EMBEDDED", "Digits", "Mnist5k", "held_out"]

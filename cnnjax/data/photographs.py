@@ -1,24 +1,36 @@
 """Photographs from files, and as a network with published weights expects them."""
 
+import contextlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from cnnjax.data.preprocessing import CROP_MODES, INTERPOLATIONS
+from cnnjax.data.preprocessing import CROP_MODES, INTERPOLATIONS, windows
 from cnnjax.errors import BadArgument, Failed, missing_extra
 from cnnjax.files import mistaken, printable, reading
 
-__all__ = ["FORMATS", "prepare_photograph", "read_photograph"]
+__all__ = [
+    "FORMATS",
+    "decode_photograph",
+    "fit_photograph",
+    "photograph_size",
+    "prepare_photograph",
+    "quiet",
+    "read_photograph",
+]
 
 FORMATS = (
     *("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM"),
     *("AVIF", "JPEG2000", "ICO", "PCX", "PSD", "SGI", "QOI"),
 )
 """What `read_photograph` reads, by Pillow's names; formats that run other programs are left out."""
+
+_ORIENTATION = 0x0112
+"""EXIF's tag for how the camera was held; from 5 on its sides are swapped."""
 
 
 def read_photograph(path: str | os.PathLike[str], channels: int = 3) -> np.ndarray:
@@ -32,8 +44,45 @@ def read_photograph(path: str | os.PathLike[str], channels: int = 3) -> np.ndarr
             `FORMATS`, or whose numbers have no scale (signed, floating, 32 bits); without Pillow.
         BadArgument: for channels other than 1 or 3.
     """
+    with quiet():
+        return decode_photograph(path, channels)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Pillow's warnings about metadata that nobody reads from being shown.
+
+    Python's filters of warnings are the whole process's: threads that decode share one such block.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def decode_photograph(path: str | os.PathLike[str], channels: int = 3) -> np.ndarray:
+    """Do what `read_photograph` does, in a thread of several, all inside of one `quiet`."""
     if channels not in (1, 3):
         raise BadArgument(f"channels: received {channels}, allowed: 1, 3")
+    with _worded(path) as stream:
+        pixels = _decode(stream, channels)
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def photograph_size(path: str | os.PathLike[str]) -> tuple[int, int, bool]:
+    """Return height and width of the image in a file, upright, and whether it is grey.
+
+    Only the beginning of the file is read, inside of `quiet`; errors as of `read_photograph`.
+    """
+    with _worded(path) as stream, _opened(stream) as file:
+        turned = file.getexif().get(_ORIENTATION, 1) in range(5, 9)
+        width, height = reversed(file.size) if turned else file.size
+        grey = file.mode in ("1", "L", "LA") or file.mode.startswith("I")
+        return height, width, grey
+
+
+@contextlib.contextmanager
+def _worded(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Yield an image file's content; whatever goes wrong with it meanwhile becomes `Failed`."""
     try:
         from PIL import UnidentifiedImageError
     except ImportError as error:
@@ -41,15 +90,15 @@ def read_photograph(path: str | os.PathLike[str], channels: int = 3) -> np.ndarr
     shown = printable(os.fspath(path))
     if os.path.isdir(path):
         raise Failed(f"{shown}: a directory; give the images that are in it")
+    beginning = b""
     try:
         with reading(Path(path), "image") as stream:
             beginning = stream.read(512)
             stream.seek(0)
-            pixels = _decode(stream, channels)
+            yield stream
     except UnidentifiedImageError:
-        raise Failed(
-            f"{shown}: {mistaken(beginning) or 'not an image in a known format'}"
-        ) from None
+        what = mistaken(beginning) or "not an image in a known format" if beginning else "empty"
+        raise Failed(f"{shown}: {what}") from None
     except BadArgument as error:  # one of many images: the others may be there
         raise Failed(str(error)) from None
     except Failed as error:
@@ -59,21 +108,33 @@ def read_photograph(path: str | os.PathLike[str], channels: int = 3) -> np.ndarr
     except Exception as error:  # a damaged file can fail in any way inside its decoder
         reason = printable(str(error))
         raise Failed(f"{shown}: damaged, or not an image ({reason})") from error
-    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _opened(stream: BinaryIO) -> Any:
+    """Return Pillow's image of a stream, its pixels not decoded yet."""
+    from PIL import Image
+
+    Image.init()
+    known = [kind for kind in FORMATS if kind in Image.OPEN]
+    file = Image.open(stream, formats=known)
+    most, pixels = Image.MAX_IMAGE_PIXELS, file.width * file.height
+    # Pillow itself only warns of what is less than twice as large.
+    if most is not None and pixels > most:
+        raise Failed(f"{pixels} pixels, which no photograph has; allowed: {most}")
+    return file
 
 
 def _decode(stream: BinaryIO, channels: int) -> np.ndarray:
     """Return the pixels `[H, W]` or `[H, W, 3]` of an image."""
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageChops, ImageOps
 
-    Image.init()
-    known = [kind for kind in FORMATS if kind in Image.OPEN]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about metadata that nobody reads
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(stream, formats=known) as file:
-            bits, inverted = _scale(file)
-            image = ImageOps.exif_transpose(file)
+    with _opened(stream) as file:
+        bits, inverted = _scale(file)
+        # Pillow takes all of them for Adobe's, who write their inks inverted.
+        plain = file.mode == "CMYK" and file.format == "JPEG" and "adobe" not in file.info
+        image = ImageOps.exif_transpose(file)
+    if plain:
+        image = ImageChops.invert(image)
     if image.mode.startswith("I"):  # Pillow would cut off the high byte, or clip at 255
         deep = np.asarray(image).astype(np.uint32)
         deep = np.where(deep == image.info.get("transparency", -1), 2**bits - 1, deep)
@@ -123,8 +184,7 @@ def prepare_photograph(
         interpolation: of `INTERPOLATIONS`.
         mean: `[C]`, in 0..1.
         std: `[C]`, above 0.
-        crop_mode: "center" keeps `crop` of the largest part that has the result's shape, "squash"
-            of the whole image, which is then distorted to it.
+        crop_mode: of `CROP_MODES`; `Preprocessing` says what they keep.
 
     Returns:
         `[h, w, C]` float32.
@@ -132,6 +192,32 @@ def prepare_photograph(
     Raises:
         BadArgument: for another shape, dtype or value.
         Failed: without Pillow.
+    """
+    pixels = fit_photograph(
+        image, size=size, crop=crop, interpolation=interpolation, crop_mode=crop_mode
+    )
+    if not len(mean) == len(std) == image.shape[-1]:
+        raise BadArgument(
+            f"mean, std: {len(mean)} and {len(std)} numbers for {image.shape[-1]} channels"
+        )
+    scaled = pixels.astype(np.float32) / 255
+    return (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+
+
+def fit_photograph(
+    image: np.ndarray,
+    *,
+    size: int | tuple[int, int],
+    crop: float = 1.0,
+    interpolation: str = "bicubic",
+    crop_mode: str = "center",
+) -> np.ndarray:
+    """Cut an image and resize it, with Pillow: the first half of `prepare_photograph`.
+
+    Arguments and errors as there.
+
+    Returns:
+        `[h, w, C]` uint8.
     """
     try:
         from PIL import Image
@@ -141,8 +227,8 @@ def prepare_photograph(
         raise BadArgument(
             f"image: received {image.dtype} {list(image.shape)}, allowed: uint8 [H, W, 1 or 3]"
         )
-    rows, columns = (size, size) if isinstance(size, int) else size
-    if min(rows, columns) < 1 or not 0 < crop <= 1:
+    shape = (size, size) if isinstance(size, int) else size
+    if min(shape) < 1 or not 0 < crop <= 1:
         raise BadArgument(f"size, crop: received {size}, {crop}, allowed: from 1; in (0, 1]")
     if interpolation not in INTERPOLATIONS:
         raise BadArgument(
@@ -150,21 +236,21 @@ def prepare_photograph(
         )
     if crop_mode not in CROP_MODES:
         raise BadArgument(f"crop_mode: received {crop_mode!r}, allowed: {', '.join(CROP_MODES)}")
-    if not len(mean) == len(std) == image.shape[-1]:
-        raise BadArgument(
-            f"mean, std: {len(mean)} and {len(std)} numbers for {image.shape[-1]} channels"
-        )
     height, width, channels = image.shape
-    scale = min(height / rows, width / columns)
-    high, wide = (height, width) if crop_mode == "squash" else (scale * rows, scale * columns)
-    high, wide = max(1.0, crop * high), max(1.0, crop * wide)
-    left, top = (width - wide) / 2, (height - high) / 2
+    rows, columns = windows((height, width), shape, crop, crop_mode)
     picture = Image.fromarray(image[..., 0] if channels == 1 else image)
     # Cut and resized at once: rounding the cut to whole pixels first would shift the image.
     resized = picture.resize(
-        (columns, rows),
+        (columns.pixels, rows.pixels),
         Image.Resampling[interpolation.upper()],
-        box=(left, top, left + wide, top + high),
+        box=(
+            *(columns.start, rows.start),
+            *(columns.start + columns.extent, rows.start + rows.extent),
+        ),
     )
-    pixels = np.asarray(resized, np.float32).reshape(rows, columns, channels) / 255
-    return (pixels - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    part = np.asarray(resized).reshape(rows.pixels, columns.pixels, channels)
+    if part.shape[:2] == tuple(shape):
+        return part
+    whole = np.zeros((*shape, channels), np.uint8)
+    whole[rows.offset :, columns.offset :][: rows.pixels, : columns.pixels] = part
+    return whole

@@ -2,12 +2,13 @@
 
 import dataclasses
 import os
-from typing import Any
 
-from cnnjax.data.dataset import Dataset, split_off
-from cnnjax.data.library import import_tfds, silence
-from cnnjax.data.load import check_resize, read_split
-from cnnjax.data.prepare import prepare
+from cnnjax.data.checks import check_classes, listed, notes_on_classes, shared
+from cnnjax.data.collection import open_collection, sliced
+from cnnjax.data.dataset import Dataset
+from cnnjax.data.image_files import ImageFiles
+from cnnjax.data.resizing import Resize
+from cnnjax.data.stratified import split_off
 from cnnjax.errors import BadArgument
 
 __all__ = ["TEST_SHARE", "Splits", "load_splits"]
@@ -27,11 +28,12 @@ class Splits:
         test: to be judged by; shares no record with `train`.
         source: the dataset's name with its version, and which parts these are where they are not
             its own train and test.
-        note: a sentence on what was taken for want of a test split; "" where there is one.
+        note: what was taken for want of a test split, and what is odd about files, a sentence a
+            line; "" where there is nothing to say.
     """
 
-    train: Dataset
-    test: Dataset
+    train: Dataset | ImageFiles
+    test: Dataset | ImageFiles
     source: str
     note: str
 
@@ -42,7 +44,7 @@ def load_splits(
     *,
     train_split: str | None = None,
     test_split: str | None = None,
-    resize: int | None = None,
+    resize: int | str | Resize | None = None,
 ) -> Splits:
     """Read what to train on and what to test on.
 
@@ -50,73 +52,61 @@ def load_splits(
     cut off the training set, the same fifth every time.
 
     Args:
-        name: `"mnist5k"`, `"digits"` or any name that TFDS knows.
+        name: as for `load`; a slice at its end is of the training set.
         data_dir: where prepared datasets are, else `$TFDS_DATA_DIR`, else TFDS's default.
         train_split: a split, or a slice such as `"train[:1000]"`; by default `"train"`.
         test_split: the same; it may not share records with the other.
         resize: as for `load`.
 
     Raises:
-        BadArgument: as `load`, and for splits that overlap.
+        BadArgument: as `load`, for splits that overlap, and for files of one class, or of more
+            classes than images.
         Failed: as `load`.
     """
-    check_resize(resize)
-    builder = prepare(name, data_dir)
-    learn = train_split or "train"
-    usual = [split for split in _FOR_TESTS if _size(builder, split)]
+    collection, part = open_collection(name, data_dir, Resize.of(resize))
+    learn = sliced(train_split or "train", part)
+    usual = [split for split in _FOR_TESTS if split in collection.splits]
     judge = test_split or next(
-        (split for split in usual if not _shared(builder, learn, split)), None
+        (split for split in usual if not collection.shared(learn, split)), None
     )
-    if judge is not None and (number := _shared(builder, learn, judge)):
+    if judge is not None and (number := collection.shared(learn, judge)):
         raise BadArgument(
             f"test_split: {judge!r} of {name!r} has {number:,} images in common with {learn!r}, "
             "which is trained on; allowed: none"
         )
-    train = read_split(builder, name, learn, resize)
-    note = ""
+    train = collection.read(learn)
+    notes: list[str] = []
+    if isinstance(train, ImageFiles):
+        check_classes(train.class_names, len(train), train.name)
+        notes += train.notes
+        if "[" in learn:
+            notes += notes_on_classes(train.labels, train.class_names)
+    test: Dataset | ImageFiles
     if judge is None:
         train, test = split_off(train, TEST_SHARE, 0)
-        test = dataclasses.replace(test, split=f"a fifth of {learn}")
-        train = dataclasses.replace(train, split=f"four fifths of {learn}")
-        note = f"{name!r} has no other split to test on than {learn!r}: a fifth of that is cut off"
+        test = test.subset(range(len(test)), f"a fifth of {learn}")
+        train = train.subset(range(len(train)), f"four fifths of {learn}")
+        notes.append(
+            f"{name!r} has no other split to test on than {learn!r}: a fifth of that is cut off"
+        )
+        notes += _leaks(train, test)
     else:
-        test = read_split(builder, name, judge, resize)
+        test = collection.read(judge)
         if test_split is None and judge != "test":
-            note = f"{name!r} has no split 'test': {judge!r} is tested on"
-    source = str(builder.info.full_name)
+            notes.append(f"{name!r} has no split 'test': {judge!r} is tested on")
+    source = collection.name
     if (train.split, test.split) != ("train", "test"):
         source += f" (train: {train.split}; test: {test.split})"
-    return Splits(train, test, source, note)
+    return Splits(train, test, source, "\n".join(dict.fromkeys(notes)))
 
 
-def _size(builder: Any, split: str) -> int:
-    splits = builder.info.splits
-    return int(splits[split].num_examples) if split in splits else 0
-
-
-def _shared(builder: Any, learn: str, judge: str) -> int:
-    """How many records two splits have in common."""
-    return sum(
-        max(0, min(one[2], other[2]) - max(one[1], other[1]))
-        for one in _ranges(builder, learn)
-        for other in _ranges(builder, judge)
-        if one[0] == other[0]
-    )
-
-
-def _ranges(builder: Any, split: str) -> list[tuple[str, int, int]]:
-    """Name, first record and the one behind the last of each part of a split."""
-    splits = builder.info.splits
-    with silence():
-        try:
-            parts = import_tfds().core.ReadInstruction.from_spec(split).to_absolute(splits)
-        except Exception:  # read_split says what is wrong with it
-            return []
-    return [
-        (
-            part.splitname,
-            part.from_ or 0,
-            splits[part.splitname].num_examples if part.to is None else part.to,
-        )
-        for part in parts
-    ]
+def _leaks(train: Dataset | ImageFiles, test: Dataset | ImageFiles) -> list[str]:
+    """Return a sentence on the images that a cut has put on both sides."""
+    if not (isinstance(train, ImageFiles) and isinstance(test, ImageFiles)):
+        return []
+    pairs = shared(train.digests, test.digests)
+    if not pairs:
+        return []
+    files, others = train.files, test.files
+    named = listed(f"{files[one]} = {others[other]}" for one, other in pairs)
+    return [f"{len(pairs):,} of {len(test):,} test images are trained on as well: {named}"]

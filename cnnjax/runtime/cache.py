@@ -1,4 +1,4 @@
-"""Compiled programs kept between calls of the command, so that a second run starts at once."""
+"""What is kept between calls of the command, so that a second run starts at once."""
 
 import os
 import sys
@@ -14,11 +14,11 @@ LEAST_ROOM = 2**20
 """Bytes that must fit into the directory: less than one program of a small network takes."""
 
 
-def cache_directory() -> Path | None:
-    """Return where compiled programs are kept, None if they are not.
+def cache_directory(part: str = "xla") -> Path | None:
+    """Return where compiled programs (`xla`) or decoded images are kept, None if they are not.
 
-    `CNNJAX_CACHE_DIR` names the directory, or is `off`; without it `cnnjax/xla` in
-    `XDG_CACHE_HOME`, by default `~/.cache`.
+    `CNNJAX_CACHE_DIR` names the directory, programs lying in itself and others in one of their
+    name, or is `off`; without it `cnnjax/{part}` in `XDG_CACHE_HOME`, by default `~/.cache`.
 
     Raises:
         OSError: where that lies in a home directory that there is not.
@@ -30,7 +30,8 @@ def cache_directory() -> Path | None:
     # The XDG specification says to ignore a relative path.
     base = home if os.path.isabs(home) else "~/.cache"
     try:
-        return Path(chosen or f"{base}/cnnjax/xla").expanduser()
+        inside = chosen if part == "xla" else f"{chosen}/{part}"
+        return Path(inside if chosen else f"{base}/cnnjax/{part}").expanduser()
     except RuntimeError as error:
         raise OSError("there is no home directory; CNNJAX_CACHE_DIR names another one") from error
 

@@ -72,7 +72,7 @@ def test_weights_that_train_leaves_are_a_networks_own(tmp_path, capsys):
     assert model.spec == "conv4-relu-pool-fc10"
     prepared = preprocessing_of("cnn", weights)
     assert (prepared.image_shape, prepared.crop) == ((12, 12, 1), 1.0)
-    assert (prepared.interpolation, prepared.crop_mode) == ("bicubic", "squash")
+    assert (prepared.interpolation, prepared.crop_mode) == ("bicubic", "center")
     assert read_about(weights).network == "cnn"
     again = evaluate(
         model,

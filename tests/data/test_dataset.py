@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cnnjax.data import Dataset, split_off, statistics
-from cnnjax.data.dataset import allocate
+from cnnjax.data.stratified import allocate
 from cnnjax.errors import BadArgument
 
 

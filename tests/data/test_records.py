@@ -5,9 +5,9 @@ import types
 import numpy as np
 import pytest
 
-from cnnjax.data import load
+from cnnjax.data import Resize, load
 from cnnjax.data.library import import_tfds
-from cnnjax.data.load import read_split
+from cnnjax.data.prepared import read_split
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.runtime import memory
 
@@ -46,7 +46,7 @@ class Records:
 @pytest.mark.parametrize("resize", [None, 2])
 def test_every_record_is_read_once_and_in_order(number, resize):
     records = Records(number)
-    dataset = read_split(records, "made", "train", resize)
+    dataset = read_split(records, "made", "train", Resize.of(resize))
     assert [index for indices in records.read for index in indices] == list(range(number))
     assert max(map(len, records.read)) <= 1024
     assert dataset.images.shape == (number, resize or 1, resize or 1, 3)
@@ -63,9 +63,9 @@ def test_memory_is_looked_at_before_it_is_taken(monkeypatch):
         read_split(records, "made", "train")
     assert len(records.read) == 1
     # What counts is what is kept: squares of the new size.
-    assert len(read_split(Records(10, 32), "made", "train", 8)) == 10
+    assert len(read_split(Records(10, 32), "made", "train", Resize(8))) == 10
     with pytest.raises(Failed, match="10 images of 9x9x3, takes"):
-        read_split(Records(10, 8), "made", "train", 9)
+        read_split(Records(10, 8), "made", "train", Resize(9))
 
 
 def test_memory_that_runs_out_is_worded():
@@ -99,4 +99,4 @@ def test_numbers_of_channels_may_not_differ(resize):
         with pytest.raises(
             BadArgument, match=rf"3 at first, \(1, 1, 1\) at index {where}; .* chan"
         ):
-            read_split(Mixed(number), "made", "train", resize)
+            read_split(Mixed(number), "made", "train", Resize.of(resize))

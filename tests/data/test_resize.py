@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from cnnjax.data import Dataset, resize, resize_images
+from cnnjax.data import Dataset, Resize, resize, resize_images
+from cnnjax.data.photographs import fit_photograph
 from cnnjax.data.resizing import INTERPOLATIONS, MOST_PIXELS
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.runtime import memory
@@ -17,7 +18,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (3, 20, 31, 3), np.uint8)
 def test_as_pillow_does_it(interpolation, pixels):
     image = pytest.importorskip("PIL.Image")
     method = image.Resampling[interpolation.upper()]
-    result = resize_images(NOISE, pixels, interpolation)
+    result = resize_images(NOISE, pixels, interpolation, "squash")
     assert (result.dtype, result.shape) == (np.uint8, (3, pixels, pixels, 3))
     for number, channel in np.ndindex(3, 3):
         # As floats: of bytes Pillow rounds and clips once more, between rows and columns.
@@ -33,7 +34,7 @@ def test_photographs_differ_from_pillows_by_one_level_at_most():
     smooth = smooth.astype(np.uint8)
     for pixels in (11, 50, 96):
         expected = image.fromarray(smooth).resize((pixels, pixels), image.Resampling.BICUBIC)
-        result = resize_images(smooth[None], pixels)[0]
+        result = resize_images(smooth[None], pixels, mode="squash")[0]
         assert np.abs(result.astype(int) - np.asarray(expected)).max() <= 1
 
 
@@ -42,8 +43,52 @@ def test_photographs_differ_from_pillows_by_one_level_at_most():
 def test_as_jax_does_it(interpolation, name, pixels):
     floats = jax.image.resize(NOISE.astype(np.float32), (3, pixels, pixels, 3), name)
     expected = np.clip(np.asarray(floats), 0, 255)
-    result = resize_images(NOISE, pixels, interpolation)
+    result = resize_images(NOISE, pixels, interpolation, "squash")
     assert np.abs(result - expected).max() <= 0.5 + 1e-3  # rounded to the nearest
+
+
+@pytest.mark.parametrize("pixels", [8, 33])
+@pytest.mark.parametrize("shape", [(40, 61), (61, 40), (24, 24)])
+def test_modes_are_pillows_resizing_cut_or_framed(pixels, shape):
+    image = pytest.importorskip("PIL.Image")
+    rows, columns, channels = np.ogrid[: shape[0], : shape[1], :3]
+    smooth = 127 + 120 * np.sin(rows / 9 + channels) * np.cos(columns / 11)
+    photograph = smooth.astype(np.uint8)
+    least = min(shape)
+    top, left = ((length - least) / 2 for length in shape)
+    cut = image.fromarray(photograph).resize(
+        (pixels, pixels), image.Resampling.BICUBIC, (left, top, left + least, top + least)
+    )
+    sides = [round(length * pixels / max(shape)) for length in shape]
+    whole = image.fromarray(photograph).resize(sides[::-1], image.Resampling.BICUBIC)
+    framed = np.zeros((pixels, pixels, 3), np.uint8)
+    top, left = ((pixels - side) // 2 for side in sides)
+    framed[top : top + sides[0], left : left + sides[1]] = whole
+    for mode, expected in (("center", np.asarray(cut)), ("pad", framed)):
+        ours = resize_images(photograph[None], pixels, "bicubic", mode)[0]
+        assert np.abs(ours.astype(int) - expected).max() <= 1
+        with_pillow = fit_photograph(photograph, size=pixels, crop_mode=mode)
+        np.testing.assert_array_equal(with_pillow, expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("224", Resize(224)),
+        (96, Resize(96, "center", "bicubic")),
+        ("224:pad", Resize(224, "pad")),
+        (Resize(7, "squash", "bilinear"), Resize(7, "squash", "bilinear")),
+        (None, None),
+    ],
+)
+def test_a_resize_is_written_as_pixels_and_mode(text, value):
+    assert Resize.of(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "a", "2.5", "-3", ":pad", "224:", "224:zoom", "0", "²"])
+def test_no_resize(text):
+    with pytest.raises(BadArgument, match=r"resize|mode"):
+        Resize.of(text)
 
 
 def test_the_two_kernels_differ_and_bicubic_is_the_usual_one():
