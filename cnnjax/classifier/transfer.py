@@ -117,8 +117,8 @@ def transfer(
             machine then: results.json says it.
         validation: share of the training images to choose by, in (0, 1).
         seeds: trainings of what was chosen, in 1..100; the first is kept.
-        crop_mode: how photographs become images of that size, as the sets' images did: "center" or
-            "squash".
+        crop_mode: how photographs become images of that size, as the sets' images did; of
+            `Preprocessing.crop_mode`.
         say: called with a line about each part.
         show_run: gives a context manager with the progress callback of the run so called.
 

@@ -120,8 +120,7 @@ def train(
         "bicubic",
         tuple(done.mean.tolist()),
         tuple(done.std.tolist()),
-        # What `resize` did to the images of the set.
-        "center" if resize is None else resize.partition(":")[2] or "center",
+        parts.crop_mode,
     )
     classifier = Classifier(model, done.variables, how, train_set.class_names, network)
     classifier.save(out)

@@ -38,7 +38,7 @@ def transfer(
     probe_only: bool = False,
     validation: Annotated[float, metavar("SHARE")] = 0.2,
     seeds: Annotated[int, metavar("N")] = 1,
-    resize: Annotated[int | None, option("PIXELS")] = None,
+    resize: Annotated[str | None, option("PIXELS[:MODE]")] = None,
     train_split: Annotated[str | None, option("SPLIT")] = None,
     test_split: Annotated[str | None, option("SPLIT")] = None,
     data_dir: Annotated[Path | None, option("DIR")] = None,
@@ -69,8 +69,9 @@ def transfer(
         probe_only: no fine-tuning.
         validation: share of the training images to choose by.
         seeds: trainings of what was chosen; the first is kept, all are told.
-        resize: side of the images in pixels; by default they stay as they are.
-        train_split: what to train on, as TFDS writes it, such as 'train[:1000]'; by default train.
+        resize: side of the images in pixels, all then square; of the longer side the middle is
+            kept, with :squash or :pad all. By default they stay as they are.
+        train_split: what to train on, such as 'train[:1000]'; by default train.
         test_split: what to test on; by default test, else validation, else a fifth of train.
         data_dir: where prepared datasets are, else TFDS_DATA_DIR.
         json: print what was found as JSON, and nothing else.
@@ -98,7 +99,7 @@ def transfer(
         minutes=minutes,
         validation=validation,
         seeds=seeds,
-        crop_mode="center" if resize is None else "squash",
+        crop_mode=parts.crop_mode,
         say=(lambda line: None) if json else print,
         show_run=None if json else show_progress,
     )

@@ -30,12 +30,14 @@ class Splits:
             its own train and test.
         note: what was taken for want of a test split, and what is odd about files, a sentence a
             line; "" where there is nothing to say.
+        crop_mode: how images of other sizes become such as these, as `Preprocessing.crop_mode`.
     """
 
     train: Dataset | ImageFiles
     test: Dataset | ImageFiles
     source: str
     note: str
+    crop_mode: str = "center"
 
 
 def load_splits(
@@ -63,7 +65,8 @@ def load_splits(
             classes than images.
         Failed: as `load`.
     """
-    collection, part = open_collection(name, data_dir, Resize.of(resize))
+    how = Resize.of(resize)
+    collection, part = open_collection(name, data_dir, how)
     learn = sliced(train_split or "train", part)
     usual = [split for split in _FOR_TESTS if split in collection.splits]
     judge = test_split or next(
@@ -97,7 +100,8 @@ def load_splits(
     source = collection.name
     if (train.split, test.split) != ("train", "test"):
         source += f" (train: {train.split}; test: {test.split})"
-    return Splits(train, test, source, "\n".join(dict.fromkeys(notes)))
+    note = "\n".join(dict.fromkeys(notes))
+    return Splits(train, test, source, note, "center" if how is None else how.mode)
 
 
 def _leaks(train: Dataset | ImageFiles, test: Dataset | ImageFiles) -> list[str]:

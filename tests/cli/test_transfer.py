@@ -56,13 +56,13 @@ def test_what_is_asked_for_is_what_is_done(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "retrain", retrain)
     command = [*COMMAND, "--out", str(tmp_path), "--augment", "flip", "--minutes", "2.5"]
     rates = ["--rates", "0.1", "0.2", "--backbone-rate", "0.5"]
-    assert main([*command, *rates, "--resize", "6", "--seeds", "2"]) == 1
+    assert main([*command, *rates, "--resize", "6:pad", "--seeds", "2"]) == 1
     assert capsys.readouterr().err == "cnnjax: as far as this\n"
     recipe = seen["recipe"]
     assert (recipe.epochs, recipe.batch_size, recipe.augment) == (1, 256, (HorizontalFlip(),))
     assert [each.learning_rate for each in seen["candidates"]] == [0.1, 0.2]
     assert {each.backbone_rate for each in seen["candidates"]} == {0.5}
-    assert (seen["minutes"], seen["seeds"], seen["crop_mode"]) == (2.5, 2, "squash")
+    assert (seen["minutes"], seen["seeds"], seen["crop_mode"]) == (2.5, 2, "pad")
     assert seen["weights"] == "package"
     assert main([*command, "--probe-only"]) == 1
     assert seen["candidates"] == ()
