@@ -312,8 +312,8 @@ def test_a_run_of_train_is_loaded_by_its_directory(tmp_path, monkeypatch, capsys
     pytest.importorskip("tensorflow_datasets")
     monkeypatch.setenv("CNNJAX_CACHE_DIR", "off")
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    command = "train cnn --data digits --epochs 1 --batch-size 512 --resize 9:squash"
-    command += " --spec conv4-relu-gap"
+    command = "train cnn --data digits --epochs 1 --batch-size 512 --spec conv4-relu-gap"
+    command += " --resize 9:squash --dtype bfloat16"
     assert cli.main([*command.split(), "--out", str(tmp_path / "run"), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     found = cnnjax.load(tmp_path / "run")
@@ -321,3 +321,4 @@ def test_a_run_of_train_is_loaded_by_its_directory(tmp_path, monkeypatch, capsys
     assert found.class_names == tuple("0123456789")
     assert found.fields == {"spec": result["spec"]} == {"spec": "conv4-relu-gap"}
     assert found.preprocessing.crop_mode == "squash"
+    assert found.model.dtype == jnp.bfloat16
