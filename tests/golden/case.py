@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Slow = bool | Literal["step"]
 
 
 @dataclass(frozen=True)
@@ -14,9 +16,12 @@ class Case:
     Either is "" for `name`. `arguments` go to the reference, `overrides` to `cnnjax.build`, where
     "end.hidden" is the field `hidden` of what the network's `end` is, "blocks" cuts the stages of a
     network without such a field, and `test_goldens.py` says what a word stands for. Images are
-    `[batch, channels, size, size]`. `slow` keeps the case out of the default run. `float64`: the
-    comparison is in float64, for networks whose training step is too ill-conditioned for float32;
-    evaluation is compared in float32 as well.
+    `[batch, channels, size, size]`.
+
+    `slow` keeps the case out of the default run; "step" its training step alone, which takes from 4
+    to 15 s to compile, evaluation a fifth: what it is made of is compared whole in
+    `test_record.py`. `float64`: the comparison is in float64, for networks whose training step is
+    too ill-conditioned for float32; evaluation is compared in float32 as well.
     """
 
     name: str
@@ -25,7 +30,7 @@ class Case:
     source: str = "torchvision"
     reference: str = ""
     network: str = ""
-    slow: bool = False
+    slow: Slow = False
     float64: bool = False
     channels: int = 3
     arguments: Mapping[str, Any] = field(default_factory=dict)

@@ -107,6 +107,7 @@ CASES = (
         arguments={"depth": 14, "alpha": 48},
         overrides={"blocks": 2},
         **_SMALL,
+        slow="step",
     ),
     *(_pyramid(alpha) for alpha in (84, 270)),
     Case(

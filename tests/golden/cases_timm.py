@@ -1,9 +1,10 @@
 """timm's networks."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
-from case import Case, named, shallow
+from case import Case, Slow, named, shallow
 
 _TIMM: dict[str, Any] = {"source": "timm", "float64": True}
 _SLOW: dict[str, Any] = {**_TIMM, "slow": True}
@@ -39,7 +40,7 @@ def _regnet(names: str, line: tuple[int, int, float, float, int]) -> tuple[Case,
 
 
 def _blocks(
-    network: str, blocks: int, *, name: str = "", slow: bool = True, size: int = 64, **settings: Any
+    network: str, blocks: int, *, name: str = "", slow: Slow = True, size: int = 64, **settings: Any
 ) -> Case:
     """Return a case with at most so many blocks in a stage; `settings` go to the reference."""
     return Case(
@@ -88,7 +89,7 @@ def _narrow_convnext(name: str, width: int = 16, **more: tuple[str, Any]) -> Cas
     )
 
 
-def _hgnet(network: str, name: str, slow: bool = True, affine: bool = False) -> Case:
+def _hgnet(network: str, name: str, slow: Slow = True, affine: bool = False) -> Case:
     depths, layers = (1, 2, 1, 1), 2
     return Case(
         name,
@@ -150,7 +151,7 @@ RESIDUAL = (
     Case("resnet18d", source="timm", slow=True),
     *named("resnet26d resnet34d resnet50d seresnet18 seresnet34 ecaresnet26t", **_SLOW),
     Case("seresnet50", source="timm", **shallow(_1211), slow=True),
-    Case("ecaresnet50d", source="timm", **shallow(_1211)),
+    Case("ecaresnet50d", source="timm", **shallow(_1211), slow="step"),
     *_cut("resnet101d resnet152d resnet200d seresnet101 seresnet152 ecaresnet101d", _1211),
     *_cut("seresnext50_32x4d seresnext101_32x4d seresnext101_64x4d", _1211),
     *_cut("seresnext101_32x8d seresnext101d_32x8d seresnextaa101d_32x8d ecaresnet50t", _1211),
@@ -167,14 +168,14 @@ RESIDUAL = (
         **_TIMM,
         **shallow((1, 1, 1, 1)),
     ),
-    Case("skresnet50d", **_TIMM, batch=4, **shallow((1, 1, 1, 1))),
+    Case("skresnet50d", **_TIMM, batch=4, **shallow((1, 1, 1, 1)), slow="step"),
     *named("skresnet18 skresnet34", **_SLOW),
     *_cut("skresnet50 skresnext50_32x4d", (1, 1, 1, 1), batch=4),
     Case("resnest50d", **_TIMM, batch=4, **shallow((1, 1, 1, 1))),
     *named("resnest14d resnest26d", **_SLOW, batch=4),
     *_cut("resnest50d_4s2x40d resnest50d_1s4x24d resnest101e", (1, 1, 2, 1), batch=4),
     *_cut("resnest200e resnest269e", (1, 1, 2, 1), batch=4),
-    Case("res2net50_26w_4s", source="timm", **shallow(_1211)),
+    Case("res2net50_26w_4s", source="timm", **shallow(_1211), slow="step"),
     *_cut("res2net50_26w_6s res2net50_26w_8s res2net50_48w_2s res2net50_14w_8s", _1211),
     *_cut("res2next50 res2net50d res2net101_26w_4s res2net101d", _1211),
     Case("resnetv2_50", source="timm", **shallow(_1211)),
@@ -206,6 +207,7 @@ RESIDUAL = (
         arguments={"depth": 4, "w0": 48, "wa": 28.8, "wm": 1.5},
         overrides={"line.depth": 4, "line.w_0": 48, "line.w_a": 28.8, "line.w_m": 1.5},
         **_TIMM,
+        slow="step",
     ),
     *named("regnetx_002", **_SLOW),
     # Widths 48, 104, 208 and 440.
@@ -220,6 +222,7 @@ RESIDUAL = (
         arguments={"variant": "gernet_s", "depths": (1, 1, 1, 1, 1)},
         overrides={"depths": (1, 1, 1, 1, 1)},
         float64=True,
+        slow="step",
     ),
     *_configured("resnet32ts seresnet33ts eca_resnext26ts gcresnext26ts", "byob_shallow", _1211),
     *_configured("resnet33ts eca_resnet33ts gcresnet33ts", "byob_shallow", _1211),
@@ -268,13 +271,13 @@ MOBILE = (
     _blocks("tf_mixnet_s", 2, size=72),
     _blocks("hardcorenas_a", 2),
     _blocks("hardcorenas_c", 4),
-    Case("mobilenetv1_100", **_TIMM),
+    Case("mobilenetv1_100", **_TIMM, slow="step"),
     *named("mobilenetv1_100h mobilenetv1_125", **_SLOW),
-    Case("mobilenetv4_conv_small", **_TIMM, batch=4),
+    Case("mobilenetv4_conv_small", **_TIMM, batch=4, slow="step"),
     *named("mobilenetv4_conv_small_035 mobilenetv4_conv_small_050", **_SLOW, batch=4),
     *named("mobilenetv4_conv_medium mobilenetv4_conv_large", **_SLOW, batch=4),
     *named("mobilenetv4_conv_aa_medium mobilenetv4_conv_blur_medium", **_SLOW, batch=4),
-    _blocks("efficientnet_cc_b0_4e", 1, slow=False),
+    _blocks("efficientnet_cc_b0_4e", 1, slow="step"),
     *(_blocks(f"efficientnet_cc_{each}_8e", 2) for each in ("b0", "b1")),
     _blocks("tf_efficientnet_cc_b0_4e", 2, size=72),
     Case(
@@ -282,11 +285,13 @@ MOBILE = (
         **_TIMM,
         arguments={"depth_mult": 0.1},
         overrides={"depths": (1, 1, 1, 1, 1, 1)},
+        slow="step",
     ),
     _ghost("ghostnet_100", "v1", 1),
     *named("ghostnet_050 ghostnet_100 ghostnet_130 ghostnetv2_130 ghostnetv3_050", **_SLOW),
     _ghost("ghostnetv2_100", "v2"),
-    *(_ghost("ghostnetv3_100", "v3", first) for first in (0, 1)),
+    _ghost("ghostnetv3_100", "v3"),
+    replace(_ghost("ghostnetv3_100", "v3", 1), slow="step"),
     *(_ghost("repghostnet_100", "rep", first) for first in (0, 1)),
     *named("repghostnet_050", **_SLOW),
     *named("repvgg_a0 repvgg_a1 repvgg_b0 repvgg_a2", **_SLOW),
@@ -301,7 +306,7 @@ MOBILE = (
         overrides={"depths": _1211},
         float64=True,
     ),
-    Case("repvit_m0_9", **_TIMM, **shallow((2, 1, 1, 1), "depth")),
+    Case("repvit_m0_9", **_TIMM, **shallow((2, 1, 1, 1), "depth"), slow="step"),
     *_cut("repvit_m1", (2, 1, 1, 1), "depth"),
     *named("mobileone_s0 mobileone_s1 mobileone_s2 mobileone_s3 mobileone_s4", **_SLOW),
     Case(
@@ -312,11 +317,12 @@ MOBILE = (
         arguments={"variant": "mobileone_s0", "depths": _1211},
         overrides={"depths": _1211},
         float64=True,
+        slow="step",
     ),
 )
 
 NEWER = (
-    Case("convnextv2_atto", source="timm"),
+    Case("convnextv2_atto", source="timm", slow="step"),
     *named("convnextv2_femto convnextv2_pico convnextv2_nano convnextv2_tiny", **_SLOW),
     *_cut("convnextv2_small convnextv2_base convnextv2_large convnextv2_huge", _1211, "depths"),
     *_cut("convnext_zepto_rms convnext_zepto_rms_ols convnext_atto", _1211, "depths"),
@@ -327,7 +333,7 @@ NEWER = (
     Case("fasternet_t0", source="timm"),
     *named("fasternet_t1 fasternet_t2", **_SLOW),
     *_cut("fasternet_s fasternet_m fasternet_l", _1211, "depths"),
-    Case("mambaout_femto", size=32, **_TIMM, **shallow(_1211, "depths")),
+    Case("mambaout_femto", size=32, **_TIMM, **shallow(_1211, "depths"), slow="step"),
     *named(
         "mambaout_base_wide_rw mambaout_small_rw",
         size=32,
@@ -335,7 +341,7 @@ NEWER = (
         overrides={"depths": _1211, "widths": (16, 32, 64, 96)},
         **_SLOW,
     ),
-    Case("inception_next_atto", source="timm"),
+    Case("inception_next_atto", source="timm", slow="step"),
     *named("inception_next_tiny", **_SLOW),
     *_cut("inception_next_small inception_next_base", _1211, "depths"),
     Case("starnet_s1", **_TIMM, **shallow((1, 1, 2, 1), "depths")),
@@ -374,6 +380,7 @@ OLDER = (
         network="inception_resnet_v2",
         overrides={"depths": (1, 1, 0)},
         float64=True,
+        slow="step",
     ),
     Case("legacy_xception", **_SLOW),
     Case(
@@ -382,8 +389,9 @@ OLDER = (
         network="legacy_xception",
         overrides={"middle": 1},
         float64=True,
+        slow="step",
     ),
-    _xception("xception41", False, **_TIMM),
+    _xception("xception41", False, **_TIMM, slow="step"),
     _xception("xception41p", True, **_SLOW),
     _xception("xception65p", True, **_SLOW),
     Case(
@@ -392,6 +400,7 @@ OLDER = (
         network="nasnetalarge",
         overrides={"width": 16, "stem_width": 16, "depths": ()},
         float64=True,
+        slow="step",
     ),
     Case(
         "pnasnet_shallow",
@@ -399,6 +408,7 @@ OLDER = (
         network="pnasnet5large",
         overrides={"depths": (0,)},
         float64=True,
+        slow="step",
     ),
     *named("nasnetalarge", **_SLOW),
     Case(
@@ -442,6 +452,7 @@ OLDER = (
             "num_init_features": 16,
         },
         overrides={"growths": (16, 24, 16, 24), "strided": (1, 2, 3), "depth": 1, "stem_width": 16},
+        slow="step",
     ),
     *named("rdnet_tiny", **_SLOW),
     *(
@@ -460,6 +471,7 @@ OLDER = (
         **_TIMM,
         arguments={"layers": (1, 1, 2, 1), "width_factor": 0.25},
         overrides={"depths": (1, 1, 2, 1), "width": 16},
+        slow="step",
     ),
     *_cut("tresnet_m tresnet_l tresnet_xl tresnet_v2_l", _1211),
     Case(
@@ -469,6 +481,7 @@ OLDER = (
         **_TIMM,
         arguments={"widen_factor": 0.125},
         overrides={"width": 16},
+        slow="step",
     ),
     *named("cspnext_tiny cspnext_s cspnext_m", **_SLOW),
     *(
@@ -487,10 +500,11 @@ OLDER = (
         **_TIMM,
         arguments={"depths": (1, 1, 2, 2), "scale": 0.25},
         overrides={"depths": (1, 1, 2, 2), "width_mult": 0.25},
+        slow="step",
     ),
     *named("lcnetv2_small lcnetv2_base lcnetv2_large", **_SLOW),
     *_dla("dla102x dla102x2 dla169", (1, 1, 2, 1)),
-    Case("dpn68", **_TIMM, **shallow(_1211, "k_sec")),
+    Case("dpn68", **_TIMM, **shallow(_1211, "k_sec"), slow="step"),
     *named("dpn48b dpn92", **_SLOW),
     *_cut("dpn68b dpn98 dpn131 dpn107", _1211, "k_sec"),
     Case(
@@ -500,6 +514,7 @@ OLDER = (
         arguments=_hrnet(16),
         overrides={"depth": 1},
         **_TIMM,
+        slow="step",
     ),
     *named("hrnet_w18_small hrnet_w18_small_v2 hrnet_w18 hrnet_w18_ssld", **_SLOW),
     *(_wide_hrnet(width) for width in (30, 32, 40, 44, 48, 64)),
@@ -509,6 +524,7 @@ OLDER = (
         **_TIMM,
         arguments={"block_per_stage": (1, 1, 2, 1), "layer_per_block": 2},
         overrides={"depths": (1, 1, 2, 1), "layers": 2},
+        slow="step",
     ),
     *named("vovnet39a ese_vovnet19b_dw eca_vovnet39b", **_SLOW),
     *named("ese_vovnet19b_slim_dw ese_vovnet19b_slim", **_SLOW),
@@ -528,10 +544,10 @@ OLDER = (
         float64=True,
     ),
     *named("selecsls42b selecsls60", **_SLOW),
-    _hgnet("hgnetv2_b0", "hgnetv2_b0_shallow", slow=False, affine=True),
+    _hgnet("hgnetv2_b0", "hgnetv2_b0_shallow", slow="step", affine=True),
     _hgnet("hgnet_tiny", "hgnet_tiny"),
     _hgnet("hgnetv2_b4", "hgnetv2_b4"),
-    Case("cs3darknet_focus_s", **_TIMM),
+    Case("cs3darknet_focus_s", **_TIMM, slow="step"),
     *named("cspresnet50 cspresnext50 cspdarknet53 cs3sedarknet_xdw", **_SLOW),
     *named("cs3se_edgenet_x sedarknet21 darknetaa53", **_SLOW),
     *named("cspresnet50d cspresnet50w darknet17 darknet21 cs3darknet_s cs3darknet_m", **_SLOW),

@@ -85,7 +85,7 @@ CASES = (
         overrides={"depths": (1, 1, 2, 1)},
     ),
     *named("convnext_tiny convnext_small convnext_base convnext_large", **_WIDE),
-    Case("googlenet", float64=True, arguments=_HEADLESS),
+    Case("googlenet", float64=True, arguments=_HEADLESS, slow="step"),
     Case("googlenet_heads", reference="googlenet", network="googlenet", **_HEADS, **_WIDE),
     Case(
         "inception_v3_shallow",

@@ -14,6 +14,8 @@ a module that declares them first.)
 
 To add a network: add a row to one of the `cases_*.py`, run this script with its name, run
 `pytest tests/models/test_goldens.py -k NAME` and commit the row with the file `NAME.npz`.
+Where it differs from a network that has a case by numbers only, run
+`tests/models/make_by_numbers.py` instead, and commit its table.
 
 Weights and images are drawn from names by `draw.py`, once for a training step and once for
 evaluation. Everything is computed in float64, so that a file holds the truth and not the rounding

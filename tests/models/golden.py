@@ -12,9 +12,10 @@ from tests.models.small import first_blocks
 GOLDEN = Path(__file__).parents[1] / "golden"
 sys.path.insert(0, str(GOLDEN))
 import draw  # noqa: E402
+from case import Slow  # noqa: E402
 from cases import CASES, Case  # noqa: E402
 
-__all__ = ["CASES", "GOLDEN", "Case", "draw", "network_of"]
+__all__ = ["CASES", "GOLDEN", "Case", "Slow", "draw", "network_of"]
 
 
 def network_of(case: Case, dtype: Any) -> Any:

@@ -119,7 +119,8 @@ def case_for(network):
     """Return the case that a network stands by, the one with least beside, or None."""
     own = kinds(build(network))
     cases = [case.name for case in CASES if same_fields(network, case.name)]
-    for case in sorted(cases, key=lambda case: (len(_of_case(case)[0] - own), BY_NAME[case].slow)):
+    beside = {case: len(_of_case(case)[0] - own) for case in cases}
+    for case in sorted(cases, key=lambda case: (beside[case], BY_NAME[case].slow is True)):
         if same_operations(network, case):
             return case
     return None

@@ -1,6 +1,6 @@
 """Every network computes what its reference computes: see `tests/golden/make_goldens.py`."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from cnnjax.weights.names import names_of, renamed, shapes_of, source_of
 from cnnjax.weights.torch_names import from_state_dict, to_state_dict, torch_shapes
-from tests.models.golden import CASES, GOLDEN, Case, draw, network_of
+from tests.models.golden import CASES, GOLDEN, Case, Slow, draw, network_of
 
 TOLERANCE = 1e-4
 TOLERANCE64 = 1e-9
@@ -66,22 +66,9 @@ def forget() -> Iterator[None]:
     jax.clear_caches()
 
 
-# A training step of these takes from 4 to 15 s of compiling, and evaluation a fifth of that. What
-# it is made of is compared whole in `test_record.py`; the step's values are in the slow run.
-LONG = """
-convnextv2_atto cs3darknet_focus_s cspnext_shallow dpn68 ecaresnet50d efficientnet_cc_b0_4e
-ese_vovnet39b gernet_s_shallow ghostnetv3_100_block googlenet hgnetv2_b0_shallow hrnet_shallow
-inception_next_atto inception_resnet_v2_shallow lcnetv2_shallow legacy_xception_shallow
-mambaout_femto mobilenetv1_100 mobilenetv4_conv_small mobileone_s0_shallow nasnet_shallow
-pnasnet_shallow pyramidnet_shallow_cifar rdnet_shallow regnety_shallow repvit_m0_9 res2net50_26w_4s
-rexnet_100 skresnet50d tresnet_shallow xception41
-"""
-
-
-def _cases(slow: Collection[str]) -> Any:
-    """Give a test every case, the slow ones and those named in `slow` in the slow run."""
-    slow_too = {case.name for case in CASES if case.slow} | set(slow)
-    marks = lambda case: [pytest.mark.slow] if case.name in slow_too else []
+def _cases(*slow: Slow) -> Any:
+    """Give a test every case, those that are so slow in the slow run."""
+    marks = lambda case: [pytest.mark.slow] if case.slow in slow else []
     cases = [pytest.param(case, id=case.name, marks=marks(case)) for case in CASES]
     return pytest.mark.parametrize("case", cases)
 
@@ -110,7 +97,7 @@ def _drawn(mode: str, expected: Any, there: dict[str, str]) -> tuple[Any, dict[s
     return from_state_dict(renamed(state, {b: a for a, b in there.items()}), expected), state
 
 
-@_cases(slow=())
+@_cases(True)
 def test_evaluation_equals_its_reference(case: Case) -> None:
     golden, pixels, expected, there = _prepare(case)
     variables, _ = _drawn("evaluation", expected, there)
@@ -126,7 +113,7 @@ def test_evaluation_equals_its_reference(case: Case) -> None:
     _check("evaluation logits in float64", exact, golden["logits"], allowed)
 
 
-@_cases(slow=LONG.split())
+@_cases(True, "step")
 def test_training_step_equals_its_reference(case: Case) -> None:
     golden, pixels, expected, there = _prepare(case)
     variables, training = _drawn("training", expected, there)
