@@ -65,6 +65,16 @@ class Added(nn.Module):
 
 NETWORKS = {"added_cifar": Network(Added)}
 '''
+KIND = '''"""A folder by another name."""
+
+import dataclasses
+
+from cnnjax.data.folder import read_folder
+
+
+def read_added(path):
+    return dataclasses.replace(read_folder(path), name="added")
+'''
 # An insertion goes behind the text it names, or, behind none, to the end of its file.
 Addition = dict[str, list[tuple[str, str]]]
 
@@ -97,6 +107,16 @@ KINDS = {
 }
 ADDITIONS: dict[str, tuple[int, Addition]] = {
     **{field: (2, value(field, *kind)) for field, kind in KINDS.items()},
+    "a kind of source": (
+        2,
+        {
+            "cnnjax/data/added.py": [("", KIND)],
+            "cnnjax/data/collection.py": [
+                ("import urllib.parse\n", "from cnnjax.data.added import read_added\n"),
+                ("frozenset[str]]] = {\n", '    "added": (read_added, frozenset({"strict"})),\n'),
+            ],
+        },
+    ),
     "a network of a known family that a paper has": (
         3,
         {
@@ -148,11 +168,12 @@ def make(root: Path) -> None:
 
 
 SEEN = """
-import json, sys
-import jax, jax.numpy as jnp
+import json, pathlib, sys, zlib
+import jax, jax.numpy as jnp, numpy as np
+from PIL import Image
 import cnnjax
 from cnnjax.cli.settings import Settings
-from cnnjax.data import Preprocessing
+from cnnjax.data import Preprocessing, load
 from cnnjax.train import Recipe
 from tests.models.golden import CASES
 from tests.models.make_by_numbers import without_golden
@@ -161,6 +182,11 @@ from tests.models.small import SMALL
 texts = {field: ("mine=" if field == "metrics" else "") + "added:factor=2" for field in FIELDS}
 recipe, _ = Settings(**texts).chosen()
 assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+for name in ("a/0", "a/1", "b/0", "b/1"):
+    file = pathlib.Path(sys.argv[1], "pictures", f"{name}.png")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((4, 4), zlib.crc32(name.encode()) % 256, np.uint8)).save(file)
+assert load(f"added:{sys.argv[1]}/pictures?strict").name == "added"
 assert "added_cifar" in SMALL
 assert not {"added_cifar", "resnet26_cifar"} & set(without_golden())
 how = Preprocessing(32, 32, 1.0, "bicubic", (0.5,) * 3, (0.5,) * 3)
@@ -176,10 +202,15 @@ print(*[getattr(recipe, field) for field in FIELDS])
 
 def ran(root: Path, *arguments: str) -> tuple[int, str]:
     """Return status and output of a Python that has the copy's package."""
-    environment = {**os.environ, "PYTHONPATH": str(root), "COLUMNS": "200"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(root),
+        "COLUMNS": "200",
+        "CNNJAX_CACHE_DIR": str(root / "kept"),
+    }
     done = subprocess.run(
         [sys.executable, *arguments],
-        env=environment,
+        env={**os.environ, **own},
         cwd=root,
         capture_output=True,
         text=True,
