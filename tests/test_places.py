@@ -202,12 +202,7 @@ print(*[getattr(recipe, field) for field in FIELDS])
 
 def ran(root: Path, *arguments: str) -> tuple[int, str]:
     """Return status and output of a Python that has the copy's package."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(root),
-        "COLUMNS": "200",
-        "CNNJAX_CACHE_DIR": str(root / "kept"),
-    }
+    own = {"PYTHONPATH": str(root), "CNNJAX_CACHE_DIR": str(root / "kept"), "COLUMNS": "200"}
     done = subprocess.run(
         [sys.executable, *arguments],
         env={**os.environ, **own},
