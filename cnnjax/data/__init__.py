@@ -4,6 +4,7 @@ from cnnjax.data.class_names import class_names
 from cnnjax.data.dataset import Dataset, statistics
 from cnnjax.data.describe import catalogue, describe
 from cnnjax.data.directory import list_datasets, list_prepared
+from cnnjax.data.from_arrays import from_arrays
 from cnnjax.data.image_files import ImageFiles
 from cnnjax.data.image_sets import from_folder, from_list
 from cnnjax.data.load import load
@@ -26,6 +27,7 @@ __all__ = [
     "catalogue",
     "class_names",
     "describe",
+    "from_arrays",
     "from_folder",
     "from_list",
     "list_datasets",

@@ -149,6 +149,23 @@ def test_nothing_slow_is_imported_and_nothing_printed(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_what_is_prepared_is_read_where_tensorflow_cannot_be(downloaded_dir):
+    script = (
+        "import sys\n"
+        "sys.modules['tensorflow'] = sys.modules['tensorflow_cpu'] = None\n"
+        "import cnnjax.data\n"
+        f"found = cnnjax.data.load('cifar10[:7]', 'test', {str(downloaded_dir)!r})\n"
+        "assert found.images.shape == (7, 32, 32, 3), found\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=pathlib.Path(__file__).parents[2],
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("name", "split", "words"),
     [
