@@ -57,6 +57,9 @@ def open_builder(name: str, root: pathlib.Path) -> Any:
         offered.update(difflib.get_close_matches(name, known, n=3))
         raise unknown("dataset", name, offered) from error
     except ImportError as error:
+        prepared = _from_files(tfds, name, root)
+        if prepared is not None:
+            return prepared
         raise Failed(
             f"the definition of {name!r} in TFDS needs another package: {reason(error)}; "
             "pip install it (TensorFlow: pip install tensorflow)"
@@ -65,10 +68,15 @@ def open_builder(name: str, root: pathlib.Path) -> Any:
         raise _no_builder(tfds, name, error) from error
     if builder.is_prepared() or ":" in name:
         return builder
+    return _from_files(tfds, name, root) or builder
+
+
+def _from_files(tfds: Any, name: str, root: pathlib.Path) -> Any | None:
+    """Return the builder of what is prepared, which needs no definition; None where nothing is."""
     try:
         return tfds.core.read_only_builder.builder_from_files(name, data_dir=root)
     except Exception:  # nothing of that name is prepared, or nothing that TFDS makes sense of
-        return builder
+        return None
 
 
 def _no_builder(tfds: Any, name: str, error: Exception) -> BadArgument:

@@ -149,21 +149,48 @@ def test_nothing_slow_is_imported_and_nothing_printed(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+WITHOUT_TENSORFLOW = """
+import importlib.util, sys
+
+real = importlib.util.find_spec
+
+class Refused:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] == "tensorflow":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Refused)
+importlib.util.find_spec = lambda name, *more: None if name == "tensorflow" else real(name, *more)
+
+import cnnjax.data
+
+found = cnnjax.data.load("cifar10[:7]", "test", sys.argv[1])
+assert found.images.shape == (7, 32, 32, 3), found
+"""
+
+
 def test_what_is_prepared_is_read_where_tensorflow_cannot_be(downloaded_dir):
-    script = (
-        "import sys\n"
-        "sys.modules['tensorflow'] = sys.modules['tensorflow_cpu'] = None\n"
-        "import cnnjax.data\n"
-        f"found = cnnjax.data.load('cifar10[:7]', 'test', {str(downloaded_dir)!r})\n"
-        "assert found.images.shape == (7, 32, 32, 3), found\n"
-    )
     done = subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, str(downloaded_dir)],
         capture_output=True,
         text=True,
         cwd=pathlib.Path(__file__).parents[2],
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_prepared_is_read_without_its_definition(write_dataset, pictures, monkeypatch):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    root = write_dataset("toy", {"train": pictures(5)})
+    expected = load("toy", "train", root).fingerprint()
+
+    def builder(*_, **__):
+        raise ImportError("No module named 'pycocotools'")
+
+    monkeypatch.setattr(tfds, "builder", builder)
+    assert load("toy", "train", root).fingerprint() == expected
+    with pytest.raises(Failed, match=r"the definition of 'other' in TFDS needs another package"):
+        load("other", "train", root)
 
 
 @pytest.mark.parametrize(
