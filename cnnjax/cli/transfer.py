@@ -52,7 +52,8 @@ def transfer(
 
     Called again after an interruption, it goes on after the last part that ended.
 
-    Example: cnnjax transfer efficientnet_lite0 --data folder:photographs --minutes 3 --out runs/me
+    Example: cnnjax transfer efficientnet_lite0 --data folder:photographs --resize 224
+    --minutes 3 --out runs/me
 
     Args:
         network: a name from `cnnjax models`.

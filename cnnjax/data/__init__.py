@@ -2,7 +2,7 @@
 
 from cnnjax.data.class_names import class_names
 from cnnjax.data.dataset import Dataset, statistics
-from cnnjax.data.describe import catalogue, describe
+from cnnjax.data.describe import catalogue, describe, examine
 from cnnjax.data.directory import list_datasets, list_prepared
 from cnnjax.data.from_arrays import from_arrays
 from cnnjax.data.image_files import ImageFiles
@@ -27,6 +27,7 @@ __all__ = [
     "catalogue",
     "class_names",
     "describe",
+    "examine",
     "from_arrays",
     "from_folder",
     "from_list",

@@ -39,6 +39,9 @@ class Collection(Protocol):
     def shared(self, one: str, other: str) -> int:
         """Return how many records two splits, or slices, have in common."""
 
+    def about(self) -> dict[str, str]:
+        """Return `version`, `directory`, `description`, `homepage` and `citation`, "" if none."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Files:
@@ -46,10 +49,12 @@ class Files:
 
     Attributes:
         name: as results call it.
+        root: where relative paths start.
         sets: the splits by name.
     """
 
     name: str
+    root: Path
     sets: dict[str, ImageFiles]
 
     @property
@@ -74,6 +79,11 @@ class Files:
         """Return how many images two splits, or slices, have in common."""
         rows = [set(self.read(split).rows.tolist()) for split in (one, other)]
         return len(rows[0] & rows[1])
+
+    def about(self) -> dict[str, str]:
+        """Return where the files are; nothing else is known of them."""
+        blank = dict.fromkeys(("version", "directory", "description", "homepage", "citation"), "")
+        return {**blank, "directory": str(self.root)}
 
 
 KINDS: dict[str, tuple[Callable[..., Listing], frozenset[str]]] = {
@@ -115,7 +125,7 @@ def open_collection(
         raise BadArgument(f"{kind}: channels: received {channels!r}, allowed: 1, 3")
     listing = read(path, **options)
     sets = image_sets(listing, resize, None if channels is None else int(channels), strict)
-    return Files(listing.name, sets), part
+    return Files(listing.name, listing.root, sets), part
 
 
 def _taken_apart(text: str, kind: str) -> tuple[str, dict[str, str], Slice | None]:

@@ -21,7 +21,7 @@ from cnnjax.errors import BadArgument, Failed, missing_extra
 from cnnjax.files import decoded, printable
 from cnnjax.runtime import cache_directory, cores, need_bytes
 
-__all__ = ["DIGEST_BYTES", "Decoded", "decode_files", "digest_of"]
+__all__ = ["DIGEST_BYTES", "Decoded", "SeveralSizes", "decode_files", "digest_of"]
 
 DIGEST_BYTES = 16
 
@@ -31,6 +31,14 @@ _FORM = 1
 _ABSENT = (-1, -1, -1)
 _PIXELS = "pixels.uint8"
 _ABOUT = "about.json"
+
+
+class SeveralSizes(BadArgument):
+    """Images have this `number` of sizes, and are not to be resized."""
+
+    def __init__(self, number: int, words: str) -> None:
+        super().__init__(words)
+        self.number = number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,9 +179,10 @@ def _shape(
     sizes = sorted({(height, width) for height, width, _ in found}, key=math.prod)
     if len(sizes) > 1:
         small, large = ("x".join(map(str, size)) for size in (sizes[0], sizes[-1]))
-        raise BadArgument(
+        raise SeveralSizes(
+            len(sizes),
             f"resize: the images have {len(sizes)} sizes, from {small} to {large}; allowed: one "
-            "size, or resizing them: resize, --resize"
+            "size, or resizing them: resize, --resize",
         )
     return len(files), *sizes[0], channels
 

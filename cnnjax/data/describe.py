@@ -1,20 +1,30 @@
 """What datasets there are, and what is in one."""
 
+import dataclasses
+import itertools
 import os
 from typing import Any
 
 import numpy as np
 
 from cnnjax.data.builder import embedded_builder, open_builder
+from cnnjax.data.checks import digests_of, shared
+from cnnjax.data.collection import open_collection
 from cnnjax.data.dataset import Dataset, statistics
+from cnnjax.data.decoded import SeveralSizes
 from cnnjax.data.directory import existing_directory, list_datasets, list_prepared
 from cnnjax.data.features import find_features
+from cnnjax.data.image_files import ImageFiles
 from cnnjax.data.library import import_tfds, silence
-from cnnjax.data.prepare import prepare
-from cnnjax.data.prepared import read_split
+from cnnjax.data.resizing import Resize
 from cnnjax.errors import BadArgument, Failed
 
-__all__ = ["catalogue", "describe"]
+__all__ = ["Examined", "catalogue", "describe", "examine"]
+
+_SHOWN = Resize(224)
+"""What images of several sizes are looked at as, where nobody says it."""
+
+_EXAMPLES = 3
 
 
 def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
@@ -54,45 +64,87 @@ def catalogue(data_dir: str | os.PathLike[str] | None = None) -> list[dict[str, 
     return rows
 
 
-def describe(name: str, data_dir: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-    """Return what is in a dataset, prepared first if it is not.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Examined:
+    """What `examine` found.
+
+    Attributes:
+        about: what `describe` returns.
+        sets: the splits by name.
+    """
+
+    about: dict[str, Any]
+    sets: dict[str, Dataset | ImageFiles]
+
+
+def describe(
+    name: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    resize: int | str | Resize | None = None,
+) -> dict[str, Any]:
+    """Return what is in a data set, prepared first if it is not.
 
     Args:
-        name: `"mnist5k"`, `"digits"` or any name that TFDS knows.
+        name: as for `load`, without a slice.
         data_dir: where prepared datasets are, else `$TFDS_DATA_DIR`, else TFDS's default.
+        resize: as for `load`; files of several sizes that are not resized are described as squares
+            of 224 pixels.
 
     Returns:
         `name`, `version`, `directory`, `description`, `homepage`, `citation`, `class_names`,
-        `shape` ([H, W, C]) and `splits`: for each split that is not empty the number of `images`,
-        those of each class (`per_class`), `mean` and `std` of each channel in 0..1, and the
-        `fingerprint` of images and labels.
+        `shape` ([H, W, C]); `splits`: for each that is not empty the number of `images`, those of
+        each class (`per_class`), `mean` and `std` of each channel in 0..1, the `fingerprint` of
+        images and labels, and of files `sizes`, the number of `different` ones and the `smallest`,
+        the `median` and the `largest` ([H, W], by area); `shared`: for each pair of `splits` that
+        have images in common how many (`images`) and the indices of the first `examples`;
+        `left_out`: path to reason; and `notes`, a sentence on each thing that is odd.
 
     Raises:
         BadArgument: as `load`.
         Failed: as `load`.
     """
-    builder = prepare(name, data_dir)
-    with silence():
-        info = builder.info
-        sizes = {key: int(split.num_examples) for key, split in info.splits.items()}
-    datasets = {key: read_split(builder, name, key) for key, size in sizes.items() if size}
-    if not datasets:
+    return examine(name, data_dir, resize=resize).about
+
+
+def examine(
+    name: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    resize: int | str | Resize | None = None,
+) -> Examined:
+    """Return what `describe` does, with the data that it speaks of; arguments and errors as its."""
+    notes = []
+    try:
+        collection, part = open_collection(name, data_dir, Resize.of(resize))
+    except SeveralSizes as error:
+        collection, part = open_collection(name, data_dir, _SHOWN)
+        notes.append(
+            f"images have {error.number} sizes: these are figures of {_SHOWN.pixels}x"
+            f"{_SHOWN.pixels} pixels, the middle of each"
+        )
+    if part is not None:
+        raise BadArgument(f"dataset: received a slice, {part}; allowed: a whole data set")
+    sets = {split: collection.read(split) for split in collection.splits}
+    if not sets:
         raise BadArgument(f"dataset: {name!r} has no images in any split")
-    first = next(iter(datasets.values()))
-    return {
+    first = next(iter(sets.values()))
+    left_out = first.left_out if isinstance(first, ImageFiles) else {}
+    notes += first.notes if isinstance(first, ImageFiles) else ()
+    about = {
         "name": name,
-        "version": str(info.version),
-        "directory": str(builder.data_path),
-        "description": " ".join(info.description.split()),
-        "homepage": info.homepage,
-        "citation": info.citation.strip(),
+        **collection.about(),
         "class_names": list(first.class_names),
-        "shape": list(first.images.shape[1:]),
-        "splits": {key: _describe_split(dataset) for key, dataset in datasets.items()},
+        "shape": list(first.image_shape),
+        "splits": {split: _describe_split(found) for split, found in sets.items()},
+        "shared": _shared(sets),
+        "left_out": dict(left_out),
+        "notes": notes,
     }
+    return Examined(about, sets)
 
 
-def _describe_split(dataset: Dataset) -> dict[str, Any]:
+def _describe_split(dataset: Dataset | ImageFiles) -> dict[str, Any]:
     mean, std = statistics(dataset)
     return {
         "images": len(dataset),
@@ -100,4 +152,28 @@ def _describe_split(dataset: Dataset) -> dict[str, Any]:
         "mean": [round(float(value), 6) for value in mean],
         "std": [round(float(value), 6) for value in std],
         "fingerprint": dataset.fingerprint(),
+        **({"sizes": _sizes(dataset.sizes)} if isinstance(dataset, ImageFiles) else {}),
     }
+
+
+def _sizes(sizes: np.ndarray) -> dict[str, Any]:
+    """Return how large images are, from their heights and widths `[N, 2]`."""
+    by_area = sizes[np.lexsort((sizes[:, 0], sizes.astype(np.int64).prod(1)))].tolist()
+    return {
+        "different": len(np.unique(sizes, axis=0)),
+        "smallest": by_area[0],
+        "median": by_area[(len(by_area) - 1) // 2],
+        "largest": by_area[-1],
+    }
+
+
+def _shared(sets: dict[str, Dataset | ImageFiles]) -> list[dict[str, Any]]:
+    """Return which splits have images in common."""
+    digests = {split: digests_of(found) for split, found in sets.items()}
+    found = []
+    for one, other in itertools.combinations(sets, 2):
+        pairs = shared(digests[one], digests[other])
+        if pairs:
+            examples = [list(pair) for pair in pairs[:_EXAMPLES]]
+            found.append({"splits": [one, other], "images": len(pairs), "examples": examples})
+    return found

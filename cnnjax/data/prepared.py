@@ -71,6 +71,18 @@ class Prepared:
             if mine[0] == its[0]
         )
 
+    def about(self) -> dict[str, str]:
+        """Return what TFDS knows of it."""
+        with silence():
+            info = self.builder.info
+            return {
+                "version": str(info.version),
+                "directory": str(self.builder.data_path),
+                "description": " ".join(info.description.split()),
+                "homepage": info.homepage,
+                "citation": info.citation.strip(),
+            }
+
 
 def _ranges(builder: Any, split: str) -> list[tuple[str, int, int]]:
     """Name, first record and the one behind the last of each part of a split."""

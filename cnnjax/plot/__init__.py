@@ -1,6 +1,7 @@
 """Arrays in, matplotlib figures out."""
 
 from cnnjax.plot.attribution import attribution_panels
+from cnnjax.plot.contact import contact_sheet
 from cnnjax.plot.curves import learning_curves
 from cnnjax.plot.grids import filter_grid, filter_tiles, image_grid, image_tiles, mosaic
 from cnnjax.plot.matrices import confusion_matrix
@@ -18,6 +19,7 @@ __all__ = [
     "attribution_panels",
     "compact",
     "confusion_matrix",
+    "contact_sheet",
     "differences",
     "filter_grid",
     "filter_tiles",

@@ -32,13 +32,14 @@ def test_every_figure_is_that_of_the_images(toy):
     about = describe("toy", toy)
     assert list(about) == [
         "name", "version", "directory", "description", "homepage", "citation", "class_names",
-        "shape", "splits",
+        "shape", "splits", "shared", "left_out", "notes",
     ]  # fmt: skip
     assert (about["name"], about["version"], about["shape"]) == ("toy", "1.0.0", [6, 5, 3])
     assert about["directory"] == str(toy / "toy" / "1.0.0")
     assert about["description"] == "Made up here. \x1b[31mred"
     assert (about["homepage"], about["citation"]) == ("https://example.org/", "nobody")
     assert about["class_names"] == ["a", "b", "c", "d"]
+    assert (about["shared"], about["left_out"], about["notes"]) == ([], {}, [])
     assert set(about["splits"]) == {"train", "test"}  # the empty one is left out
     for split, figures in about["splits"].items():
         dataset = load("toy", split, toy)
@@ -51,6 +52,41 @@ def test_every_figure_is_that_of_the_images(toy):
         assert figures["fingerprint"] == dataset.fingerprint()
     assert about["splits"]["train"]["per_class"] == [3, 2, 2, 0]
     assert about["splits"]["test"]["per_class"] == [2, 2, 1, 0]
+
+
+def test_images_that_two_splits_share(write_dataset, pictures):
+    train, test = pictures(6), pictures(4, 1)
+    root = write_dataset("leaky", {"train": [*train, test[2]], "test": [*test, train[0]]})
+    (found,) = describe("leaky", root)["shared"]
+    assert (found["splits"], found["images"]) == (["train", "test"], 2)
+    sets = [load("leaky", split, root).images for split in ("train", "test")]
+    for one, other in found["examples"]:
+        np.testing.assert_array_equal(sets[0][one], sets[1][other])
+
+
+def test_a_folder_of_many_sizes(tmp_path, monkeypatch):
+    image = pytest.importorskip("PIL.Image")
+    monkeypatch.setenv("CNNJAX_CACHE_DIR", str(tmp_path / "kept"))
+    draw = np.random.default_rng(0)
+    sizes = [(9, 20), (30, 10), (8, 8), (8, 8), (40, 40)]
+    for number, size in enumerate(sizes):
+        path = tmp_path / "x" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.fromarray(draw.integers(0, 256, (*size, 3), np.uint8)).save(path)
+    (tmp_path / "x" / "a" / "bad.png").write_text("no")
+    about = describe(f"folder:{tmp_path / 'x'}")
+    assert about["shape"] == [224, 224, 3]
+    assert about["splits"]["train"]["per_class"] == [3, 2]
+    assert about["splits"]["train"]["sizes"] == {
+        "different": 4, "smallest": [8, 8], "median": [9, 20], "largest": [40, 40],
+    }  # fmt: skip
+    assert list(about["left_out"]) == ["a/bad.png"]
+    assert about["notes"][0].startswith("images have 4 sizes: these are figures of 224x224 pixels")
+    assert about["directory"] == str(tmp_path / "x")
+    assert describe(f"folder:{tmp_path / 'x'}", resize="8:pad")["shape"] == [8, 8, 3]
+    json.dumps(about)
+    with pytest.raises(BadArgument, match=r"dataset: received a slice, \[:3\]; allowed: a whole"):
+        describe(f"folder:{tmp_path / 'x'}[:3]", resize=8)
 
 
 def test_a_dataset_without_images(toy):
