@@ -1,7 +1,7 @@
 """What holds of every value of a recipe that a command line can write: none is left out.
 
-They are read off `VALUES`. That a loss, an optimizer or a schedule is what its formula says is in
-files of their own, whose tables have to have it; see `test_every_value_has_a_formula`.
+They are read off `VALUES`. That a loss, a metric, an optimizer or a schedule is what its formula
+says is in files of their own, whose tables have to have it: `test_every_value_has_a_formula`.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from cnnjax.errors import BadArgument
 from cnnjax.train import Hyper, Recipe
 from cnnjax.train.state import create_state
 from cnnjax.train.step import make_train_step
-from tests.train import test_losses, test_optimizers, test_schedules
+from tests.train import test_losses, test_metrics, test_optimizers, test_schedules
 from tests.train.toy import Normed
 
 # A value that has a field without a default is written with one.
@@ -105,6 +105,7 @@ def test_every_value_has_a_formula():
     """The tables that say what a value computes have a row of each."""
     tables = {
         "loss": test_losses.LOSSES,
+        "metrics": test_metrics.METRICS,
         "optimizer": test_optimizers.OPTIMIZERS,
         "schedule": test_schedules.SCHEDULES,
     }
@@ -205,7 +206,7 @@ def test_one_row_is_all_that_a_value_takes(field, monkeypatch):
 
 
 def test_a_value_without_a_check_is_told(monkeypatch):
-    for field in ("loss", "optimizer", "schedule"):
+    for field in ("loss", "metrics", "optimizer", "schedule"):
         with monkeypatch.context() as patch:
             patch.setitem(VALUES[field], "added", ADDED[field])
             with pytest.raises(AssertionError, match=field):
