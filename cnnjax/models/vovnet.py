@@ -93,34 +93,31 @@ class SeparableLayer(nn.Module):
 class OneShotAggregation(nn.Module):
     """`layers` 3x3 layers in a row; a 1x1 layer joins the outputs of all and the input.
 
-    `attention`, called with `dtype` and `name`, follows where it is not None; then with `residual`
-    the input is added. Separable layers keep the width, so a 1x1 layer before them changes it.
+    `layer`, called with a width, `dtype` and `name`, is what follows one another, and `pointwise`
+    what joins. `attention`, called with `dtype` and `name`, follows where it is not None; then with
+    `residual` the input is added. Separable layers keep the width, so a 1x1 layer before them
+    changes it.
     """
 
     width: int
     features: int
     layers: int
-    separable: bool = False
+    layer: Callable[..., nn.Module] = ConvNormAct
+    pointwise: Callable[..., nn.Module] = ConvNormAct
     residual: bool = False
     attention: Callable[..., nn.Module] | None = None
-    norm: Callable[..., nn.Module] = _batch_norm
-    act: Activation | None = relu
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to `[B, H, W, features]`."""
-        kind: Callable[..., nn.Module] = SeparableLayer if self.separable else ConvNormAct
-        layer = partial(kind, norm=self.norm, act=self.act, dtype=self.dtype)
-        pointwise = partial(
-            ConvNormAct, kernel_size=1, norm=self.norm, act=self.act, dtype=self.dtype
-        )
+        pointwise = partial(self.pointwise, kernel_size=1, dtype=self.dtype)
         outputs, y = [x], x
-        if self.separable and x.shape[-1] != self.width:
+        if self.layer is SeparableLayer and x.shape[-1] != self.width:
             y = pointwise(self.width, name="conv_reduction")(x, train=train)
         for index in range(self.layers):
-            y = layer(self.width, name=f"conv_mid.{index}")(y, train=train)
+            y = self.layer(self.width, dtype=self.dtype, name=f"conv_mid.{index}")(y, train=train)
             outputs.append(y)
         y = jnp.concatenate(outputs, axis=-1)
         y = pointwise(self.features, name="conv_concat")(y, train=train)
@@ -133,23 +130,21 @@ class OneShotAggregation(nn.Module):
 class VoVNet(nn.Module):
     """Three 3x3 layers, four stages of blocks, global average pooling and a linear layer.
 
-    `depths` counts the blocks of each stage, of `layers` layers; `widths` are the layers' and
-    `features` the blocks' channels. `attention` is that of the last block of a stage; with
-    `residual` all but a stage's first block add their input. `norm` is called with `dtype` and
-    `name`; `act` None where it is an activation too. `drop_path_rate` grows linearly from 0 at
-    the first block.
+    `depths` counts the blocks of each stage, of `layers` layers; `widths` are the channels of a
+    stage's layers and of its blocks. With `attention`, which the last block of a stage has, all but
+    a stage's first block add their input. `layer` and `pointwise` are those of the blocks, and
+    `stem` the channels of the last layer before them, after two of 64. `drop_path_rate` grows
+    linearly from 0 at the first block.
     """
 
+    # Twelve fields: seven are the architecture's, five every network has.
     depths: tuple[int, ...]
     layers: int = 5
-    stem: tuple[int, int, int] = (64, 64, 128)
-    widths: tuple[int, ...] = (128, 160, 192, 224)
-    features: tuple[int, ...] = (256, 512, 768, 1024)
-    separable: bool = False
-    residual: bool = False
+    widths: tuple[tuple[int, int], ...] = ((128, 256), (160, 512), (192, 768), (224, 1024))
+    stem: int = 128
+    layer: Callable[..., nn.Module] = ConvNormAct
+    pointwise: Callable[..., nn.Module] = ConvNormAct
     attention: Callable[..., nn.Module] | None = None
-    norm: Callable[..., nn.Module] = _batch_norm
-    act: Activation | None = relu
     num_classes: int = 1000
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
@@ -165,27 +160,25 @@ class VoVNet(nn.Module):
         The stem is what its first two layers give, at stride 2; stage i has stride `2**(i + 1)`.
         """
         check_images(self, images)
-        settings: dict[str, Any] = {"norm": self.norm, "act": self.act, "dtype": self.dtype}
-        kind: Callable[..., nn.Module] = SeparableLayer if self.separable else ConvNormAct
-        layer = partial(kind, **settings)
-        x = ConvNormAct(self.stem[0], strides=2, **settings, name="stem.0")(images, train=train)
-        x = layer(self.stem[1], name="stem.1")(x, train=train)
+        layer, pointwise = (partial(f, dtype=self.dtype) for f in (self.layer, self.pointwise))
+        x = pointwise(64, strides=2, name="stem.0")(images, train=train)
+        x = layer(64, name="stem.1")(x, train=train)
         stages = {"stem": x}
-        x = layer(self.stem[2], strides=2, name="stem.2")(x, train=train)
+        x = layer(self.stem, strides=2, name="stem.2")(x, train=train)
         rates = drop_path_rates(self.drop_path_rate, self.depths)
         for stage, depth in enumerate(self.depths):
             if stage > 0:
                 x = ops.max_pool(x, 3, strides=2, ceil_mode=True)
             for index in range(depth):
                 block = OneShotAggregation(
-                    self.widths[stage],
-                    self.features[stage],
+                    *self.widths[stage],
                     self.layers,
-                    separable=self.separable,
-                    residual=self.residual and index > 0,
+                    self.layer,
+                    self.pointwise,
+                    residual=self.attention is not None and index > 0,
                     attention=self.attention if index == depth - 1 else None,
                     drop_path_rate=rates[stage][index],
-                    **settings,
+                    dtype=self.dtype,
                     name=f"stages.{stage}.blocks.{index}",
                 )
                 x = run(block, x, train=train, remat=self.remat)
@@ -202,11 +195,13 @@ class VoVNet(nn.Module):
         return (logits, stages) if features else logits
 
 
-_ESE: dict[str, Any] = {"residual": True, "attention": EffectiveSqueezeExcite}
-_ECA: dict[str, Any] = {"residual": True, "attention": EfficientChannelAttention}
-_SLIM: dict[str, Any] = {"widths": (64, 80, 96, 112), "features": (112, 256, 384, 512)}
-_SEPARABLE: dict[str, Any] = {"separable": True, "stem": (64, 64, 64)}
-_EVO: dict[str, Any] = {"norm": EvoNormS0, "act": None}
+_ESE: dict[str, Any] = {"attention": EffectiveSqueezeExcite}
+_ECA: dict[str, Any] = {"attention": EfficientChannelAttention}
+_SLIM: dict[str, Any] = {"widths": ((64, 112), (80, 256), (96, 384), (112, 512))}
+_SEPARABLE: dict[str, Any] = {"layer": SeparableLayer, "stem": 64}
+_EVO: dict[str, Any] = dict.fromkeys(
+    ("layer", "pointwise"), partial(ConvNormAct, norm=EvoNormS0, act=None)
+)
 
 # fmt: off
 NETWORKS = {

@@ -25,7 +25,6 @@ UNSPLIT = set(
         "RepVGG",
         "ResNetV2",
         "SeparableBlock",
-        "VoVNet",
     ]
 )
 
