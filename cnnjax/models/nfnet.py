@@ -6,7 +6,8 @@ expected to have. "dm" are DeepMind's own networks; the others pad symmetrically
 the branch and scale kernels by what those scale activations by.
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,7 +32,15 @@ from cnnjax.nn import (
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
-__all__ = ["NETWORKS", "NormFreeBlock", "NormFreeNet", "ScaledConv"]
+__all__ = [
+    "NETWORKS",
+    "NormFreeBlock",
+    "NormFreeNet",
+    "NormFreeRegNet",
+    "NormFreeResNet",
+    "ScaledConv",
+    "Scaling",
+]
 
 _init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 
@@ -85,86 +94,141 @@ class ScaledConv(nn.Module):
         return y + bias.astype(self.dtype).reshape(1, 1, 1, features)
 
 
-class NormFreeBlock(nn.Module):
-    """An activation before each of 1x1, 3x3 (strided, grouped), maybe 3x3, and 1x1 convolutions.
+@dataclasses.dataclass(frozen=True)
+class Scaling:
+    """What keeps deviations at one without norms: scaled kernels, or scaled activations.
 
-    `x' = shortcut + alpha * f(beta * act(x))` with `alpha` 0.2. `conv` and `attention` are as in
-    `NormFreeNet`, whose `skip_gain`, `extra` and `group_size` these are too. The attention comes
-    last, or before the last convolution with `early`.
+    Attributes:
+        act: the activation, one of `relu`, `gelu`, `silu`.
+        deepmind: as DeepMind's own networks: activations are scaled instead of kernels, padding is
+            TensorFlow's, and each branch is multiplied by a gain that starts at zero.
     """
 
+    act: Activation
+    deepmind: bool = False
+
+    def conv(self, *arguments: Any, **settings: Any) -> ScaledConv:
+        """Return a convolution; arguments as of `ScaledConv`."""
+        kind = {"same": True} if self.deepmind else {"gamma": _GAMMA[self.act]}
+        made: Callable[..., ScaledConv] = partial(ScaledConv, **kind)  # type: ignore[arg-type]
+        return made(*arguments, **settings)
+
+    def activated(self, x: Array) -> Array:
+        """Return the activation of an array, in the deviation that the next kernel expects."""
+        return self.act(x) * _GAMMA[self.act] if self.deepmind else self.act(x)
+
+
+class NormFreeBlock(nn.Module):
+    """An activation before each of 1x1, 3x3 (strided, grouped), maybe more 3x3, and 1x1 layers.
+
+    `x' = shortcut + alpha * f(beta * act(x))` with `alpha` 0.2. `inner` are the channels of the
+    `middle` 3x3 layers. Of the two kinds of attention, called with `dtype` and `name`, `early`
+    stands before the last layer and `attention` after it.
+    """
+
+    # Eleven fields: a block's sizes, its scale, and what differs between three families.
     features: int
     inner: int
-    conv: Callable[..., nn.Module]
-    act: Activation
+    scaling: Scaling
     beta: float = 1.0
     strides: int = 1
-    group_size: int | None = None
-    extra: bool = False
+    groups: int = 1
+    middle: int = 1
     attention: Callable[..., nn.Module] | None = None
-    early: bool = False
-    skip_gain: bool = False
+    early: Callable[..., nn.Module] | None = None
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to `[B, H / strides, W / strides, features]`."""
-        act, inner, strides = self.act, self.inner, self.strides
-        conv = partial(self.conv, dtype=self.dtype)
-        groups = inner // self.group_size if self.group_size else 1
+        act, strides = self.scaling.activated, self.strides
+        conv = partial(self.scaling.conv, dtype=self.dtype)
         y = act(x) * self.beta
         shortcut = x
         if x.shape[-1] != self.features or strides > 1:
             shortcut = averaged(y, strides)
             shortcut = conv(self.features, 1, name="downsample.conv")(shortcut)
-        y = conv(inner, 1, name="conv1")(y)
-        y = conv(inner, 3, strides, groups=groups, name="conv2")(act(y))
-        if self.extra:
-            y = conv(inner, 3, groups=groups, name="conv2b")(act(y))
-        if self.attention is not None and self.early:
-            y = 2 * self.attention(dtype=self.dtype, name="attn")(y, train=train)
+        y = conv(self.inner, 1, name="conv1")(y)
+        for index in range(self.middle):
+            strided, name = (1, "conv2b") if index else (strides, "conv2")
+            y = conv(self.inner, 3, strided, groups=self.groups, name=name)(act(y))
+        # Twice, since a gate of about one half halves the deviation.
+        if self.early is not None:
+            y = 2 * self.early(dtype=self.dtype, name="attn")(y, train=train)
         # Without the gain after it, the branch starts at zero through this one.
-        gain_init = 1.0 if self.skip_gain else 0.0
+        gain_init = 1.0 if self.scaling.deepmind else 0.0
         y = conv(self.features, 1, gain_init=gain_init, name="conv3")(act(y))
-        if self.attention is not None and not self.early:
-            # Twice, since a gate of about one half halves the deviation.
+        if self.attention is not None:
             y = 2 * self.attention(dtype=self.dtype, name="attn_last")(y, train=train)
         y = drop_path(y, self.drop_path_rate, train=train)
-        if self.skip_gain:
+        if self.scaling.deepmind:
             gain = self.param("skipinit_gain", nn.initializers.zeros_init(), (), jnp.float32)
             y = y * gain.astype(y.dtype)
         return 0.2 * y + shortcut
 
 
-class NormFreeNet(nn.Module):
-    """A stem, four stages of `NormFreeBlock`, maybe a 1x1 layer, pooling and a linear layer.
-
-    `quad` is a stem of four 3x3 convolutions, strides 2, 1, 1, 2; without it a 7x7 and max pooling.
-    A block's inner width is its width times `bottleneck`, in groups of `group_size` channels.
-    `extra` adds a 3x3 convolution to a block; `attention` is one of `cnnjax.nn.attention`. `regnet`: the stem is one 3x3 of the first width, every stage is strided, a block's
-    inner width follows from its input's, and attention precedes its last convolution. `last_width`
-    is that of the 1x1 layer. `deepmind` scales activations instead of kernels, pads as TensorFlow
-    does and multiplies each branch by a gain that starts at zero. `drop_path_rate` grows linearly
-    from 0 at the first block to itself at the last.
-    """
+class _NormFree(nn.Module):
+    """What the three families share: stages of blocks, maybe a 1x1 layer, and the head."""
 
     depths: tuple[int, ...]
-    widths: tuple[int, ...] = (256, 512, 1536, 1536)
-    quad: bool = True
-    regnet: bool = False
-    bottleneck: float = 0.5
-    group_size: int | None = 128
-    extra: bool = True
-    attention: Callable[..., nn.Module] | None = None
-    last_width: int | None = 3072
-    act: Activation = gelu
-    deepmind: bool = False
     num_classes: int = 1000
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
     remat: bool = False
     dtype: DType = jnp.float32
+
+    def _rest(
+        self,
+        stages: dict[str, Array],
+        x: Array,
+        scaling: Scaling,
+        widths: Sequence[int],
+        block: Callable[[int, int, int], nn.Module],
+        last_width: int | None,
+        *,
+        train: bool,
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return logits and stages of what the stem gives.
+
+        `block` makes one of its stage, its place in it and the channels that it is given.
+        """
+        variance, rates = 1.0, drop_path_rates(self.drop_path_rate, self.depths)
+        for stage, (depth, width) in enumerate(zip(self.depths, widths, strict=True)):
+            for index in range(depth):
+                made = block(stage, index, x.shape[-1])(
+                    width,
+                    scaling=scaling,
+                    beta=variance**-0.5,
+                    drop_path_rate=rates[stage][index],
+                    dtype=self.dtype,
+                    name=f"stages.{stage}.{index}",
+                )
+                x = run(made, x, train=train, remat=self.remat)
+                # A projected shortcut starts again from variance 1; each branch adds alpha^2.
+                variance = (1.0 if index == 0 else variance) + 0.2**2
+            stages[f"stage{stage + 1}"] = x
+        if last_width is not None:
+            x = scaling.conv(last_width, 1, dtype=self.dtype, name="final_conv")(x)
+        logits, stages["pre_logits"] = classify(
+            scaling.activated(x),
+            self.num_classes,
+            train=train,
+            name="head.fc",
+            dtype=self.dtype,
+            dropout_rate=self.dropout_rate,
+            kernel_init=nn.initializers.normal(0.01),
+        )
+        return logits, stages
+
+
+class NormFreeResNet(_NormFree):
+    """NF-ResNet: a 7x7 layer and max pooling, then bottlenecks a quarter as wide inside.
+
+    `attention` is one of `cnnjax.nn.attention`, of every block.
+    """
+
+    attention: Callable[..., nn.Module] | None = None
 
     @nn.compact
     def __call__(
@@ -175,65 +239,102 @@ class NormFreeNet(nn.Module):
         "stem" has stride 2, "stage1" stride 4.
         """
         check_images(self, images)
-        gamma = _GAMMA[self.act]
-        kind = partial(ScaledConv, same=True) if self.deepmind else partial(ScaledConv, gamma=gamma)
-        conv = partial(kind, dtype=self.dtype)
+        scaling = Scaling(relu)
+        x = stem = scaling.conv(64, 7, 2, dtype=self.dtype, name="stem.conv")(images)
+        x = ops.max_pool(x, 3, strides=2, padding=1)
+        widths = (256, 512, 1024, 2048)
 
-        def act(x: Array) -> Array:
-            return self.act(x) * gamma if self.deepmind else self.act(x)
+        def block(stage: int, index: int, channels: int) -> Any:
+            return partial(
+                NormFreeBlock,
+                inner=widths[stage] // 4,
+                strides=2 if index == 0 and stage > 0 else 1,
+                attention=self.attention,
+            )
 
-        if self.quad:
-            x = act(conv(16, 3, 2, name="stem.conv1")(images))
-            x = act(conv(32, 3, name="stem.conv2")(x))
-            x = conv(64, 3, name="stem.conv3")(x)
-            stages = {"stem": x}
-            x = conv(128, 3, 2, name="stem.conv4")(act(x))
-        elif self.regnet:
-            x = conv(self.widths[0], 3, 2, name="stem.conv")(images)
-            stages = {"stem": x}
-        else:
-            x = conv(64, 7, 2, name="stem.conv")(images)
-            stages = {"stem": x}
-            x = ops.max_pool(x, 3, strides=2, padding=1)
-        variance, rates = 1.0, drop_path_rates(self.drop_path_rate, self.depths)
-        for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
-            for index in range(depth):
-                inner = int(width * self.bottleneck)
-                if self.regnet:
-                    # The first block of all is as wide inside as outside.
-                    ratio = self.bottleneck if stage + index > 0 else 1.0
-                    inner = round_width(x.shape[-1] * ratio)
-                block = NormFreeBlock(
-                    width,
-                    inner,
-                    kind,
-                    act,
-                    beta=variance**-0.5,
-                    strides=2 if index == 0 and (stage > 0 or self.regnet) else 1,
-                    group_size=self.group_size,
-                    extra=self.extra,
-                    attention=self.attention,
-                    early=self.regnet,
-                    skip_gain=self.deepmind,
-                    drop_path_rate=rates[stage][index],
-                    dtype=self.dtype,
-                    name=f"stages.{stage}.{index}",
-                )
-                x = run(block, x, train=train, remat=self.remat)
-                # A projected shortcut starts again from variance 1; each branch adds alpha^2.
-                variance = (1.0 if index == 0 else variance) + 0.2**2
-            stages[f"stage{stage + 1}"] = x
-        if self.last_width:
-            x = conv(self.last_width, 1, name="final_conv")(x)
-        x = act(x)
-        logits, stages["pre_logits"] = classify(
-            x,
-            self.num_classes,
-            train=train,
-            name="head.fc",
-            dtype=self.dtype,
-            dropout_rate=self.dropout_rate,
-            kernel_init=nn.initializers.normal(0.01),
+        logits, stages = self._rest({"stem": stem}, x, scaling, widths, block, None, train=train)
+        return (logits, stages) if features else logits
+
+
+class NormFreeNet(_NormFree):
+    """NFNet: four 3x3 layers, blocks of two grouped 3x3 layers, a 1x1 layer of `last_width`.
+
+    A block's inner width is its width times `bottleneck`; the 256 channels of the first stage are
+    one group inside. `attention` is one of `cnnjax.nn.attention`, of every block.
+    """
+
+    bottleneck: float = 0.5
+    attention: Callable[..., nn.Module] | None = None
+    last_width: int = 3072
+    scaling: Scaling = Scaling(gelu)
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
+
+        "stem" has stride 2, "stage1" stride 4.
+        """
+        check_images(self, images)
+        conv, act = partial(self.scaling.conv, dtype=self.dtype), self.scaling.activated
+        x = act(conv(16, 3, 2, name="stem.conv1")(images))
+        x = act(conv(32, 3, name="stem.conv2")(x))
+        stem = conv(64, 3, name="stem.conv3")(x)
+        x = conv(128, 3, 2, name="stem.conv4")(act(stem))
+        widths = (256, 512, 1536, 1536)
+
+        def block(stage: int, index: int, channels: int) -> Any:
+            return partial(
+                NormFreeBlock,
+                inner=int(widths[stage] * self.bottleneck),
+                strides=2 if index == 0 and stage > 0 else 1,
+                groups=widths[stage] // widths[0],
+                middle=2,
+                attention=self.attention,
+            )
+
+        logits, stages = self._rest(
+            {"stem": stem}, x, self.scaling, widths, block, self.last_width, train=train
+        )
+        return (logits, stages) if features else logits
+
+
+class NormFreeRegNet(_NormFree):
+    """NF-RegNet: one 3x3 layer of the first width, four strided stages, a 1x1 layer.
+
+    A block is 2.25 times as wide inside as its input, in groups of 8 channels; squeeze-excite
+    precedes its last layer.
+    """
+
+    widths: tuple[int, ...] = (40, 80, 160, 328)
+    last_width: int = 960
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`.
+
+        "stem" has stride 2, "stage1" stride 4.
+        """
+        check_images(self, images)
+        scaling = Scaling(silu)
+        x = scaling.conv(self.widths[0], 3, 2, dtype=self.dtype, name="stem.conv")(images)
+
+        def block(stage: int, index: int, channels: int) -> Any:
+            # The first block of all is as wide inside as outside.
+            inner = round_width(channels * (2.25 if stage + index > 0 else 1.0))
+            return partial(
+                NormFreeBlock,
+                inner=inner,
+                strides=2 if index == 0 else 1,
+                groups=inner // 8,
+                early=_SE,
+            )
+
+        logits, stages = self._rest(
+            {"stem": x}, x, scaling, self.widths, block, self.last_width, train=train
         )
         return (logits, stages) if features else logits
 
@@ -248,64 +349,39 @@ def _squeeze_excite(ratio: float) -> Callable[..., nn.Module]:
 
 _SE = _squeeze_excite(1 / 2)
 
-
-_RES: dict[str, Any] = {
-    "widths": (256, 512, 1024, 2048),
-    "quad": False,
-    "bottleneck": 0.25,
-    "group_size": None,
-    "extra": False,
-    "last_width": None,
-    "act": relu,
-}
+_SE_RES: dict[str, Any] = {"attention": _squeeze_excite(1 / 16)}
+_ECA_RES: dict[str, Any] = {"attention": EfficientChannelAttention}
 _F: dict[str, Any] = {"attention": _SE}
-_DM: dict[str, Any] = {"attention": _SE, "deepmind": True}
+_DM: dict[str, Any] = {"attention": _SE, "scaling": Scaling(gelu, deepmind=True)}
 _ECA: dict[str, Any] = {
     "bottleneck": 0.25,
-    "group_size": 64,
-    "act": silu,
+    "scaling": Scaling(silu),
     "attention": EfficientChannelAttention,
 }
-_L0: dict[str, Any] = {
-    **_ECA,
-    "attention": _squeeze_excite(1 / 4),
-    "last_width": 2304,
-}
-_SE_RES: dict[str, Any] = {**_RES, "attention": _squeeze_excite(1 / 16)}
-_ECA_RES: dict[str, Any] = {**_RES, "attention": EfficientChannelAttention}
+_L0: dict[str, Any] = {**_ECA, "attention": _squeeze_excite(1 / 4), "last_width": 2304}
 
 
 def _reg(widths: tuple[int, ...], last_width: int) -> dict[str, Any]:
-    return {
-        "widths": widths,
-        "quad": False,
-        "regnet": True,
-        "bottleneck": 2.25,
-        "group_size": 8,
-        "extra": False,
-        "attention": _SE,
-        "last_width": last_width,
-        "act": silu,
-    }
+    return {"widths": widths, "last_width": last_width}
 
 
 # fmt: off
 NETWORKS = {
-    "nf_resnet26": Network(NormFreeNet, {**_RES, "depths": (2, 2, 2, 2)}),
-    "nf_resnet50": Network(NormFreeNet, {**_RES, "depths": (3, 4, 6, 3)}),
-    "nf_resnet101": Network(NormFreeNet, {**_RES, "depths": (3, 4, 23, 3)}),
-    "nf_seresnet26": Network(NormFreeNet, {**_SE_RES, "depths": (2, 2, 2, 2)}),
-    "nf_seresnet50": Network(NormFreeNet, {**_SE_RES, "depths": (3, 4, 6, 3)}),
-    "nf_seresnet101": Network(NormFreeNet, {**_SE_RES, "depths": (3, 4, 23, 3)}),
-    "nf_ecaresnet26": Network(NormFreeNet, {**_ECA_RES, "depths": (2, 2, 2, 2)}),
-    "nf_ecaresnet50": Network(NormFreeNet, {**_ECA_RES, "depths": (3, 4, 6, 3)}),
-    "nf_ecaresnet101": Network(NormFreeNet, {**_ECA_RES, "depths": (3, 4, 23, 3)}),
-    "nf_regnet_b0": Network(NormFreeNet, {**_reg((40, 80, 160, 328), 960), "depths": (1, 3, 6, 6)}),
-    "nf_regnet_b1": Network(NormFreeNet, {**_reg((40, 80, 160, 328), 960), "depths": (2, 4, 7, 7)}),
-    "nf_regnet_b2": Network(NormFreeNet, {**_reg((40, 88, 176, 368), 1064), "depths": (2, 4, 8, 8)}),
-    "nf_regnet_b3": Network(NormFreeNet, {**_reg((40, 96, 184, 400), 1152), "depths": (2, 5, 9, 9)}),
-    "nf_regnet_b4": Network(NormFreeNet, {**_reg((48, 112, 216, 464), 1344), "depths": (2, 6, 11, 11)}),
-    "nf_regnet_b5": Network(NormFreeNet, {**_reg((64, 128, 256, 528), 1536), "depths": (3, 7, 14, 14)}),
+    "nf_resnet26": Network(NormFreeResNet, {"depths": (2, 2, 2, 2)}),
+    "nf_resnet50": Network(NormFreeResNet, {"depths": (3, 4, 6, 3)}),
+    "nf_resnet101": Network(NormFreeResNet, {"depths": (3, 4, 23, 3)}),
+    "nf_seresnet26": Network(NormFreeResNet, {**_SE_RES, "depths": (2, 2, 2, 2)}),
+    "nf_seresnet50": Network(NormFreeResNet, {**_SE_RES, "depths": (3, 4, 6, 3)}),
+    "nf_seresnet101": Network(NormFreeResNet, {**_SE_RES, "depths": (3, 4, 23, 3)}),
+    "nf_ecaresnet26": Network(NormFreeResNet, {**_ECA_RES, "depths": (2, 2, 2, 2)}),
+    "nf_ecaresnet50": Network(NormFreeResNet, {**_ECA_RES, "depths": (3, 4, 6, 3)}),
+    "nf_ecaresnet101": Network(NormFreeResNet, {**_ECA_RES, "depths": (3, 4, 23, 3)}),
+    "nf_regnet_b0": Network(NormFreeRegNet, {**_reg((40, 80, 160, 328), 960), "depths": (1, 3, 6, 6)}),
+    "nf_regnet_b1": Network(NormFreeRegNet, {**_reg((40, 80, 160, 328), 960), "depths": (2, 4, 7, 7)}),
+    "nf_regnet_b2": Network(NormFreeRegNet, {**_reg((40, 88, 176, 368), 1064), "depths": (2, 4, 8, 8)}),
+    "nf_regnet_b3": Network(NormFreeRegNet, {**_reg((40, 96, 184, 400), 1152), "depths": (2, 5, 9, 9)}),
+    "nf_regnet_b4": Network(NormFreeRegNet, {**_reg((48, 112, 216, 464), 1344), "depths": (2, 6, 11, 11)}),
+    "nf_regnet_b5": Network(NormFreeRegNet, {**_reg((64, 128, 256, 528), 1536), "depths": (3, 7, 14, 14)}),
     "nfnet_f0": Network(NormFreeNet, {**_F, "depths": (1, 2, 6, 3)}),
     "nfnet_f1": Network(NormFreeNet, {**_F, "depths": (2, 4, 12, 6)}),
     "nfnet_f2": Network(NormFreeNet, {**_F, "depths": (3, 6, 18, 9)}),

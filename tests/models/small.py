@@ -104,6 +104,8 @@ ROWS = (
     Small("convnextv2_atto", 32, "0.02", "0.02", ONE_EACH),
     Small("resnetv2_50", 32, OUT, "0.01", ONE_EACH),
     Small("nfnet_f0", 32, LECUN, "0.01", ONE_EACH),
+    Small("nf_resnet26", 32, LECUN, "0.01", ONE_EACH),
+    Small("nf_regnet_b0", 32, LECUN, "0.01", ONE_EACH),
     Small("fasternet_t0", 32, "0.02", "0.02", ONE_EACH),
     Small("mambaout_femto", 32, "0.02", "0.02", ONE_EACH),
     Small("inception_next_atto", 32, "0.02", "0.02", ONE_EACH),

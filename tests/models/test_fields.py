@@ -20,8 +20,6 @@ UNSPLIT = set(
         "DPN",
         "HGNet",
         "MambaOut",
-        "NormFreeBlock",
-        "NormFreeNet",
         "RepVGG",
         "ResNetV2",
         "SeparableBlock",
