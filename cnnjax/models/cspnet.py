@@ -4,7 +4,8 @@ Wang et al. 2019 (arXiv:1911.11929), as timm.models.cspnet defines it; the stage
 networks join the halves by one layer instead of two.
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,7 @@ from cnnjax.nn import (
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
-__all__ = ["NETWORKS", "CspBottleneck", "CspNet", "CspStage", "DarkBlock"]
+__all__ = ["NETWORKS", "CspBottleneck", "CspNet", "CspStage", "DarkBlock", "Stem"]
 
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 # The last norm of a block starts at zero.
@@ -111,6 +112,7 @@ class CspStage(nn.Module):
     halves change places.
     """
 
+    # Twelve fields: a stage's sizes, and in what the stages of four papers' networks differ.
     block: Callable[..., nn.Module]
     width: int
     rates: tuple[float, ...]
@@ -155,23 +157,40 @@ class CspStage(nn.Module):
         return layer(self.width, 1, name="conv_transition")(y, train=train)
 
 
+@dataclasses.dataclass(frozen=True)
+class Stem:
+    """The first layers: of `widths`, `size` pixels, the first strided, then maybe a maximum.
+
+    Attributes:
+        widths: of the layers.
+        size: of their kernels.
+        strides: of the first.
+        pool: whether a 3x3 maximum of stride 2 follows.
+    """
+
+    widths: tuple[int, ...]
+    size: int = 3
+    strides: int = 2
+    pool: bool = False
+
+    def layers(self, act: Activation, dtype: DType) -> Iterator[nn.Module]:
+        """Yield the layers, `stem.conv1` and so on in the network that asks for them."""
+        for index, width in enumerate(self.widths):
+            strides, name = 1 if index else self.strides, f"stem.conv{index + 1}"
+            yield ConvNormAct(width, self.size, strides, act=act, dtype=dtype, name=name)
+
+
 class CspNet(nn.Module):
     """A stem, stages, global average pooling and a linear layer.
 
-    `stem` has the widths of its layers, of `stem_size` pixels, the first with `stem_strides`;
-    `pool` a 3x3 maximum of stride 2 behind it. Each of `stages` is called with `width`, `rates`,
-    `strides`, `act`, `remat`, `dtype` and `name`; `depths` counts their blocks.
-    `drop_path_rate` grows linearly from 0 at the first block.
+    Each of `stages` is called with `rates`, the drop-path rates of its blocks, `act`, `remat`,
+    `dtype` and `name`; `depths` counts the blocks. `drop_path_rate` grows linearly from 0 at the
+    first block.
     """
 
     stages: tuple[Callable[..., nn.Module], ...]
     depths: tuple[int, ...]
-    widths: tuple[int, ...]
-    strides: tuple[int, ...]
-    stem: tuple[int, ...]
-    stem_size: int = 3
-    stem_strides: int = 2
-    pool: bool = False
+    stem: Stem
     act: Activation = leaky_relu
     num_classes: int = 1000
     dropout_rate: float = 0.0
@@ -186,24 +205,15 @@ class CspNet(nn.Module):
         """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
         check_images(self, images, smallest=32)
         x = images
-        for index, width in enumerate(self.stem):
-            x = ConvNormAct(
-                width,
-                self.stem_size,
-                self.stem_strides if index == 0 else 1,
-                act=self.act,
-                dtype=self.dtype,
-                name=f"stem.conv{index + 1}",
-            )(x, train=train)
+        for layer in self.stem.layers(self.act, self.dtype):
+            x = layer(x, train=train)
         maps = {"stem": x}
-        if self.pool:
+        if self.stem.pool:
             x = ops.max_pool(x, 3, strides=2, padding=1)
         rates = drop_path_rates(self.drop_path_rate, self.depths)
         for index, stage in enumerate(self.stages):
             x = stage(
-                width=self.widths[index],
                 rates=rates[index],
-                strides=self.strides[index],
                 act=self.act,
                 remat=self.remat,
                 dtype=self.dtype,
@@ -222,18 +232,26 @@ class CspNet(nn.Module):
         return (logits, maps) if features else logits
 
 
-def _resnet(ratio: float, expansion: float, scale: int, groups: int = 1) -> dict[str, Any]:
+Stages = tuple[Callable[..., nn.Module], ...]
+
+_PLAIN, _DEEP = Stem((64,), size=7, pool=True), Stem((32, 32, 64), pool=True)
+
+
+def _of_widths(stages: Stages, widths: tuple[int, ...]) -> Stages:
+    return tuple(partial(stage, width=width) for stage, width in zip(stages, widths, strict=True))
+
+
+def _resnet(
+    ratio: float, expansion: float, scale: int, groups: int = 1, stem: Stem = _PLAIN
+) -> dict[str, Any]:
     """Return fields of a CSPResNet: bottlenecks, a stem with a maximum, a stage without stride."""
     block = partial(CspBottleneck, ratio=ratio)
     stage = partial(CspStage, block, groups=groups, expansion=expansion, linear=True)
+    widths = tuple(scale * 128 * 2**index for index in range(4))
     return {
-        "stages": (stage,) * 4,
+        "stages": _of_widths((partial(stage, strides=1), stage, stage, stage), widths),
         "depths": (3, 3, 5, 2),
-        "widths": tuple(scale * 128 * 2**index for index in range(4)),
-        "strides": (1, 2, 2, 2),
-        "stem": (64,),
-        "stem_size": 7,
-        "pool": True,
+        "stem": stem,
     }
 
 
@@ -245,51 +263,56 @@ def _cs3(size: str, block: Callable[..., nn.Module] | None = None) -> dict[str, 
         "l": (8, (3, 6, 9, 3)),
         "x": (10, (3, 7, 11, 3)),
     }[size]
+    stage = partial(CspStage, block or partial(DarkBlock, ratio=1.0), joint=True)
     return {
-        "stages": (partial(CspStage, block or partial(DarkBlock, ratio=1.0), joint=True),) * 4,
+        "stages": _of_widths((stage,) * 4, tuple(scale * 16 * 2**index for index in range(4))),
         "depths": depths,
-        "widths": tuple(scale * 16 * 2**index for index in range(4)),
-        "strides": (2,) * 4,
-        "stem": (4 * scale, 8 * scale),
+        "stem": Stem((4 * scale, 8 * scale)),
         "act": silu,
     }
 
 
 _CROSS: dict[str, Any] = {
-    "stages": (
-        partial(CspStage, partial(DarkBlock, ratio=0.5), expansion=2.0, grow=True),
-        *(partial(CspStage, partial(DarkBlock, ratio=1.0), grow=True),) * 4,
+    "stages": _of_widths(
+        (
+            partial(CspStage, partial(DarkBlock, ratio=0.5), expansion=2.0, grow=True),
+            *(partial(CspStage, partial(DarkBlock, ratio=1.0), grow=True),) * 4,
+        ),
+        (64, 128, 256, 512, 1024),
     ),
     "depths": (1, 2, 8, 8, 4),
-    "widths": (64, 128, 256, 512, 1024),
-    "strides": (2,) * 5,
-    "stem": (32,),
-    "stem_strides": 1,
+    "stem": Stem((32,), strides=1),
 }
-_DEPTHWISE = tuple(
-    partial(CspStage, partial(CspBottleneck, ratio=0.5, squeeze=1 / 16), groups=groups)
-    for groups in (1, 1, 256, 512)
-)
+_SQUEEZED = partial(CspStage, partial(CspBottleneck, ratio=0.5, squeeze=1 / 16))
+_DEPTHWISE: dict[str, Any] = {
+    "stages": _of_widths(
+        tuple(partial(_SQUEEZED, groups=groups) for groups in (1, 1, 256, 512)),
+        (256, 512, 1024, 2048),
+    ),
+    "depths": (3, 6, 12, 4),
+    "stem": Stem((32, 64)),
+    "act": silu,
+}
 _EDGE = partial(DarkBlock, ratio=1.5, edge=True)
 
 # fmt: off
 NETWORKS = {
     "cspresnet50": Network(CspNet, _resnet(0.5, 2.0, 1)),
-    "cspresnet50d": Network(CspNet, {**_resnet(0.5, 2.0, 1), "stem": (32, 32, 64), "stem_size": 3}),
-    "cspresnet50w": Network(CspNet, {**_resnet(0.25, 1.0, 2), "stem": (32, 32, 64), "stem_size": 3}),
+    "cspresnet50d": Network(CspNet, _resnet(0.5, 2.0, 1, stem=_DEEP)),
+    "cspresnet50w": Network(CspNet, _resnet(0.25, 1.0, 2, stem=_DEEP)),
     "cspresnext50": Network(CspNet, _resnet(1.0, 1.0, 2, groups=32)),
     "cspdarknet53": Network(CspNet, _CROSS),
     "cs3darknet_s": Network(CspNet, _cs3("s")),
     "cs3darknet_m": Network(CspNet, _cs3("m")),
     "cs3darknet_l": Network(CspNet, _cs3("l")),
     "cs3darknet_x": Network(CspNet, _cs3("x")),
-    "cs3darknet_focus_s": Network(CspNet, {**_cs3("s"), "stem": (32,), "stem_size": 6}),
-    "cs3darknet_focus_m": Network(CspNet, {**_cs3("m"), "stem": (48,), "stem_size": 6}),
-    "cs3darknet_focus_l": Network(CspNet, {**_cs3("l"), "stem": (64,), "stem_size": 6}),
-    "cs3darknet_focus_x": Network(CspNet, {**_cs3("x"), "stem": (80,), "stem_size": 6}),
+    "cs3darknet_focus_s": Network(CspNet, {**_cs3("s"), "stem": Stem((32,), size=6)}),
+    "cs3darknet_focus_m": Network(CspNet, {**_cs3("m"), "stem": Stem((48,), size=6)}),
+    "cs3darknet_focus_l": Network(CspNet, {**_cs3("l"), "stem": Stem((64,), size=6)}),
+    "cs3darknet_focus_x": Network(CspNet, {**_cs3("x"), "stem": Stem((80,), size=6)}),
     "cs3sedarknet_l": Network(CspNet, _cs3("l", partial(DarkBlock, ratio=1.0, squeeze=0.25))),
     "cs3sedarknet_x": Network(CspNet, _cs3("x", partial(DarkBlock, ratio=1.0, squeeze=1 / 16))),
-    "cs3sedarknet_xdw": Network(CspNet, {**_cs3("x"), "stages": _DEPTHWISE, "depths": (3, 6, 12, 4), "widths": (256, 512, 1024, 2048), "stem": (32, 64)}),
+    "cs3sedarknet_xdw": Network(CspNet, _DEPTHWISE),
     "cs3edgenet_x": Network(CspNet, _cs3("x", _EDGE)),
     "cs3se_edgenet_x": Network(CspNet, _cs3("x", partial(_EDGE, squeeze=0.25))),
 }

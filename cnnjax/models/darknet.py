@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import ops
-from cnnjax.models.cspnet import CspNet, DarkBlock
+from cnnjax.models.cspnet import CspNet, DarkBlock, Stem
 from cnnjax.models.network import Network
 from cnnjax.nn import ConvNormAct, leaky_relu, run
 from cnnjax.typing import Activation, Array, DType
@@ -57,12 +57,9 @@ def _darknet(
 ) -> dict[str, Any]:
     stage = partial(DarkStage, partial(DarkBlock, ratio=0.5, squeeze=squeeze), average=average)
     return {
-        "stages": (stage,) * 5,
+        "stages": tuple(partial(stage, width=width) for width in (64, 128, 256, 512, 1024)),
         "depths": depths,
-        "widths": (64, 128, 256, 512, 1024),
-        "strides": (2,) * 5,
-        "stem": (32,),
-        "stem_strides": 1,
+        "stem": Stem((32,), strides=1),
     }
 
 

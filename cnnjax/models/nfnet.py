@@ -110,7 +110,7 @@ class Scaling:
     def conv(self, *arguments: Any, **settings: Any) -> ScaledConv:
         """Return a convolution; arguments as of `ScaledConv`."""
         kind = {"same": True} if self.deepmind else {"gamma": _GAMMA[self.act]}
-        made: Callable[..., ScaledConv] = partial(ScaledConv, **kind)  # type: ignore[arg-type]
+        made: Callable[..., ScaledConv] = partial(ScaledConv, **kind)
         return made(*arguments, **settings)
 
     def activated(self, x: Array) -> Array:

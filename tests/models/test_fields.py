@@ -15,8 +15,6 @@ FILES = sorted(Path(cnnjax.models.__file__).parent.glob("*.py"))
 UNSPLIT = set(
     [
         "BottleneckD",
-        "CspNet",
-        "CspStage",
         "DPN",
         "HGNet",
         "MambaOut",
