@@ -3,6 +3,7 @@
 Chen et al. 2017 (arXiv:1707.01629), as timm.models.dpn defines it.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -87,19 +88,18 @@ class DualPathBlock(nn.Module):
 class DPN(nn.Module):
     """A stem, four stages of dual path blocks, global average pooling and a linear layer.
 
-    Stage i adds to `width * 2**i` channels, appends `growths[i]` a block, and has
-    `inner * 2**i` channels inside its blocks. `act` is the activation of the stem and after the
+    `stem` has its channels and its kernel's side. Stage i adds to `width * 2**i` channels, appends
+    `growths[i]` a block, and has `inner * 2**i` channels inside its blocks. `act` is the activation of the stem and after the
     last block; those of the blocks are ReLUs.
     """
 
+    # Eleven fields: seven are the architecture's, four every network has.
     depths: tuple[int, ...]
     growths: tuple[int, ...]
-    stem: int
-    stem_kernel: int = 7
+    stem: tuple[int, int] = (64, 7)
     width: int = 256
     inner: int = 96
-    groups: int = 32
-    apart: bool = False
+    block: Callable[..., nn.Module] = DualPathBlock
     act: Activation = relu
     num_classes: int = 1000
     dropout_rate: float = 0.0
@@ -113,8 +113,7 @@ class DPN(nn.Module):
         """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
         check_images(self, images)
         x = ConvNormAct(
-            self.stem,
-            self.stem_kernel,
+            *self.stem,
             2,
             norm=_norm,
             act=self.act,
@@ -126,14 +125,12 @@ class DPN(nn.Module):
         x = ops.max_pool(x, 3, strides=2, padding=1)
         for stage, (depth, growth) in enumerate(zip(self.depths, self.growths, strict=True)):
             for index in range(depth):
-                block = DualPathBlock(
+                block = self.block(
                     self.inner * 2**stage,
                     self.width * 2**stage,
                     growth,
                     strides=2 if stage > 0 and index == 0 else 1,
-                    groups=self.groups,
                     project=index == 0,
-                    apart=self.apart,
                     dtype=self.dtype,
                     name=f"features.conv{stage + 2}_{index + 1}",
                 )
@@ -154,16 +151,19 @@ class DPN(nn.Module):
         return (logits, stages) if features else logits
 
 
-_SMALL: dict[str, Any] = {"stem": 10, "stem_kernel": 3, "width": 64, "inner": 128}
+_SMALL: dict[str, Any] = {"growths": (16, 32, 32, 64), "stem": (10, 3), "width": 64, "inner": 128}
+_APART = partial(DualPathBlock, apart=True)
+_40 = partial(DualPathBlock, groups=40)
+_50 = partial(DualPathBlock, groups=50)
 
 # fmt: off
 NETWORKS = {
-    "dpn48b": Network(DPN, {"depths": (3, 4, 6, 3), "growths": (16, 32, 32, 64), **_SMALL, "apart": True, "act": silu}),
-    "dpn68": Network(DPN, {"depths": (3, 4, 12, 3), "growths": (16, 32, 32, 64), **_SMALL}),
-    "dpn68b": Network(DPN, {"depths": (3, 4, 12, 3), "growths": (16, 32, 32, 64), **_SMALL, "apart": True}),
-    "dpn92": Network(DPN, {"depths": (3, 4, 20, 3), "growths": (16, 32, 24, 128), "stem": 64}),
-    "dpn98": Network(DPN, {"depths": (3, 6, 20, 3), "growths": (16, 32, 32, 128), "stem": 96, "inner": 160, "groups": 40}),
-    "dpn131": Network(DPN, {"depths": (4, 8, 28, 3), "growths": (16, 32, 32, 128), "stem": 128, "inner": 160, "groups": 40}),
-    "dpn107": Network(DPN, {"depths": (4, 8, 20, 3), "growths": (20, 64, 64, 128), "stem": 128, "inner": 200, "groups": 50}),
+    "dpn48b": Network(DPN, {"depths": (3, 4, 6, 3), **_SMALL, "block": _APART, "act": silu}),
+    "dpn68": Network(DPN, {"depths": (3, 4, 12, 3), **_SMALL}),
+    "dpn68b": Network(DPN, {"depths": (3, 4, 12, 3), **_SMALL, "block": _APART}),
+    "dpn92": Network(DPN, {"depths": (3, 4, 20, 3), "growths": (16, 32, 24, 128)}),
+    "dpn98": Network(DPN, {"depths": (3, 6, 20, 3), "growths": (16, 32, 32, 128), "stem": (96, 7), "inner": 160, "block": _40}),
+    "dpn131": Network(DPN, {"depths": (4, 8, 28, 3), "growths": (16, 32, 32, 128), "stem": (128, 7), "inner": 160, "block": _40}),
+    "dpn107": Network(DPN, {"depths": (4, 8, 20, 3), "growths": (20, 64, 64, 128), "stem": (128, 7), "inner": 200, "block": _50}),
 }
 # fmt: on

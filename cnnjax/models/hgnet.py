@@ -136,6 +136,7 @@ class HGNet(nn.Module):
     `drop_path_rate` grows linearly from 0 at the first block to itself at the last.
     """
 
+    # Twelve fields: seven are the architecture's, five every network has.
     stem: tuple[int, ...]
     widths: tuple[int, ...]
     outputs: tuple[int, ...]

@@ -4,6 +4,7 @@ PaddleClas's ppcls/arch/backbone/legendary_models/pp_lcnet_v2.py, as timm.models
 (LCNet, the first version, is among the MobileNets.)
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -30,7 +31,7 @@ __all__ = ["NETWORKS", "LCNetV2", "SeparableBlock"]
 
 
 class SeparableBlock(nn.Module):
-    """A depthwise layer, squeeze-excite to a quarter, one 1x1 layer or two, a shortcut.
+    """A depthwise layer, attention if any, one 1x1 layer or two, a shortcut.
 
     With `parallel` the depthwise layer is a sum of normalized convolutions of `kernel_size`,
     `kernel_size - 2` and so on to 1x1, which is left out where it strides; with `deployed` too one
@@ -43,7 +44,7 @@ class SeparableBlock(nn.Module):
     strides: int = 1
     split: bool = False
     parallel: bool = False
-    attention: bool = False
+    attention: Callable[..., nn.Module] | None = None
     shortcut: bool = False
     deployed: bool = False
     dtype: DType = jnp.float32
@@ -75,11 +76,8 @@ class SeparableBlock(nn.Module):
                 for index, each in enumerate(sizes)
             ]
             y = relu(sum(branches[1:], branches[0]))
-        if self.attention:
-            squeeze = SqueezeExcite(
-                channels // 4, kernel_init=kaiming_normal, dtype=self.dtype, name="se"
-            )
-            y = squeeze(y, train=train)
+        if self.attention is not None:
+            y = self.attention(dtype=self.dtype, name="se")(y, train=train)
         if self.split:
             y = layer(self.width // 2, 1, name="pw_conv.0")(y, train=train)
             y = layer(self.width, 1, name="pw_conv.1")(y, train=train)
@@ -88,12 +86,18 @@ class SeparableBlock(nn.Module):
         return x + y if self.shortcut and x.shape == y.shape else y
 
 
+def _quarter(channels: int) -> int:
+    return channels // 4
+
+
+_SE = partial(SqueezeExcite, _quarter, kernel_init=kaiming_normal)
+
 # Of each stage: width, kernel size, split, parallel, attention, shortcut.
 _STAGES: tuple[tuple[Any, ...], ...] = (
-    (128, 3, False, False, False, False),
-    (256, 3, False, False, False, False),
-    (512, 5, True, True, True, False),
-    (1024, 5, False, True, False, True),
+    (128, 3, False, False, None, False),
+    (256, 3, False, False, None, False),
+    (512, 5, True, True, _SE, False),
+    (1024, 5, False, True, None, True),
 )
 
 

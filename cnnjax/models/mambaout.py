@@ -4,6 +4,7 @@ Yu and Wang 2024 (arXiv:2405.07992), as timm.models.mambaout defines it; the "rw
 timm's own.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
@@ -58,7 +59,8 @@ class GatedBlock(nn.Module):
 class MambaOut(nn.Module):
     """Two strided 3x3 layers, four stages of `GatedBlock`, pooling, two linear layers.
 
-    A strided 3x3 layer with LayerNorm precedes every stage but the first. `plain` is timm's form:
+    A strided 3x3 layer with LayerNorm precedes every stage but the first. `block` is called with
+    `act`, `scaled`, `drop_path_rate`, `dtype` and `name`. `plain` is timm's form:
     no norm within the stem and between the linear layers, norms before the strided layers, scaled
     residuals. The linear layers always have GELU between. `drop_path_rate` grows linearly from 0 at
     the first block to itself at the last.
@@ -66,8 +68,7 @@ class MambaOut(nn.Module):
 
     depths: tuple[int, ...]
     widths: tuple[int, ...]
-    expansion: float = 8 / 3
-    mixed: float = 1.0
+    block: Callable[..., nn.Module] = partial(GatedBlock, 8 / 3, 1.0)
     act: str = "gelu"
     plain: bool = False
     num_classes: int = 1000
@@ -100,9 +101,7 @@ class MambaOut(nn.Module):
                 x = between(x, train=train) if self.plain else conv(x)
                 x = conv(x) if self.plain else between(x, train=train)
             for index in range(depth):
-                block = GatedBlock(
-                    self.expansion,
-                    self.mixed,
+                block = self.block(
                     act=self.act,
                     scaled=self.plain,
                     drop_path_rate=rates[stage][index],
@@ -134,9 +133,9 @@ NETWORKS = {
     "mambaout_small": Network(MambaOut, {"depths": (3, 4, 27, 3), "widths": (96, 192, 384, 576)}),
     "mambaout_base": Network(MambaOut, {"depths": (3, 4, 27, 3), "widths": (128, 256, 512, 768)}),
     "mambaout_small_rw": Network(MambaOut, {"depths": (3, 4, 27, 3), "widths": (96, 192, 384, 576), "plain": True}),
-    "mambaout_base_short_rw": Network(MambaOut, {"depths": (3, 3, 25, 3), "widths": (128, 256, 512, 768), "plain": True, "expansion": 3.0, "mixed": 1.25}),
-    "mambaout_base_tall_rw": Network(MambaOut, {"depths": (3, 4, 30, 3), "widths": (128, 256, 512, 768), "plain": True, "expansion": 2.5, "mixed": 1.25}),
-    "mambaout_base_wide_rw": Network(MambaOut, {"depths": (3, 4, 27, 3), "widths": (128, 256, 512, 768), "plain": True, "expansion": 3.0, "mixed": 1.5, "act": "silu"}),
-    "mambaout_base_plus_rw": Network(MambaOut, {"depths": (3, 4, 30, 3), "widths": (128, 256, 512, 768), "plain": True, "expansion": 3.0, "mixed": 1.5, "act": "silu"}),
+    "mambaout_base_short_rw": Network(MambaOut, {"depths": (3, 3, 25, 3), "widths": (128, 256, 512, 768), "plain": True, "block": partial(GatedBlock, 3.0, 1.25)}),
+    "mambaout_base_tall_rw": Network(MambaOut, {"depths": (3, 4, 30, 3), "widths": (128, 256, 512, 768), "plain": True, "block": partial(GatedBlock, 2.5, 1.25)}),
+    "mambaout_base_wide_rw": Network(MambaOut, {"depths": (3, 4, 27, 3), "widths": (128, 256, 512, 768), "plain": True, "block": partial(GatedBlock, 3.0, 1.5), "act": "silu"}),
+    "mambaout_base_plus_rw": Network(MambaOut, {"depths": (3, 4, 30, 3), "widths": (128, 256, 512, 768), "plain": True, "block": partial(GatedBlock, 3.0, 1.5), "act": "silu"}),
 }
 # fmt: on

@@ -3,6 +3,7 @@
 Ding et al. 2021 (arXiv:2101.03697), as timm.models.byobnet defines it.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -46,14 +47,14 @@ _norm = partial(
 class RepVGGBlock(nn.Module):
     """`relu(bn(conv3x3(x)) + bn(conv1x1(x)) + bn(x))`, the last where the shape stays.
 
-    With `attention` a squeeze-excite comes before the ReLU. With `deployed`, one 3x3 convolution
-    with a bias.
+    `attention`, one of `cnnjax.nn.attention`, comes before the ReLU. With `deployed`, one 3x3
+    convolution with a bias.
     """
 
     width: int
     strides: int = 1
     groups: int = 1
-    attention: bool = False
+    attention: Callable[..., nn.Module] | None = None
     deployed: bool = False
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
@@ -89,27 +90,24 @@ class RepVGGBlock(nn.Module):
             if x.shape == y.shape:
                 y = drop_path(y, self.drop_path_rate, train=train)
                 y = y + _norm(dtype=self.dtype, name="identity")(x, train=train)
-        if self.attention:
-            y = SqueezeExcite(
-                self.width // 16, kernel_init=kaiming_normal, dtype=self.dtype, name="attn"
-            )(y, train=train)
+        if self.attention is not None:
+            y = self.attention(dtype=self.dtype, name="attn")(y, train=train)
         return relu(y)
 
 
 class RepVGG(nn.Module):
     """A strided block, four strided stages of `RepVGGBlock`, pooling and a linear layer.
 
-    Every second block of a stage has `groups` groups. With `attention` every block, the first one
-    too, has squeeze-excite. `deployed` is the fused form, which `cnnjax.fuse` makes.
-    `drop_path_rate` grows linearly from 0 at the first block to itself at the
+    The first block has the width of the first stage, at most 64. Every second block of a stage has
+    `groups` groups, every block of all `attention`. `deployed` is the fused form, which
+    `cnnjax.fuse` makes. `drop_path_rate` grows linearly from 0 at the first block to itself at the
     last.
     """
 
     depths: tuple[int, ...]
     widths: tuple[int, ...]
-    stem_width: int = 64
     groups: int = 1
-    attention: bool = False
+    attention: Callable[..., nn.Module] | None = None
     deployed: bool = False
     num_classes: int = 1000
     dropout_rate: float = 0.0
@@ -131,7 +129,7 @@ class RepVGG(nn.Module):
         layer = partial(
             RepVGGBlock, attention=self.attention, deployed=self.deployed, dtype=self.dtype
         )
-        x = layer(self.stem_width, 2, name="stem")(images, train=train)
+        x = layer(min(64, self.widths[0]), 2, name="stem")(images, train=train)
         stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
         for stage, (depth, width) in enumerate(zip(self.depths, self.widths, strict=True)):
             for index in range(depth):
@@ -161,8 +159,12 @@ def _place(part: str) -> str | None:
     return "reparam_conv" if part == "identity" or part.startswith("conv_") else None
 
 
-def _a(widths: tuple[int, ...], stem_width: int = 64) -> dict[str, Any]:
-    return {"depths": (2, 4, 14, 1), "widths": widths, "stem_width": stem_width}
+def _sixteenth(channels: int) -> int:
+    return channels // 16
+
+
+def _a(widths: tuple[int, ...]) -> dict[str, Any]:
+    return {"depths": (2, 4, 14, 1), "widths": widths}
 
 
 def _b(widths: tuple[int, ...], groups: int = 1) -> dict[str, Any]:
@@ -172,11 +174,11 @@ def _b(widths: tuple[int, ...], groups: int = 1) -> dict[str, Any]:
 _D2SE: dict[str, Any] = {
     "depths": (8, 14, 24, 1),
     "widths": (160, 320, 640, 2560),
-    "attention": True,
+    "attention": partial(SqueezeExcite, _sixteenth, kernel_init=kaiming_normal),
 }
 
 NETWORKS = {
-    "repvgg_a0": Network(RepVGG, _a((48, 96, 192, 1280), 48)),
+    "repvgg_a0": Network(RepVGG, _a((48, 96, 192, 1280))),
     "repvgg_a1": Network(RepVGG, _a((64, 128, 256, 1280))),
     "repvgg_a2": Network(RepVGG, _a((96, 192, 384, 1408))),
     "repvgg_b0": Network(RepVGG, _b((64, 128, 256, 1280))),

@@ -86,6 +86,7 @@ class BottleneckD(nn.Module):
     of a strided shortcut's convolution. `norm` is as in `ResNetD`.
     """
 
+    # Twelve fields: one block of which six papers' networks each change one thing.
     width: int
     strides: int = 1
     groups: int = 1

@@ -31,6 +31,7 @@ from cnnjax.typing import Array, DType, Images
 
 __all__ = [
     "NETWORKS",
+    "BigTransfer",
     "PreActivationBasic",
     "PreActivationBottleneck",
     "ResNetV2",
@@ -92,6 +93,9 @@ def _project(
     )(x)
 
 
+_conv = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
+
+
 class PreActivationBasic(nn.Module):
     """Norm and ReLU before each of two 3x3 convolutions, the first strided, and a shortcut.
 
@@ -101,7 +105,7 @@ class PreActivationBasic(nn.Module):
     width: int
     strides: int = 1
     average: bool = False
-    conv: Callable[..., nn.Module] = Conv
+    conv: Callable[..., nn.Module] = _conv
     norm: Callable[..., Array] = _batch_norm
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
@@ -124,13 +128,14 @@ class PreActivationBottleneck(nn.Module):
     """Norm and ReLU before each of a 1x1, a 3x3 (strided) and a 1x1 convolution, and a shortcut.
 
     A shortcut that changes shape is convolved, after the first ReLU; with `average` a 2x2 mean
-    takes its stride. `conv` and `norm` are as in `ResNetV2`.
+    takes its stride. `conv` is called with `features`, `kernel_size`, `strides`, `padding`, `dtype`
+    and `name`; `norm` is as in `ResNetV2`.
     """
 
     width: int
     strides: int = 1
     average: bool = False
-    conv: Callable[..., nn.Module] = Conv
+    conv: Callable[..., nn.Module] = _conv
     norm: Callable[..., Array] = _batch_norm
     drop_path_rate: float = 0.0
     dtype: DType = jnp.float32
@@ -152,69 +157,40 @@ class PreActivationBottleneck(nn.Module):
         return shortcut + drop_path(y, self.drop_path_rate, train=train)
 
 
-class ResNetV2(nn.Module):
-    """A stem, four stages of pre-activation blocks, a norm, pooling and a 1x1 convolution.
-
-    `block` is called with `width`, `strides`, `average`, `conv`, `norm`, `drop_path_rate`, `dtype`
-    and `name`; `depths` counts the blocks of each stage.
-    `conv` is a class or partial called with `features`, `kernel_size`, `strides`, `padding`,
-    `dtype` and `name`; `norm` a function of an array, `name`, `train` and `dtype` that normalizes
-    and activates. `width_factor` multiplies every width. `stem` has the widths of the first two of
-    three 3x3 convolutions, None is one 7x7. `zero_pad` pads the stem's max pool with zeros.
-    `drop_path_rate` grows linearly from 0 at the first block to itself at the last.
-    """
+class _PreActivation(nn.Module):
+    """What both families share: four stages of blocks, a norm, pooling and a 1x1 convolution."""
 
     depths: tuple[int, ...]
-    block: Callable[..., nn.Module] = PreActivationBottleneck
-    conv: Callable[..., nn.Module] = partial(Conv, use_bias=False, kernel_init=kaiming_normal)
-    norm: Callable[..., Array] = _batch_norm
-    width_factor: int = 1
-    stem: tuple[int, int] | None = None
-    average: bool = False
-    zero_pad: bool = False
     num_classes: int = 1000
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
     remat: bool = False
     dtype: DType = jnp.float32
 
-    @nn.compact
-    def __call__(
-        self, images: Images, *, train: bool, features: bool = False
-    ) -> Array | tuple[Array, dict[str, Array]]:
-        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
-        check_images(self, images)
-        conv = partial(self.conv, dtype=self.dtype)
-        norm = partial(self.norm, train=train, dtype=self.dtype)
-        width, padding = 64 * self.width_factor, 1
-        if self.stem is None:
-            x = conv(features=width, kernel_size=(7, 7), strides=2, padding=3, name="stem.conv")(
-                images
-            )
-        else:
-            layer = partial(conv, kernel_size=(3, 3), padding=1)
-            x = layer(features=self.stem[0], strides=2, name="stem.conv1")(images)
-            x = layer(features=self.stem[1], name="stem.conv2")(norm(x, name="stem.norm1"))
-            x = layer(features=width, name="stem.conv3")(norm(x, name="stem.norm2"))
-        stages, rates = {"stem": x}, drop_path_rates(self.drop_path_rate, self.depths)
-        if self.zero_pad:
-            x, padding = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 0
-        x = ops.max_pool(x, 3, strides=2, padding=padding)
+    def _rest(
+        self,
+        stages: dict[str, Array],
+        x: Array,
+        width: int,
+        block: Callable[..., nn.Module],
+        norm: Callable[..., Array],
+        *,
+        train: bool,
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return logits and stages of what the stem and its maximum give."""
+        rates = drop_path_rates(self.drop_path_rate, self.depths)
         for stage, depth in enumerate(self.depths):
             for index in range(depth):
-                block = self.block(
-                    width=64 * 2**stage * self.width_factor,
+                made = block(
+                    width=width * 2**stage,
                     strides=2 if stage > 0 and index == 0 else 1,
-                    average=self.average,
-                    conv=self.conv,
-                    norm=self.norm,
                     drop_path_rate=rates[stage][index],
                     dtype=self.dtype,
                     name=f"stages.{stage}.blocks.{index}",
                 )
-                x = run(block, x, train=train, remat=self.remat)
+                x = run(made, x, train=train, remat=self.remat)
             stages[f"stage{stage + 1}"] = x
-        x = norm(x, name="norm")
+        x = norm(x, name="norm", train=train, dtype=self.dtype)
         logits, stages["pre_logits"] = classify(
             x,
             self.num_classes,
@@ -225,16 +201,69 @@ class ResNetV2(nn.Module):
             kernel_init=nn.initializers.normal(0.01),
             pointwise=True,
         )
+        return logits, stages
+
+
+class ResNetV2(_PreActivation):
+    """A stem and a maximum before four stages of pre-activation blocks.
+
+    `block` is called with `width`, `strides`, `average`, `norm`, `drop_path_rate`, `dtype` and
+    `name`; `depths` counts the blocks of each stage. `norm` is a function of an array, `name`,
+    `train` and `dtype` that normalizes and activates. `stem` has the widths of the first two of
+    three 3x3 convolutions, and then means take the strides of shortcuts; None is one 7x7.
+    `drop_path_rate` grows linearly from 0 at the first block to itself at the last.
+    """
+
+    block: Callable[..., nn.Module] = PreActivationBottleneck
+    norm: Callable[..., Array] = _batch_norm
+    stem: tuple[int, int] | None = None
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
+        check_images(self, images)
+        conv = partial(_conv, dtype=self.dtype)
+        norm = partial(self.norm, train=train, dtype=self.dtype)
+        if self.stem is None:
+            x = conv(64, (7, 7), strides=2, padding=3, name="stem.conv")(images)
+        else:
+            layer = partial(conv, kernel_size=(3, 3), padding=1)
+            x = layer(self.stem[0], strides=2, name="stem.conv1")(images)
+            x = layer(self.stem[1], name="stem.conv2")(norm(x, name="stem.norm1"))
+            x = layer(64, name="stem.conv3")(norm(x, name="stem.norm2"))
+        block = partial(self.block, average=self.stem is not None, norm=self.norm)
+        pooled = ops.max_pool(x, 3, strides=2, padding=1)
+        logits, stages = self._rest({"stem": x}, pooled, 64, block, self.norm, train=train)
         return (logits, stages) if features else logits
 
 
-def _bit(width_factor: int) -> dict[str, Any]:
-    layers = {"conv": StandardisedConv, "norm": _group_norm, "zero_pad": True}
-    return {**layers, "width_factor": width_factor}
+class BigTransfer(_PreActivation):
+    """BiT: bottlenecks of standardised kernels and norms over groups, `width_factor` times as wide.
+
+    The maximum behind the 7x7 stem is over zeros too.
+    """
+
+    width_factor: int = 1
+
+    @nn.compact
+    def __call__(
+        self, images: Images, *, train: bool, features: bool = False
+    ) -> Array | tuple[Array, dict[str, Array]]:
+        """Map `[B, H, W, C]` to logits `[B, num_classes]`, with the stages if `features`."""
+        check_images(self, images)
+        width = 64 * self.width_factor
+        stem = StandardisedConv(width, (7, 7), 2, 3, dtype=self.dtype, name="stem.conv")
+        x = stem(images)
+        pooled = ops.max_pool(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), 3, strides=2)
+        block = partial(PreActivationBottleneck, conv=StandardisedConv, norm=_group_norm)
+        logits, stages = self._rest({"stem": x}, pooled, width, block, _group_norm, train=train)
+        return (logits, stages) if features else logits
 
 
-_D: dict[str, Any] = {"stem": (32, 32), "average": True}
-_T: dict[str, Any] = {"stem": (24, 32), "average": True}
+_D: dict[str, Any] = {"stem": (32, 32)}
+_T: dict[str, Any] = {"stem": (24, 32)}
 _BASIC: dict[str, Any] = {"block": PreActivationBasic}
 _18, _34 = (2, 2, 2, 2), (3, 4, 6, 3)
 _50, _101, _152 = (3, 4, 6, 3), (3, 4, 23, 3), (3, 8, 36, 3)
@@ -252,10 +281,10 @@ NETWORKS = {
     "resnetv2_101d": Network(ResNetV2, {**_D, "depths": _101}),
     "resnetv2_152": Network(ResNetV2, {"depths": _152}),
     "resnetv2_152d": Network(ResNetV2, {**_D, "depths": _152}),
-    "resnetv2_50x1_bit": Network(ResNetV2, {**_bit(1), "depths": _50}),
-    "resnetv2_50x3_bit": Network(ResNetV2, {**_bit(3), "depths": _50}),
-    "resnetv2_101x1_bit": Network(ResNetV2, {**_bit(1), "depths": _101}),
-    "resnetv2_101x3_bit": Network(ResNetV2, {**_bit(3), "depths": _101}),
-    "resnetv2_152x2_bit": Network(ResNetV2, {**_bit(2), "depths": _152}),
-    "resnetv2_152x4_bit": Network(ResNetV2, {**_bit(4), "depths": _152}),
+    "resnetv2_50x1_bit": Network(BigTransfer, {"width_factor": 1, "depths": _50}),
+    "resnetv2_50x3_bit": Network(BigTransfer, {"width_factor": 3, "depths": _50}),
+    "resnetv2_101x1_bit": Network(BigTransfer, {"width_factor": 1, "depths": _101}),
+    "resnetv2_101x3_bit": Network(BigTransfer, {"width_factor": 3, "depths": _101}),
+    "resnetv2_152x2_bit": Network(BigTransfer, {"width_factor": 2, "depths": _152}),
+    "resnetv2_152x4_bit": Network(BigTransfer, {"width_factor": 4, "depths": _152}),
 }

@@ -103,6 +103,7 @@ ROWS = (
     Small("legacy_seresnet18", 32, OUT, TORCH, ONE_EACH),
     Small("convnextv2_atto", 32, "0.02", "0.02", ONE_EACH),
     Small("resnetv2_50", 32, OUT, "0.01", ONE_EACH),
+    Small("resnetv2_50x1_bit", 32, OUT, "0.01", ONE_EACH),
     Small("nfnet_f0", 32, LECUN, "0.01", ONE_EACH),
     Small("nf_resnet26", 32, LECUN, "0.01", ONE_EACH),
     Small("nf_regnet_b0", 32, LECUN, "0.01", ONE_EACH),

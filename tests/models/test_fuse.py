@@ -13,7 +13,7 @@ from tests.models.small import GHOSTS
 
 # Grouped and dense 3x3, depthwise, 1x1; one branch and several; with squeeze-excite and without.
 TINY = {
-    "repvgg_b1g4": {"depths": (2, 1, 1, 1), "widths": (16, 16, 16, 16), "stem_width": 8},
+    "repvgg_b1g4": {"depths": (2, 1, 1, 1), "widths": (16, 16, 16, 16)},
     "mobileone_s0": {"depths": (2, 1, 1, 1), "widths": (16, 16, 16, 16), "stem_width": 8},
     "mobileone_s4": {
         "depths": (1, 1, 1, 1),
