@@ -10,7 +10,7 @@ import csv
 import numpy as np
 import pytest
 
-from cnnjax.data import Dataset, Source, load, split_off, statistics
+from cnnjax.data import Dataset, Source, from_arrays, load, split_off, statistics
 from cnnjax.data.collection import KINDS
 from cnnjax.data.source import Subset, blocks
 
@@ -52,7 +52,7 @@ def prepared(root, images, labels, request):
 
 
 def arrays(root, images, labels, request):
-    return Dataset("nine", "train", images, labels, CLASSES)
+    return from_arrays(images, labels, CLASSES)
 
 
 def subset(root, images, labels, request):
