@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +28,9 @@ DIGEST_BYTES = 16
 
 _FORM = 1
 """Of what is kept; another one is not read."""
+
+_STALE = 86_400
+"""Seconds after which a draft is one that a killed process left."""
 
 _ABSENT = (-1, -1, -1)
 _PIXELS = "pixels.uint8"
@@ -306,9 +310,14 @@ def _keep(done: Decoded, draft: Path, place: Path) -> None:
     text = json.dumps({"about": about, "check": _key(about)})
     (draft / _ABOUT).write_text(text, encoding="utf-8")
     for older in place.parent.iterdir():
-        if not older.name.startswith("."):
+        killed = older.name.startswith(".") and older.stat().st_mtime < time.time() - _STALE
+        if killed or not older.name.startswith("."):
             shutil.rmtree(older, ignore_errors=True)
-    os.replace(draft, place)
+    try:
+        os.replace(draft, place)
+    except OSError:
+        if not (place / _ABOUT).exists():  # another process was first, with the same pixels
+            raise
 
 
 def _read(place: Path, files: Sequence[str]) -> Decoded | None:
