@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cnnjax.data import Preprocessing
+from cnnjax.data.photographs import decode_photograph, in_threads, prepare_photograph, quiet
 from cnnjax.errors import BadArgument, Failed, bounded
 from cnnjax.models import build
 from cnnjax.typing import Images, Logits, Variables, check_features
@@ -181,8 +182,11 @@ class Classifier:
             BadArgument: for a network whose images have neither one channel nor three.
             Failed: for a file that is not there, is damaged or is not an image.
         """
-        from cnnjax.data.photographs import prepare_photograph, read_photograph
+        with quiet():
+            return self._input(path)
 
+    def _input(self, photograph: str | Path | np.ndarray) -> np.ndarray:
+        """Do what `read` does, inside of `quiet`, of a file or of an image `[H, W, C]` uint8."""
         how = self.preprocessing
         height, width, channels = self.image_shape
         if channels not in (1, 3):
@@ -190,8 +194,10 @@ class Classifier:
                 f"image: these weights are for images of {channels} channels; image files have "
                 "1 or 3 (in Python: cnnjax.load(...).logits(images))"
             )
+        if not isinstance(photograph, np.ndarray):
+            photograph = decode_photograph(photograph, channels)
         return prepare_photograph(
-            read_photograph(path, channels),
+            photograph,
             size=(height, width),
             crop=how.crop,
             interpolation=how.interpolation,
@@ -243,22 +249,42 @@ class Classifier:
 
         Arguments and other errors as those of `predict`. All batches have the same shape.
         """
-        bounded("batch_size", batch_size, 1, _MOST_IMAGES)
-        size = min(batch_size, len(files))
-        for start in range(0, len(files), size or 1):
-            some = files[start : start + size]
-            read = [self._read_or_reason(file) for file in some]
-            images = np.zeros((size, *self.image_shape), np.float32)
-            is_image = np.array([isinstance(each, np.ndarray) for each in read])
-            if is_image.any():
-                images[: len(some)][is_image] = [e for e in read if isinstance(e, np.ndarray)]
-                likely = self._likely(images)
-            for index, (file, each) in enumerate(zip(some, read, strict=True)):
-                yield file, each if isinstance(each, Failed) else likely[index]
+        for some, images, faults in self.inputs(files, batch_size=batch_size):
+            likely = np.empty(0) if all(faults) else self._likely(images)
+            for index, (file, fault) in enumerate(zip(some, faults, strict=True)):
+                yield file, likely[index] if fault is None else fault
 
-    def _read_or_reason(self, file: str | Path) -> np.ndarray | Failed:
+    def inputs(
+        self, photographs: Sequence[Any], *, batch_size: int = BATCH_SIZE
+    ) -> Iterator[tuple[Sequence[Any], np.ndarray, list[Failed | None]]]:
+        """Yield photographs in batches, as the network's input, read by several threads.
+
+        Args:
+            photographs: image files, or images `[H, W, C]` uint8 of any size.
+            batch_size: how many at a time, from 1.
+
+        Yields:
+            Up to `batch_size` of them; the input `[batch_size, H, W, C]` float32, zeros where there
+            is none, so that all batches have one shape; and for each the reason why it cannot be
+            read, or None.
+
+        Raises:
+            BadArgument: for images of the network that no file holds, or a batch size below 1.
+        """
+        bounded("batch_size", batch_size, 1, _MOST_IMAGES)
+        size = min(batch_size, len(photographs))
+        for start in range(0, len(photographs), size or 1):
+            some = photographs[start : start + size]
+            read = in_threads(self._input_or_reason, some)
+            images = np.zeros((size, *self.image_shape), np.float32)
+            for place, each in zip(images, read, strict=False):
+                if isinstance(each, np.ndarray):
+                    place[:] = each
+            yield some, images, [each if isinstance(each, Failed) else None for each in read]
+
+    def _input_or_reason(self, photograph: Any) -> np.ndarray | Failed:
         try:
-            return self.read(file)
+            return self._input(photograph)
         except Failed as error:
             return error
 

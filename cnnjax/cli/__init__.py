@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "compare": "train several networks on equal terms and report",
     "sweep": "search for a network's learning rate and other scalars",
     "predict": "what is on photographs, by a network with published weights",
+    "features": "what a network makes of images, as arrays for any other tool",
     "explain": "what on a photograph speaks for a class, as a picture",
     "export": "a network as a program that runs without this library",
     "weights": "check published weights in the network that they are for",

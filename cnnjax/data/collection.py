@@ -5,7 +5,7 @@ import os
 import urllib.parse
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from cnnjax.data.dataset import Dataset
 from cnnjax.data.folder import read_folder
@@ -17,7 +17,15 @@ from cnnjax.data.resizing import Resize
 from cnnjax.data.slices import Slice
 from cnnjax.errors import BadArgument, unknown
 
-__all__ = ["KINDS", "Collection", "Files", "open_collection", "sliced"]
+__all__ = [
+    "KINDS",
+    "Collection",
+    "Files",
+    "ListedFiles",
+    "listed_files",
+    "open_collection",
+    "sliced",
+]
 
 
 class Collection(Protocol):
@@ -110,10 +118,36 @@ def open_collection(
         BadArgument: for another name or option, and as `from_folder` and `load`.
         Failed: as `from_folder` and `load`.
     """
-    kind, colon, rest = name.partition(":")
-    if not colon or kind not in KINDS:
+    files = listed_files(name)
+    if files is None:
         base, part = Slice.split_from(name, "dataset")
         return Prepared(base, data_dir, resize), part
+    listing = files.listing
+    sets = image_sets(listing, resize, files.channels, files.strict)
+    return Files(listing.name, listing.root, sets), files.part
+
+
+class ListedFiles(NamedTuple):
+    """What a name says of image files, before any is opened.
+
+    Attributes:
+        listing: of the files.
+        channels: 1, 3 or None, as of `from_folder`.
+        strict: whether what is no image is refused.
+        part: the slice behind it.
+    """
+
+    listing: Listing
+    channels: int | None
+    strict: bool
+    part: Slice | None
+
+
+def listed_files(name: str) -> ListedFiles | None:
+    """Return what a name lists; None where it is none of files. Errors as of `open_collection`."""
+    kind, colon, rest = name.partition(":")
+    if not colon or kind not in KINDS:
+        return None
     read, allowed = KINDS[kind]
     path, options, part = _taken_apart(rest, kind)
     for key in options:
@@ -124,8 +158,7 @@ def open_collection(
     if channels not in (None, "1", "3"):
         raise BadArgument(f"{kind}: channels: received {channels!r}, allowed: 1, 3")
     listing = read(path, **options)
-    sets = image_sets(listing, resize, None if channels is None else int(channels), strict)
-    return Files(listing.name, listing.root, sets), part
+    return ListedFiles(listing, None if channels is None else int(channels), strict, part)
 
 
 def _taken_apart(text: str, kind: str) -> tuple[str, dict[str, str], Slice | None]:

@@ -9,18 +9,22 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnnjax.data.photographs import decode_photograph, fit_photograph, photograph_size, quiet
+from cnnjax.data.photographs import (
+    decode_photograph,
+    fit_photograph,
+    in_threads,
+    photograph_size,
+)
 from cnnjax.data.resizing import Resize
 from cnnjax.errors import BadArgument, Failed, missing_extra
 from cnnjax.files import decoded, printable
-from cnnjax.runtime import cache_directory, cores, need_bytes
+from cnnjax.runtime import cache_directory, need_bytes
 
 __all__ = ["DIGEST_BYTES", "Decoded", "SeveralSizes", "decode_files", "digest_of"]
 
@@ -172,7 +176,7 @@ def _shape(
     """Return the shape of all images together, from the beginnings of their files."""
     if resize is not None and channels is not None:
         return len(files), resize.pixels, resize.pixels, channels
-    found = [each for each in _in_threads(lambda f: _size_of(root / f), files) if each is not None]
+    found = [each for each in in_threads(lambda f: _size_of(root / f), files) if each is not None]
     if not found:
         reasons = _first_fault(root, files)
         raise Failed(f"none of {len(files)} files can be read as an image; {reasons}")
@@ -204,16 +208,6 @@ def _first_fault(root: Path, files: Sequence[str]) -> str:
     except Failed as error:
         return str(error)
     return ""
-
-
-def _in_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """Return a function's results; Pillow lets go of Python's lock while it decodes."""
-    pool = ThreadPoolExecutor(cores() or 1, "cnnjax-decode")
-    try:
-        with quiet():
-            return list(pool.map(function, items))
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _room(
@@ -291,7 +285,7 @@ def _fill(
         pixels[index] = image
         digests[index] = digest_of(image)
 
-    _in_threads(one, range(len(files)))
+    in_threads(one, range(len(files)))
     in_order = {file: faults[file] for file in files if file in faults}
     return Decoded(tuple(files), pixels, sizes, digests, in_order), not passing
 
@@ -338,5 +332,5 @@ def _read(place: Path, files: Sequence[str]) -> Decoded | None:
         return None
     array = np.asarray(pixels)
     whole = [index for index, file in enumerate(files) if file not in about.faults]
-    same = _in_threads(lambda i: bool((digest_of(array[i]) == digests[i]).all()), whole)
+    same = in_threads(lambda i: bool((digest_of(array[i]) == digests[i]).all()), whole)
     return Decoded(tuple(files), array, sizes, digests, about.faults) if all(same) else None

@@ -3,7 +3,8 @@
 import contextlib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,11 +13,13 @@ import numpy as np
 from cnnjax.data.preprocessing import CROP_MODES, INTERPOLATIONS, windows
 from cnnjax.errors import BadArgument, Failed, missing_extra
 from cnnjax.files import mistaken, printable, reading
+from cnnjax.runtime import cores
 
 __all__ = [
     "FORMATS",
     "decode_photograph",
     "fit_photograph",
+    "in_threads",
     "photograph_size",
     "prepare_photograph",
     "quiet",
@@ -57,6 +60,19 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def in_threads(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """Return a function's results, computed by a thread for each core, inside of `quiet`.
+
+    That helps with what decodes and resizes: Pillow lets go of Python's lock meanwhile.
+    """
+    pool = ThreadPoolExecutor(cores() or 1, "cnnjax-decode")
+    try:
+        with quiet():
+            return list(pool.map(function, items))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def decode_photograph(path: str | os.PathLike[str], channels: int = 3) -> np.ndarray:

@@ -158,5 +158,5 @@ def test_many_threads_and_one_give_the_same(folder, monkeypatch):
     first = from_folder(folder).fingerprint()
     monkeypatch.setenv("CNNJAX_CACHE_DIR", "off")
     for number in (1, 7):
-        monkeypatch.setattr(module, "cores", lambda number=number: number)
+        monkeypatch.setattr("cnnjax.data.photographs.cores", lambda number=number: number)
         assert from_folder(folder).fingerprint() == first
