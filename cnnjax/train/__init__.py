@@ -1,8 +1,9 @@
 """Training: recipes, steps, whole runs and sweeps of them, evaluation, checkpoints."""
 
 from cnnjax.train.averages import EMA, Average
+from cnnjax.train.course import NonFiniteLoss
 from cnnjax.train.evaluate import evaluate, predict
-from cnnjax.train.fit import NonFiniteLoss, Run, fit
+from cnnjax.train.fit import Run, fit
 from cnnjax.train.groups import Group, backbone_and, norms_frozen
 from cnnjax.train.hyper import Hyper
 from cnnjax.train.keys import key_of
@@ -10,7 +11,7 @@ from cnnjax.train.losses import CrammerSinger, CrossEntropy, Loss, OneVsAll
 from cnnjax.train.metrics import Metric, PerClassAccuracy, TopK
 from cnnjax.train.optimizers import LAMB, SGD, Adam, AdamW, Lion, Optimizer, RMSProp
 from cnnjax.train.placement import data_parallel_mesh
-from cnnjax.train.progress import Progress, Report, show_progress
+from cnnjax.train.progress import Progress, Report, StopTraining, show_progress
 from cnnjax.train.recipe import RECIPES, NamedRecipe, Recipe
 from cnnjax.train.schedules import Constant, Cosine, OneCycle, Schedule, Steps
 from cnnjax.train.state import TrainState, create_state
@@ -47,6 +48,7 @@ __all__ = [
     "Run",
     "Schedule",
     "Steps",
+    "StopTraining",
     "TopK",
     "TrainState",
     "backbone_and",

@@ -1,82 +1,45 @@
-"""An epoch of a run, or of several at once: its steps, its entry in the history, its reports."""
+"""What an epoch comes to: its entry in the history, its evaluation, its reports."""
 
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from cnnjax.data import Source
 from cnnjax.train.evaluate import totals
-from cnnjax.train.plan import Plan, Programs
-from cnnjax.train.progress import Progress, Report
+from cnnjax.train.plan import Plan
+from cnnjax.train.progress import Report
 from cnnjax.train.state import TrainState
 
-__all__ = ["evaluated", "report", "train_epoch"]
-
-# Losses are fetched this often and not after every step, for the host to stay ahead of the device.
-_SECONDS_BETWEEN_LOOKS = 0.5
+__all__ = ["entry_of", "evaluated", "mean_of", "report"]
 
 
-def train_epoch(
-    programs: Programs,
-    state: TrainState,
-    epoch: int,
-    watch: Callable[[np.ndarray, int], None],
-    progress: Progress | None,
-    failed: Collection[int] = (),
-) -> tuple[TrainState, dict[str, Any]]:
-    """Take an epoch's steps and return the new state and the epoch's entry in the history.
+def entry_of(
+    plan: Plan, epoch: int, seen: Mapping[str, np.ndarray], seconds: float
+) -> dict[str, Any]:
+    """Return the entry of an epoch, or of what has been seen of it, in the history.
 
     Args:
-        programs: of the run.
-        state: before the epoch; it is donated.
+        plan: of the run.
         epoch: from 0.
-        watch: sees every loss and the number of the first step, a few steps late.
-        progress: is told in between.
-        failed: which runs of several its reports leave out.
-
-    Returns:
-        The state, and an entry whose values have a leading axis of runs where there are several.
+        seen: the metrics of its steps, `[steps, ...]`, with several runs `[steps, runs, ...]`.
+        seconds: that the steps took.
     """
-    plan = programs.plan
-    start = look = time.perf_counter()
-    order = programs.order(programs.key, np.int32(epoch), programs.indices)
-    waiting: list[Any] = []
-    seen: list[Any] = []
-    for index, batch in enumerate(programs.feed.epoch(order, plan.batch_size), start=1):
-        state, metrics = programs.step(state, *batch, programs.key)
-        waiting.append(metrics)
-        last = index == plan.steps_per_epoch
-        if last or time.perf_counter() - look > _SECONDS_BETWEEN_LOOKS:
-            first = epoch * plan.steps_per_epoch + len(seen)
-            fetched = jax.device_get(waiting)
-            watch(np.stack([metrics["loss"] for metrics in fetched]), first)
-            seen, waiting = seen + fetched, []
-            look = time.perf_counter()
-            if progress is not None and not last:
-                entry = _entry(plan, epoch, seen, look - start)
-                progress(report(plan, failed, epoch, len(seen), entry))
-    return state, _entry(plan, epoch, seen, time.perf_counter() - start)
-
-
-def _entry(plan: Plan, epoch: int, seen: list[Any], seconds: float) -> dict[str, Any]:
-    means = {}
-    for name in seen[0]:
-        values = np.array([metrics[name] for metrics in seen], np.float64)
-        # Of a class that a batch does not have, a metric is NaN: the mean is over those that do.
-        per_class = values.ndim > 1 + plan.many
-        means[f"train_{name}"] = _mean_where_known(values) if per_class else values.mean(axis=0)
+    means = {name: mean_of(plan, values) for name, values in seen.items()}
     return {
         "epoch": epoch + 1,
-        **{name: _plain(plan, value) for name, value in means.items()},
+        **{f"train_{name}": _plain(plan, value) for name, value in means.items()},
         "seconds": seconds,
-        "images_per_second": len(seen) * plan.images_per_step / seconds,
+        "images_per_second": len(seen["loss"]) * plan.images_per_step / seconds,
     }
 
 
-def _mean_where_known(values: np.ndarray) -> np.ndarray:
+def mean_of(plan: Plan, values: np.ndarray) -> np.ndarray:
+    """Return the mean of a metric over its first axis, which is of steps."""
+    values = np.asarray(values, np.float64)
+    if values.ndim == 1 + plan.many:
+        return values.mean(axis=0)
+    # Of a class that a batch does not have, a metric is NaN: the mean is over those that do.
     known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         return np.where(known, values, 0).sum(axis=0) / known.sum(axis=0)

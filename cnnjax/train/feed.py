@@ -1,7 +1,7 @@
 """`Feed`: the batches of a source in the order of an epoch, from the device or streamed to it.
 
 Both kinds give a step the same batches, to the bit. Resident is the faster where the source fits:
-nothing crosses from the host in an epoch, the step gathers its batch itself.
+nothing crosses from the host in an epoch, each step gathers its batch itself.
 """
 
 import concurrent.futures
@@ -41,14 +41,15 @@ class Resident:
     images: Array
     labels: Array
 
-    def epoch(self, order: Array, batch_size: int) -> Iterator[tuple[Any, ...]]:
-        """Yield what a step takes besides its state and key, for each step of an epoch.
+    def epoch(self, order: Array, batch_size: int, first: int) -> Iterator[tuple[Any, ...]]:
+        """Yield, without end, what a chunk of steps takes besides its state, key and count.
 
         Args:
             order: `[N]`, or `[runs, N]` with several runs at once: the images of the epoch.
             batch_size: images of a run a step.
+            first: the step of the epoch to begin with, from 0; this feed is told by the state.
         """
-        for _ in range(order.shape[-1] // batch_size):
+        while True:
             yield self.images, self.labels, order
 
 
@@ -64,18 +65,21 @@ class Streamed:
     source: Source
     mesh: Mesh
 
-    def epoch(self, order: Array, batch_size: int) -> Iterator[tuple[Any, ...]]:
-        """Yield images and labels of each step of an epoch; arguments as of `Resident.epoch`."""
+    def epoch(self, order: Array, batch_size: int, first: int) -> Iterator[tuple[Any, ...]]:
+        """Yield images `[1, B, ...]` and labels `[1, B]` of each step of an epoch that is left.
+
+        Arguments as of `Resident.epoch`; with several runs there is an axis of runs before `B`.
+        """
         places, labels = np.asarray(order), np.asarray(self.source.labels)
-        sharding = batch_sharding(self.mesh, axis=places.ndim - 1)
+        sharding = batch_sharding(self.mesh, axis=places.ndim)
 
         def read(start: int) -> tuple[Array, Array]:
             chosen = places[..., start : start + batch_size]
             images = self.source.take(chosen.ravel())
-            batch = images.reshape(*chosen.shape, *images.shape[1:]), labels[chosen]
+            batch = images.reshape(1, *chosen.shape, *images.shape[1:]), labels[chosen][None]
             return jax.device_put(batch, sharding)
 
-        starts = range(0, places.shape[-1] // batch_size * batch_size, batch_size)
+        starts = range(first * batch_size, places.shape[-1] // batch_size * batch_size, batch_size)
         with concurrent.futures.ThreadPoolExecutor(1, "cnnjax-feed") as reader:
             waiting = [reader.submit(read, start) for start in starts[:_AHEAD]]
             for number in range(len(starts)):

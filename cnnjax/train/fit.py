@@ -10,38 +10,21 @@ import numpy as np
 from jax.sharding import Mesh
 
 from cnnjax.data import Source
-from cnnjax.errors import Failed
 from cnnjax.files import locked
 from cnnjax.train.arguments import check, check_keys, check_surroundings, normalization_of
 from cnnjax.train.checkpoint import identity, prepare, restore, save_checkpoint
-from cnnjax.train.epochs import evaluated, report, train_epoch
+from cnnjax.train.course import Course, NonFiniteLoss, Standing, gone_through
+from cnnjax.train.epochs import evaluated
 from cnnjax.train.feed import feed_of
 from cnnjax.train.hyper import Hyper
 from cnnjax.train.placement import one_device, replicated
-from cnnjax.train.plan import Programs, begun, plan_of, programs_of
+from cnnjax.train.plan import begun, plan_of, programs_of
 from cnnjax.train.progress import Progress
 from cnnjax.train.recipe import Recipe
 from cnnjax.train.state import TrainState
 from cnnjax.typing import Key, Variables
 
-__all__ = ["NonFiniteLoss", "Run", "fit"]
-
-
-class NonFiniteLoss(Failed):
-    """A training loss became infinite or NaN.
-
-    Attributes:
-        run: what it trained, in words.
-        step: the first step with such a loss, from 0.
-        epoch: its epoch, from 1.
-    """
-
-    def __init__(self, run: str, step: int, epoch: int, loss: float) -> None:
-        super().__init__(
-            f"the loss is {loss} at step {step} (epoch {epoch}) of {run}; "
-            "try a smaller learning_rate, a longer warmup, or clip_norm"
-        )
-        self.run, self.step, self.epoch = run, step, epoch
+__all__ = ["Run", "fit"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +45,7 @@ class Run:
         compile_seconds: tracing, lowering and compiling; almost 0 when an earlier run did it.
         train_seconds: the training steps of all epochs, without evaluation and checkpoints.
         failure: why the run ended early, in a `sweep`; None if it did not.
+        stopped: whether its progress raised `StopTraining` before the last step.
     """
 
     state: TrainState
@@ -73,6 +57,7 @@ class Run:
     compile_seconds: float
     train_seconds: float
     failure: NonFiniteLoss | None = None
+    stopped: bool = False
 
 
 def fit(
@@ -142,8 +127,17 @@ def fit(
         feed = feed_of(train_set, plan.mesh, stream)
         programs, more = programs_of(model, plan, feed, len(train_set), key, state)
         words = f"{type(model).__name__} on {train_set.name} with {hyper}"
-        training = _Training(model, programs, words, validation, progress, directory, run)
-        state, history, later = _train(training, state)
+
+        def save(standing: Standing, ended: bool) -> None:
+            if directory is not None and ended:
+                save_checkpoint(directory, standing.state, standing.history, run)
+
+        standing = Standing(state)
+        if directory is not None and (saved := restore(directory, state, run)):
+            standing = Standing(jax.device_put(saved[0], replicated(plan.mesh)), saved[1])
+        course = Course(model, programs, [words], validation, progress, save)
+        standing, later = gone_through(course, standing)
+        state, history = standing.state, standing.history
         test: dict[str, Any] = {}
         last = 0.0
         if test_set is not None:
@@ -156,51 +150,6 @@ def fit(
         mean=mean,
         std=std,
         compile_seconds=seconds + more + later + last,
-        train_seconds=sum(entry["seconds"] for entry in history),
+        train_seconds=sum(entry["seconds"] for entry in history) + standing.seconds,
+        stopped=standing.stopped,
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Training:
-    """What stays the same from epoch to epoch of a run."""
-
-    model: Any
-    programs: Programs
-    words: str
-    validation: Source | None
-    progress: Progress | None
-    directory: Path | None
-    run: dict[str, Any]
-
-
-def _train(
-    training: _Training, state: TrainState
-) -> tuple[TrainState, list[dict[str, Any]], float]:
-    """Take the epochs that are left, each saved at its end.
-
-    Returns the last state, the history and the seconds of compiling the evaluation.
-    """
-    plan, directory, progress = training.programs.plan, training.directory, training.progress
-    history: list[dict[str, Any]] = []
-    seconds = 0.0
-    if directory is not None:
-        state, history = restore(directory, state, training.run) or (state, history)
-        state = jax.device_put(state, replicated(plan.mesh))
-
-    def watch(losses: np.ndarray, first_step: int) -> None:
-        bad = np.flatnonzero(~np.isfinite(losses))
-        if bad.size:
-            step, epoch = first_step + int(bad[0]), first_step // plan.steps_per_epoch + 1
-            raise NonFiniteLoss(training.words, step, epoch, float(losses[bad[0]]))
-
-    for epoch in range(len(history), plan.recipe.epochs):
-        state, entry = train_epoch(training.programs, state, epoch, watch, progress)
-        if training.validation is not None:
-            found, more = evaluated(training.model, plan, state, training.validation, "validation_")
-            entry, seconds = entry | found, seconds + more
-        history.append(entry)
-        if directory is not None:
-            save_checkpoint(directory, state, history, training.run)
-        if progress is not None:
-            progress(report(plan, (), epoch, plan.steps_per_epoch, entry, finished=True))
-    return state, history, seconds

@@ -18,9 +18,9 @@ from cnnjax.train.programs import (
     compiled,
     create_program,
     order_program,
-    resident_step_program,
+    resident_chunk_program,
     start_program,
-    streamed_step_program,
+    streamed_chunk_program,
 )
 from cnnjax.train.recipe import Recipe
 from cnnjax.train.state import TrainState
@@ -29,6 +29,9 @@ from cnnjax.typing import Key, Variables
 __all__ = ["Plan", "Programs", "begun", "plan_of", "programs_of"]
 
 _MOST_STEPS = 2**31 - 1  # they are counted in an int32
+
+# Of a chunk: their metrics are kept on the device, where those of 1,000 classes take 4 MB.
+_LONGEST = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +140,8 @@ class Programs:
         key: of the run, with several runs `[runs]`.
         indices: `[N]`, of all images.
         order: `(key, epoch, indices) -> [N]`, compiled.
-        step: `(state, *batch, key) -> (state, metrics)`, compiled.
+        chunk: `(state, *batch, key, count) -> (state, metrics)`, compiled: that many steps.
+        longest: how many a chunk can take.
     """
 
     plan: Plan
@@ -145,7 +149,8 @@ class Programs:
     key: Key
     indices: Any
     order: Any
-    step: Any
+    chunk: Any
+    longest: int
 
 
 def programs_of(
@@ -155,19 +160,20 @@ def programs_of(
     whole = replicated(plan.mesh)
     key, indices = jax.device_put((key, np.arange(number)), whole)
     order, seconds = compiled(order_program(plan.many, plan.mesh), key, np.int32(0), indices)
+    shared = (plan.classes, plan.steps)
     if isinstance(feed, Resident):
-        program = resident_step_program(
-            model, plan.recipe, plan.batch_size, plan.classes, plan.steps, plan.many, plan.mesh
+        longest = min(plan.steps_per_epoch, _LONGEST)
+        program = resident_chunk_program(
+            model, plan.recipe, plan.batch_size, *shared, longest, plan.many, plan.mesh
         )
         batch: tuple[Any, ...] = (feed.images, feed.labels, order(key, np.int32(0), indices))
     else:
-        program = streamed_step_program(
-            model, plan.recipe, plan.classes, plan.steps, plan.many, plan.mesh
-        )
-        size = (*((plan.runs,) if plan.many else ()), plan.batch_size)
+        longest = 1
+        program = streamed_chunk_program(model, plan.recipe, *shared, longest, plan.many, plan.mesh)
+        size = (longest, *((plan.runs,) if plan.many else ()), plan.batch_size)
         batch = (
             jax.ShapeDtypeStruct((*size, *plan.image_shape), jnp.uint8),
             jax.ShapeDtypeStruct(size, jnp.int32),
         )
-    step, more = compiled(program, state, *batch, key)
-    return Programs(plan, feed, key, indices, order, step), seconds + more
+    chunk, more = compiled(program, state, *batch, key, np.int32(1))
+    return Programs(plan, feed, key, indices, order, chunk, longest), seconds + more

@@ -31,10 +31,10 @@ __all__ = [
     "initial_program",
     "one_hot",
     "order_program",
-    "resident_step_program",
+    "resident_chunk_program",
     "score_program",
     "start_program",
-    "streamed_step_program",
+    "streamed_chunk_program",
 ]
 
 _REMEMBERED = 64  # programs; an executable of a large network holds a few MB
@@ -110,16 +110,25 @@ def order_program(many: bool, mesh: Mesh) -> Any:
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def resident_step_program(
-    model: Any, recipe: Recipe, batch_size: int, classes: int, steps: int, many: bool, mesh: Mesh
+def resident_chunk_program(
+    model: Any,
+    recipe: Recipe,
+    batch_size: int,
+    classes: int,
+    steps: int,
+    length: int,
+    many: bool,
+    mesh: Mesh,
 ) -> Any:
-    """Return `(state, images [N, ...], labels [N], order [N], key) -> (state, metrics)`.
+    """Return `(state, images [N, ...], labels [N], order [N], key, count) -> (state, metrics)`.
 
-    The step gathers its batch itself from the whole source on the device. The state is donated.
+    It takes `count` steps, at most `length`, without a word to the host; each gathers its batch
+    itself from the whole source on the device. Arguments and result else as of
+    `streamed_chunk_program`.
     """
     step = make_train_step(model, recipe, steps)
 
-    def program(
+    def one(
         state: TrainState, images: Array, labels: Labels, order: Array, key: Key
     ) -> tuple[TrainState, dict[str, Array]]:
         position = state.step % (len(order) // batch_size) * batch_size
@@ -132,33 +141,83 @@ def resident_step_program(
             gathered = jax.lax.with_sharding_constraint(gathered, batch_sharding(mesh))
         return step(state, (gathered[0], one_hot(gathered[1], classes)), key)
 
-    if many:
-        program = jax.vmap(program, in_axes=(0, None, None, 0, 0))
+    mapped = jax.jit(jax.vmap(one, in_axes=(0, None, None, 0, 0)) if many else one, inline=True)
+
+    def program(
+        state: TrainState, images: Array, labels: Labels, order: Array, key: Key, count: Array
+    ) -> tuple[TrainState, dict[str, Array]]:
+        def take(state: TrainState, _: Array) -> tuple[TrainState, dict[str, Array]]:
+            return mapped(state, images, labels, order, key)
+
+        return _repeated(take, state, length, count)
+
     whole = replicated(mesh)
     return jax.jit(program, donate_argnums=0, in_shardings=whole, out_shardings=whole)
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)
-def streamed_step_program(
-    model: Any, recipe: Recipe, classes: int, steps: int, many: bool, mesh: Mesh
+def streamed_chunk_program(
+    model: Any, recipe: Recipe, classes: int, steps: int, length: int, many: bool, mesh: Mesh
 ) -> Any:
-    """Return `(state, images [B, ...], labels [B], key) -> (state, metrics)`, state donated."""
+    """Return `(state, images [L, B, ...], labels [L, B], key, count) -> (state, metrics)`.
+
+    It takes `count` steps, at most `length` (`L`), each with the next batch. The state is donated.
+    The metrics of step i are at place i of theirs, `[L, ...]`; what lies behind means nothing.
+    With `many`, state and key, batches behind their first axis and metrics likewise have an axis
+    of runs.
+
+    The count is an argument and not a part of the program, so that the chunks into which an epoch
+    is cut make no difference, to the bit: it is always this executable that takes its steps.
+    """
     step = make_train_step(model, recipe, steps)
 
-    def program(
+    def one(
         state: TrainState, images: Array, labels: Labels, key: Key
     ) -> tuple[TrainState, dict[str, Array]]:
         return step(state, (images, one_hot(labels, classes)), key)
 
-    if many:
-        program = jax.vmap(program)
-    whole, split = replicated(mesh), batch_sharding(mesh, axis=int(many))
+    mapped = jax.jit(jax.vmap(one) if many else one, inline=True)
+
+    def program(
+        state: TrainState, images: Array, labels: Labels, key: Key, count: Array
+    ) -> tuple[TrainState, dict[str, Array]]:
+        def take(state: TrainState, index: Array) -> tuple[TrainState, dict[str, Array]]:
+            return mapped(state, images[index], labels[index], key)
+
+        return _repeated(take, state, length, count)
+
+    whole, split = replicated(mesh), batch_sharding(mesh, axis=1 + many)
     return jax.jit(
         program,
         donate_argnums=0,
-        in_shardings=(whole, split, split, whole),
+        in_shardings=(whole, split, split, whole, whole),
         out_shardings=whole,
     )
+
+
+def _repeated(
+    take: Callable[[TrainState, Array], tuple[TrainState, dict[str, Array]]],
+    state: TrainState,
+    length: int,
+    count: Array,
+) -> tuple[TrainState, dict[str, Array]]:
+    """Return the state after `count` steps, and their metrics in arrays of `length` places."""
+    shapes = jax.eval_shape(take, state, count)[1]
+    places = {name: jnp.zeros((length, *s.shape), s.dtype) for name, s in shapes.items()}
+
+    def body(
+        carried: tuple[Array, TrainState, dict[str, Array]],
+    ) -> tuple[Array, TrainState, dict[str, Array]]:
+        index, state, filled = carried
+        state, metrics = take(state, index)
+        filled = {
+            name: jax.lax.dynamic_update_index_in_dim(values, metrics[name], index, 0)
+            for name, values in filled.items()
+        }
+        return index + 1, state, filled
+
+    first = (jnp.zeros_like(count), state, places)
+    return jax.lax.while_loop(lambda carried: carried[0] < count, body, first)[1:]
 
 
 def one_hot(labels: Labels, classes: int) -> Array:

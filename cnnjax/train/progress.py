@@ -6,7 +6,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-__all__ = ["Progress", "Report", "show_progress"]
+__all__ = ["Progress", "Report", "StopTraining", "show_progress"]
+
+
+class StopTraining(Exception):
+    """Raised by a progress callback: the run ends here and is kept, its test result included."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +44,10 @@ class Progress(Protocol):
     """Called about twice a second while a run trains, and once after every epoch."""
 
     def __call__(self, report: Report) -> None:
-        """Take note; an exception raised here ends the run after its last checkpoint."""
+        """Take note; `StopTraining` raised here ends the run early and keeps what it has come to.
+
+        Any other exception ends it and is raised; with a checkpoint directory it can go on.
+        """
 
 
 @contextlib.contextmanager

@@ -11,9 +11,10 @@ import numpy as np
 from cnnjax.data import Source
 from cnnjax.errors import BadArgument
 from cnnjax.train.arguments import check, check_keys, check_surroundings, normalization_of
-from cnnjax.train.epochs import evaluated, report, train_epoch
+from cnnjax.train.course import Course, NonFiniteLoss, Standing, gone_through
+from cnnjax.train.epochs import evaluated
 from cnnjax.train.feed import feed_of
-from cnnjax.train.fit import NonFiniteLoss, Run
+from cnnjax.train.fit import Run
 from cnnjax.train.hyper import Hyper
 from cnnjax.train.placement import one_device
 from cnnjax.train.plan import begun, plan_of, programs_of
@@ -77,40 +78,17 @@ def sweep(
     state, seconds = begun(model, plan, scalars, stacked, mean, std, variables)
     feed = feed_of(train_set, plan.mesh, stream)
     programs, more = programs_of(model, plan, feed, len(train_set), stacked, state)
-    failures: dict[int, NonFiniteLoss] = {}
-
-    def watch(losses: np.ndarray, first_step: int) -> None:
-        for run in np.flatnonzero(~np.isfinite(losses).all(axis=0)).tolist():
-            step = int(np.argmax(~np.isfinite(losses[:, run])))
-            if run not in failures:
-                failures[run] = NonFiniteLoss(
-                    f"{type(model).__name__} on {train_set.name} with {pairs[run][0]}",
-                    first_step + step,
-                    first_step // plan.steps_per_epoch + 1,
-                    float(losses[step, run]),
-                )
-
-    histories: list[list[dict[str, Any]]] = [[] for _ in pairs]
-    train_seconds, seconds = 0.0, seconds + more
-    for epoch in range(recipe.epochs):
-        state, entry = train_epoch(programs, state, epoch, watch, progress, failures)
-        train_seconds += entry["seconds"]
-        if validation is not None:
-            found, more = evaluated(model, plan, state, validation, "validation_")
-            entry, seconds = entry | found, seconds + more
-        for run, history in enumerate(histories):
-            if run not in failures:
-                history.append({name: _of_run(value, run) for name, value in entry.items()})
-        if len(failures) == len(pairs):
-            break
-        if progress is not None:
-            progress(report(plan, failures, epoch, plan.steps_per_epoch, entry, finished=True))
+    words = [f"{type(model).__name__} on {train_set.name} with {hyper}" for hyper, _ in pairs]
+    course = Course(model, programs, words, validation, progress, lambda standing, ended: None)
+    standing, later = gone_through(course, Standing(state))
+    seconds += more + later
     test: dict[str, Any] = {}
     if test_set is not None:
-        test, more = evaluated(model, plan, state, test_set)
+        test, more = evaluated(model, plan, standing.state, test_set)
         seconds += more
-    whole = _Whole(state, test, mean, std, seconds, train_seconds)
-    return [whole.run(i, history, failures.get(i)) for i, history in enumerate(histories)]
+    whole = _Whole(standing, test, mean, std, seconds)
+    failures = {run: course.failure(run, *why) for run, why in standing.failures.items()}
+    return [whole.run(index, failures.get(index)) for index in range(len(pairs))]
 
 
 def _listed(hypers: Any, keys: Any) -> tuple[list[Hyper], list[Key]]:
@@ -132,27 +110,31 @@ def _listed(hypers: Any, keys: Any) -> tuple[list[Hyper], list[Key]]:
 class _Whole:
     """What all runs of a sweep have come to, together."""
 
-    state: Any
+    standing: Standing
     test: dict[str, Any]
     mean: np.ndarray
     std: np.ndarray
     compile_seconds: float
-    train_seconds: float
 
-    def run(self, index: int, history: list[dict[str, Any]], failure: NonFiniteLoss | None) -> Run:
+    def run(self, index: int, failure: NonFiniteLoss | None) -> Run:
         """Return one of them."""
-        own = jax.tree.map(lambda leaf: leaf[index], self.state)
+        own = jax.tree.map(lambda leaf: leaf[index], self.standing.state)
         test = {} if failure else {name: _of_run(v, index) for name, v in self.test.items()}
+        entries = self.standing.history
         return Run(
             state=own,
             variables=own.variables,
-            history=history,
+            history=[
+                {name: _of_run(value, index) for name, value in entry.items()}
+                for entry in entries[: None if failure is None else failure.epoch - 1]
+            ],
             test=test,
             mean=self.mean,
             std=self.std,
             compile_seconds=self.compile_seconds,
-            train_seconds=self.train_seconds,
+            train_seconds=sum(entry["seconds"] for entry in entries) + self.standing.seconds,
             failure=failure,
+            stopped=self.standing.stopped,
         )
 
 

@@ -18,7 +18,7 @@ from cnnjax.train import (
     predict,
     programs,
 )
-from cnnjax.train.epochs import train_epoch
+from cnnjax.train.course import Course, Standing, gone_through
 from cnnjax.train.feed import feed_of
 from cnnjax.train.placement import one_device
 from cnnjax.train.plan import begun, plan_of, programs_of
@@ -153,5 +153,6 @@ def test_a_step_writes_over_the_state_before():
     feed = feed_of(TRAIN, plan.mesh, None)
     programs, _ = programs_of(Toy(), plan, feed, len(TRAIN), KEY, state)
     before = jax.tree.leaves(state)
-    train_epoch(programs, state, 0, lambda losses, first: None, None)
+    course = Course(Toy(), programs, ["toy"], None, None, lambda standing, ended: None)
+    gone_through(course, Standing(state))
     assert all(leaf.is_deleted() for leaf in before)

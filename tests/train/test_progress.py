@@ -10,7 +10,7 @@ import rich.progress
 import scipy.special
 
 from cnnjax.data import statistics
-from cnnjax.train import Hyper, Recipe, Report, epochs, fit, show_progress
+from cnnjax.train import Hyper, Recipe, Report, course, fit, show_progress
 from cnnjax.train.keys import named_key
 from tests.train.toy import Linear, toy_set
 
@@ -50,7 +50,7 @@ def still(progress, epochs=2, **arguments):
 
 
 def test_reports_are_of_the_epoch_so_far(ticks, monkeypatch):
-    monkeypatch.setattr(epochs, "_SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr(course, "_SECONDS_BETWEEN_LOOKS", 0.0)
     reports = []
     run = still(reports.append, validation=VALIDATION)
     losses, accuracies = losses_of_a_run_that_does_not_learn(2, 6)
@@ -85,7 +85,7 @@ def test_reports_are_of_the_epoch_so_far(ticks, monkeypatch):
 
 
 def test_a_fast_run_is_reported_at_the_ends_of_its_epochs(monkeypatch):
-    monkeypatch.setattr(epochs, "_SECONDS_BETWEEN_LOOKS", 1e9)
+    monkeypatch.setattr(course, "_SECONDS_BETWEEN_LOOKS", 1e9)
     reports = []
     run = still(reports.append)
     assert [r.step for r in reports] == [3, 6]
@@ -93,7 +93,7 @@ def test_a_fast_run_is_reported_at_the_ends_of_its_epochs(monkeypatch):
 
 
 def test_losses_are_looked_at_about_twice_a_second():
-    assert epochs._SECONDS_BETWEEN_LOOKS == 0.5  # as `Progress` says
+    assert course._SECONDS_BETWEEN_LOOKS == 0.5  # as `Progress` says
 
 
 REPORT = Report(2, 3, 40, 60, 0.12345, 0.456, 1234.4, 65.4)

@@ -13,7 +13,7 @@ from cnnjax.train import (
     NonFiniteLoss,
     Recipe,
     backbone_and,
-    epochs,
+    course,
     fit,
     show_progress,
     sweep,
@@ -71,7 +71,7 @@ def test_a_run_that_diverges_ends_alone_and_says_when(monkeypatch):
     ):
         fit(Fragile(), TRAIN, TEST, STEPS, BROKEN, KEYS[0])
     reports = []
-    monkeypatch.setattr(epochs, "_SECONDS_BETWEEN_LOOKS", -1)
+    monkeypatch.setattr(course, "_SECONDS_BETWEEN_LOOKS", -1)
     runs = sweep(
         Fragile(), TRAIN, TEST, STEPS, [SOUND, BROKEN], KEYS[:1], validation=VALIDATION,
         progress=reports.append,
