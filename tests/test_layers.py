@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "tensors": {"files"},
     "terminal": {"files"},
     "typing": {"errors"},
-    "ops": {"typing", "errors"},
+    "ops": {"typing", "runtime"},
     "nn": {"ops"},
     "data": {"typing", "files", "runtime"},
     "models": {"nn"},

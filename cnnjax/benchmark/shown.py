@@ -54,6 +54,9 @@ def print_results(results: Mapping[str, Any]) -> None:
             means,
             title="Geometric means over networks. Above 1: the first peer is faster",
         )
+    hardware = results["hardware"]
+    place = f"{hardware['cpu']}, {hardware['cores']} cores; forms chosen for: "
+    console().print(Text(printable(place + hardware.get("processor", "unknown"))), style="dim")
     absent = {
         f"{peer} is absent ({reason})"
         for case in results["cases"].values()

@@ -1,6 +1,6 @@
 """What provenance and numbers in a file of results must be, for the schemas of all of them."""
 
-from typing import Annotated, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta
 
@@ -26,6 +26,7 @@ class Hardware(TypedDict):
     memory_bytes: Positive | None
     devices: list[str]
     system: str
+    processor: NotRequired[str]
 
 
 class Provenance(TypedDict):

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 
 from cnnjax import __version__
-from cnnjax.runtime import cores
+from cnnjax.runtime import cores, processor
 
 __all__ = ["command_line", "commit", "hardware", "here", "now", "versions"]
 
@@ -59,13 +59,15 @@ def commit(directory: Path | None = None) -> dict[str, Any] | None:
 
 
 def hardware() -> dict[str, Any]:
-    """Return the processor, its cores, the memory in bytes, jax's devices, the allocator."""
+    """Return the processor and its kind, its cores, the memory in bytes, devices, the allocator."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):  # not on every system
         memory = None
     return {
         "cpu": _processor(),
+        # The programs of `cnnjax.ops` are chosen by it.
+        "processor": processor(),
         "cores": cores(),
         "memory_bytes": memory,
         "devices": [f"{device.platform}: {device.device_kind}" for device in jax.devices()],

@@ -4,6 +4,7 @@ from cnnjax.benchmark import Results
 from cnnjax.benchmark.shown import draw, print_results
 from cnnjax.plot import speed
 from cnnjax.plot.style import new_figure
+from cnnjax.runtime import processor
 from tests.benchmark.test_results import ABOUT, compiled, entry
 
 
@@ -49,3 +50,4 @@ def test_what_the_tables_say(capsys):
     assert f"n b8 train stock 2 5.5 3.0 8.0 2,909.1 3.50 {stock} 2,048" in lines
     assert "n b8 ours 1.1 1.2 1.3 2.2 0 7" in lines
     assert "train stock 3.50 3.50 1" in lines
+    assert any(line.endswith(f"forms chosen for: {processor()}") for line in lines)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from cnnjax import ops
-from cnnjax.ops import choose
+from cnnjax.ops import candidates, choose, xla
+from cnnjax.ops.choose import Rule
 from cnnjax.ops.forms import depthwise, direct, patches, pointwise, winograd
 from cnnjax.ops.forms.blocks import merge_groups, split_groups
 from cnnjax.ops.geometry import Geometry, Layer, resolve_padding
@@ -96,7 +97,7 @@ def test_direct(case):
     size, taps, strides, padding, dilation = case
     geometry = Geometry(strides, padding, dilation, 1)
     check(
-        direct.forward,
+        xla.forward,
         direct.input_gradient,
         choose.kernel_gradient,
         (2, *size, 3),
@@ -162,9 +163,16 @@ def test_winograd(m, padding, groups):
     ],
 )
 def test_what_choose_makes_of_a_layer(padding, strides, groups, monkeypatch):
-    """With the thresholds so low that Winograd's forms are chosen wherever they can be."""
-    monkeypatch.setattr(choose, "_LEAST", 1)
-    monkeypatch.setattr(choose, "_WIDTH", 2)
+    """With rules by which Winograd's forms are chosen wherever they can be."""
+    rules = {
+        (operation, family, "float32"): [
+            Rule(form) for form in ("winograd", "depthwise", "patches")
+        ]
+        for operation in candidates.CANDIDATES
+        for family in choose.FAMILIES
+    }
+    monkeypatch.setattr(choose, "_RULES", rules)
+    monkeypatch.setattr(candidates, "_WIDTH", 2)
     geometry = Geometry(strides, padding, UNIT, groups)
     check(
         choose.forward,
@@ -174,58 +182,6 @@ def test_what_choose_makes_of_a_layer(padding, strides, groups, monkeypatch):
         (3, 3, 4 // groups, 4),
         geometry,
     )
-
-
-def chosen(size, kernel, strides=UNIT, padding=((1, 1), (1, 1)), dilation=UNIT, groups=1):
-    """The form of the forward pass, the input gradient and the kernel gradient of a layer."""
-    geometry, seen = Geometry(strides, padding, dilation, groups), []
-    x = jax.ShapeDtypeStruct((2, *size, kernel[2] * groups), jnp.float32)
-    w = jax.ShapeDtypeStruct(kernel, jnp.float32)
-    g = jax.ShapeDtypeStruct((2, *geometry.output_size(size, kernel[:2]), kernel[3]), jnp.float32)
-    with pytest.MonkeyPatch.context() as patch:
-        for form in (depthwise, direct, patches, pointwise, winograd):
-            for name in ("forward", "input_gradient", "kernel_gradient"):
-                if function := getattr(form, name, None):
-
-                    def spy(*arguments, form=form, function=function, **options):
-                        m = f" {options['m']}" if "m" in options else ""
-                        seen.append(form.__name__.rpartition(".")[2] + m)
-                        return function(*arguments, **options)
-
-                    patch.setattr(form, name, spy)
-        layer = Layer(geometry, size, kernel[:2])
-        jax.eval_shape(lambda x, w: choose.forward(x, w, layer), x, w)
-        jax.eval_shape(lambda g, w: choose.input_gradient(g, w, layer), g, w)
-        jax.eval_shape(lambda x, g: choose.kernel_gradient(x, g, layer), x, g)
-    return tuple(seen)
-
-
-def test_which_form_is_chosen_on_both_sides_of_every_threshold(monkeypatch):
-    monkeypatch.setattr(choose, "_LEAST", 32)
-    large, three = (16, 16), (3, 3)
-    assert chosen(large, (*three, 32, 32)) == ("winograd 4",) * 3
-    assert chosen(large, (*three, 31, 32)) == ("direct", "direct", "winograd 4")
-    assert chosen(large, (*three, 32, 31)) == ("direct", "direct", "winograd 4")
-    assert chosen(large, (*three, 16, 16)) == ("direct", "direct", "winograd 4")
-    assert chosen(large, (*three, 15, 16)) == ("direct", "direct", "patches")
-    # 2x2 outputs are one tile of m = 2, and one of 1 needs 9 products without tiles.
-    assert chosen((2, 2), (*three, 32, 32)) == ("winograd 2",) * 3
-    assert chosen((1, 1), (*three, 32, 32)) == ("direct", "direct", "patches")
-    for other in (
-        {"strides": (2, 1)},
-        {"dilation": (1, 2), "padding": ((1, 1), (2, 2))},
-    ):
-        assert chosen(large, (*three, 32, 32), **other) == ("direct", "direct", "patches")
-    assert chosen(large, (5, 3, 32, 32)) == ("direct", "direct", "patches")
-    assert chosen(large, (1, 1, 8, 8), padding=NONE) == ("pointwise",) * 3
-    assert chosen(large, (1, 1, 8, 8), strides=(2, 2), padding=NONE) == ("pointwise",) * 3
-    assert chosen(large, (1, 1, 8, 8)) == ("direct", "direct", "patches")
-    assert chosen(large, (1, 1, 4, 8), padding=NONE, groups=2) == ("patches",) * 3
-    assert chosen(large, (*three, 1, 8), groups=8) == ("depthwise",) * 3
-    assert chosen(large, (*three, 1, 16), groups=8) == ("depthwise",) * 3
-    assert chosen(large, (*three, 1, 8)) == ("direct", "direct", "patches")
-    assert chosen(large, (*three, 2, 16), groups=8) == ("patches", "patches", "winograd 4")
-    assert chosen(large, (*three, 8, 32), groups=4) == ("winograd 4",) * 3
 
 
 SIZES = list(itertools.product((1, 4, 7, 8), (1, 2, 3, 5), (1, 2, 3), (1, 2)))

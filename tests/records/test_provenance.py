@@ -10,6 +10,7 @@ import jax
 import cnnjax
 from cnnjax.records import provenance
 from cnnjax.records.provenance import command_line, commit, hardware, versions
+from cnnjax.runtime import processor
 
 
 def test_versions_are_those_installed():
@@ -43,6 +44,7 @@ def test_commit_of_a_checkout(tmp_path):
 def test_hardware_is_what_the_system_says(monkeypatch):
     found = hardware()
     assert found["cores"] == len(os.sched_getaffinity(0))
+    assert found["processor"] == processor()
     assert found["memory_bytes"] == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert found["devices"] == [f"{d.platform}: {d.device_kind}" for d in jax.devices()]
     assert found["system"] == f"{platform.system()} {platform.machine()}"

@@ -9,14 +9,13 @@ from cnnjax.ops.geometry import Layer, Pads, Pair
 
 __all__ = ["forward", "input_gradient", "kernel_gradient", "kernel_gradient_by_tap"]
 
-# Products that one step of the kernel gradient's loop adds up (jax 0.12, n = 7): 7x7, 96 channels,
-# 56x56, 8 images 14.5 ms with 8, 12.4 with 14, 11.3 with 28 and 40; 5x5, 240 channels, 28x28, 16
-# images 10.8, 8.9, 8.2, 8.0. All taps of the kernel in one step: 15.6 and 10.6, compiled in three
-# times as long.
+# Products that one step of the kernel gradient's loop adds up; all taps of the kernel in one step
+# take three times as long to compile (constants.csv of `cnnjax.ops.candidates`, "products of a
+# step").
 _PRODUCTS = 28
 # Taps that may become one sum. XLA cuts longer sums wherever it likes, and writes single products
-# to memory; with a cut after each row of the kernel: 7x7, 96 channels, 56x56, 8 images 6.2 -> 4.2
-# ms; 5x5, 480 channels, 14x14, 16 images 3.7 -> 1.8 (jax 0.12, n = 7), and more inside a network.
+# to memory; a cut after each row of the kernel saves a third to a half ("taps of a sum" there), and
+# more inside a network.
 _FUSED = 9
 
 
@@ -96,8 +95,8 @@ def kernel_gradient(x: Array, g: Array, layer: Layer) -> Array:
 
     Loops over images, rows of the kernel and a few rows of `g` at a time add products up
     elementwise, one sum of [W', O] per tap of the kernel's row; the sum over W' follows once per
-    image. A plain reduction of the products of a tap writes them to memory: 172 ms instead of 22
-    (3x3, 144 channels, 56x56, 32 images).
+    image. A plain reduction of the products of a tap writes them to memory and takes eight times
+    as long (constants.csv of `cnnjax.ops.candidates`, "sum of products").
     """
     wide = jnp.promote_types(x.dtype, jnp.float32)
     multiplier = g.shape[3] // x.shape[3]

@@ -1,10 +1,9 @@
-"""XLA's own convolution, in the one arrangement that it computes fast on a CPU.
+"""The input gradient by XLA's own convolution, in the one arrangement that a CPU computes fast.
 
-Forward that is the stock operation. The stock input gradient turns its kernel inside the operation,
-which XLA only recognises outside of loops: in a loop's body it is 10 to 30 times slower (16 to 16
-channels, 32x32, batch 128: 6 ms outside, 99 inside on jax 0.10.2, 200 on 0.12). Here the kernel is
-turned before, behind a barrier, and a strided gradient is one convolution per phase instead of one
-over zeros (64 to 128 channels, 32x32, stride 2, batch 128, jax 0.12: 48 ms, stock 79).
+The stock input gradient turns its kernel inside the operation, which XLA only recognises outside of
+loops: in a loop's body it is 10 to 30 times slower. Here the kernel is turned before, behind a
+barrier, and a strided gradient is one convolution per phase instead of one over zeros
+(experiments/results/bench_operations/constants.csv, "input gradient").
 """
 
 import jax.numpy as jnp
@@ -14,12 +13,7 @@ from cnnjax.ops import xla
 from cnnjax.ops.forms import phases
 from cnnjax.ops.geometry import Geometry, Layer, Pads, Pair
 
-__all__ = ["forward", "input_gradient"]
-
-
-def forward(x: Array, w: Array, layer: Layer) -> Array:
-    """Convolve [B, H, W, C] with [kh, kw, C, O]."""
-    return xla.forward(x, w, layer)
+__all__ = ["input_gradient"]
 
 
 def input_gradient(g: Array, w: Array, layer: Layer) -> Array:

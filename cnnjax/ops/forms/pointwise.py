@@ -46,8 +46,8 @@ def kernel_gradient(x: Array, g: Array, layer: Layer) -> Array:
     """Return the transpose of `forward` in the kernel: [1, 1, C, O].
 
     XLA transposes the first operand, so that is the narrower one; and it would compute whatever
-    made the operand in transposed order, which takes longer than the product (MobileNetV2's first
-    block: 40 ms instead of 4), so both are whole before.
+    made the operand in transposed order, which takes up to ten times as long (constants.csv of
+    `cnnjax.ops.candidates`, "pointwise operands"), so both are whole before.
     """
     x, g = lax.optimization_barrier((_strided(x, layer), g))
     contract = ((0, 1, 2), (0, 1, 2))

@@ -38,9 +38,8 @@ _POINTS = {
     4: (Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2)),
 }
 
-# Whether a batch of products wants its first operand turned before, and whole. Kernel gradient of
-# 64 channels, 32x32 and 128 channels, 16x16, 128 images, in ms, as it is / turned (n = 5):
-# jax 0.10.2 58/196 and 30/158, 0.11.2 57/39 and 29/25, 0.12.0 59/35 and 38/23.
+# Whether a batch of products wants its first operand turned before, and whole: constants.csv of
+# `cnnjax.ops.candidates`, "winograd operand".
 _TURN = jax.__version_info__ >= (0, 11)
 
 
