@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from cnnjax.data.photographs import (
+    decode_fitted,
     decode_photograph,
-    fit_photograph,
     in_threads,
     photograph_size,
 )
@@ -261,16 +261,8 @@ def _fill(
         try:
             if stamps[index] == _ABSENT:
                 raise Failed("there is no file of that name")
-            image = decode_photograph(path, shape[-1])
-            sizes[index] = image.shape[:2]
-            if resize is not None:
-                image = fit_photograph(
-                    image,
-                    size=resize.pixels,
-                    interpolation=resize.interpolation,
-                    crop_mode=resize.mode,
-                )
-            elif image.shape != shape:
+            image, sizes[index] = _decode(path, shape[-1], resize)
+            if image.shape != shape:
                 raise Failed(f"{path}: {image.shape[0]}x{image.shape[1]} pixels, unlike the others")
         except Failed as error:
             faults[files[index]] = str(error).removeprefix(f"{printable(str(path))}: ")
@@ -288,6 +280,20 @@ def _fill(
     in_threads(one, range(len(files)))
     in_order = {file: faults[file] for file in files if file in faults}
     return Decoded(tuple(files), pixels, sizes, digests, in_order), not passing
+
+
+def _decode(path: Path, channels: int, resize: Resize | None) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return an image `[H, W, C]`, and its height and width in the file."""
+    if resize is None:
+        image = decode_photograph(path, channels)
+        return image, image.shape[:2]
+    return decode_fitted(
+        path,
+        channels,
+        size=resize.pixels,
+        interpolation=resize.interpolation,
+        crop_mode=resize.mode,
+    )
 
 
 def _keep(done: Decoded, draft: Path, place: Path) -> None:

@@ -31,9 +31,9 @@ def folder(monkeypatch, tmp_path):
 @pytest.fixture
 def decodings(monkeypatch):
     """Count the files that are decoded."""
-    real, seen = module.decode_photograph, []
+    real, seen = module._decode, []
     monkeypatch.setattr(
-        module, "decode_photograph", lambda path, n: seen.append(path.name) or real(path, n)
+        module, "_decode", lambda path, *more: seen.append(path.name) or real(path, *more)
     )
     return seen
 
@@ -74,14 +74,14 @@ def test_a_changed_file_is_decoded_again_and_the_old_pixels_are_gone(folder, dec
 
 
 def test_a_file_that_changes_while_it_is_read_is_named(folder, monkeypatch):
-    real = module.decode_photograph
+    real = module._decode
 
-    def decode(path, channels):
+    def decode(path, *more):
         if path.name == "1.png":
             os.utime(path, (5, 5))
-        return real(path, channels)
+        return real(path, *more)
 
-    monkeypatch.setattr(module, "decode_photograph", decode)
+    monkeypatch.setattr(module, "_decode", decode)
     with pytest.raises(Failed, match=r"x/[ab]/1\.png changed while it was read"):
         from_folder(folder)
     assert kept(folder) == []
@@ -137,20 +137,20 @@ def test_a_full_disk_is_said_and_memory_takes_its_place(folder, monkeypatch):
 
 
 def test_what_cannot_be_read_today_is_tried_again(folder, monkeypatch, decodings):
-    real = module.decode_photograph
+    real = module._decode
 
-    def decode(path, channels):
+    def decode(path, *more):
         if path.name == "2.png":
             try:
                 raise OSError(errno.EIO, "Input/output error")
             except OSError as error:
                 raise Failed(f"{path}: Input/output error") from error
-        return real(path, channels)
+        return real(path, *more)
 
-    monkeypatch.setattr(module, "decode_photograph", decode)
+    monkeypatch.setattr(module, "_decode", decode)
     with pytest.warns(UserWarning, match="2 of 6 files are left"):
         some = from_folder(folder)
-    monkeypatch.setattr(module, "decode_photograph", real)
+    monkeypatch.setattr(module, "_decode", real)
     assert (len(some), len(from_folder(folder))) == (4, 6)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cnnjax.data import class_names, prepare_photograph, read_photograph
+from cnnjax.data.photographs import decode_fitted, fit_photograph
 from cnnjax.errors import BadArgument, Failed
 
 Image = pytest.importorskip("PIL.Image")
@@ -360,3 +361,19 @@ def test_what_is_not_said_is_what_most_weights_expect():
     np.testing.assert_array_equal(usual, prepare_photograph(pixels, size=16, **said, **PLAIN))
     for other in ({"crop": 1.0}, {"interpolation": "bilinear"}, {"crop_mode": "squash"}):
         assert np.abs(usual - prepare_photograph(pixels, size=16, **other, **PLAIN)).max() > 0.01
+
+
+@pytest.mark.parametrize("mode", ["center", "squash", "pad"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_decoded_and_fitted_at_once_is_the_same_to_the_bit(tmp_path, mode, channels):
+    turned = Image.Exif()
+    turned[0x0112] = 8
+    Image.fromarray(smooth(31, 40)).save(tmp_path / "a.jpg", exif=turned)
+    Image.fromarray(smooth(31, 40)[..., :1].squeeze()).save(tmp_path / "grey.png")
+    Image.fromarray(smooth(9, 40)).quantize(40).save(tmp_path / "palette.gif")
+    for name in ("a.jpg", "grey.png", "palette.gif"):
+        image = read_photograph(tmp_path / name, channels)
+        expected = fit_photograph(image, size=12, crop=0.9, crop_mode=mode)
+        found, size = decode_fitted(tmp_path / name, channels, size=12, crop=0.9, crop_mode=mode)
+        np.testing.assert_array_equal(found, expected)
+        assert size == image.shape[:2]
