@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from cnnjax.errors import number
 from cnnjax.train.hyper import Hyper
 from cnnjax.typing import Array
 
@@ -49,131 +50,131 @@ def everything(params: Any) -> Any:
     return jax.tree.map(lambda _: True, params)
 
 
-def _decay(hyper: Hyper, mask: Mask) -> Transform:
-    return optax.add_decayed_weights(hyper.weight_decay, mask)
+def _decayed(hyper: Hyper, shares: Mask) -> Transform:
+    """Return the transformation that adds a share of weight decay times each parameter."""
+
+    def add(updates: Any, params: Any) -> Any:
+        def added(share: float, update: Array, leaf: Array) -> Array:
+            if share == 0:
+                return update
+            rate = hyper.weight_decay if share == 1 else hyper.weight_decay * share
+            return update + rate * leaf
+
+        return jax.tree.map(added, shares(params), updates, params)
+
+    return optax.stateless(add)
 
 
-@dataclasses.dataclass(frozen=True)
-class SGD:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chain:
+    """What the optimizers here share: clip, then what each of them does, then the learning rate.
+
+    Attributes:
+        decay: which parameters decay: parameters to a tree of bools, or of shares of
+            `Hyper.weight_decay`.
+        clip_norm: the largest global norm of a gradient, above 0; None does not clip.
+
+    Raises:
+        BadArgument: for a `clip_norm` outside this range.
+    """
+
+    decay: Mask = kernels
+    clip_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.clip_norm is not None:
+            number("clip_norm", self.clip_norm, above_zero=True)
+
+    def __call__(self, learning_rate: Array, hyper: Hyper) -> Transform:
+        """Return the transformation; arguments as of `Optimizer`."""
+        clip = () if self.clip_norm is None else (optax.clip_by_global_norm(self.clip_norm),)
+        parts = self.parts(_decayed(hyper, self.decay), hyper)
+        return optax.chain(*clip, *parts, optax.scale_by_learning_rate(learning_rate))
+
+    def parts(self, decayed: Transform, hyper: Hyper) -> tuple[Transform, ...]:
+        """Return what makes the direction of a step from a gradient, in order.
+
+        Args:
+            decayed: adds weight decay to what is given: a gradient where it comes first.
+            hyper: the scalars of the run, traced.
+        """
+        raise NotImplementedError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SGD(Chain):
     """Stochastic gradient descent with momentum; weight decay is added to the gradient.
 
     Attributes:
         nesterov: Nesterov's momentum, else the classical one (heavy ball).
-        decay: which parameters decay: parameters to a tree of bools.
     """
 
     nesterov: bool = True
-    decay: Mask = kernels
 
-    def __call__(self, learning_rate: Array, hyper: Hyper) -> Transform:
-        """Return the transformation; arguments as of `Optimizer`."""
-        return optax.chain(
-            _decay(hyper, self.decay),
-            optax.trace(hyper.momentum, nesterov=self.nesterov),
-            optax.scale_by_learning_rate(learning_rate),
-        )
+    def parts(self, decayed: Transform, hyper: Hyper) -> tuple[Transform, ...]:
+        """Return the transformations in order; arguments as of `Chain`."""
+        return decayed, optax.trace(hyper.momentum, nesterov=self.nesterov)
 
 
-@dataclasses.dataclass(frozen=True)
-class Adam:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adam(Chain):
     """Adam with `Hyper.momentum` as beta 1; weight decay is added to the gradient.
 
-    Attributes:
-        decay: which parameters decay: parameters to a tree of bools.
+    Source: Kingma and Ba 2015, Adam, arXiv:1412.6980.
     """
 
-    decay: Mask = kernels
-
-    def __call__(self, learning_rate: Array, hyper: Hyper) -> Transform:
-        """Return the transformation; arguments as of `Optimizer`."""
-        return optax.chain(
-            _decay(hyper, self.decay),
-            optax.scale_by_adam(b1=hyper.momentum),
-            optax.scale_by_learning_rate(learning_rate),
-        )
+    def parts(self, decayed: Transform, hyper: Hyper) -> tuple[Transform, ...]:
+        """Return the transformations in order; arguments as of `Chain`."""
+        return decayed, optax.scale_by_adam(b1=hyper.momentum)
 
 
-@dataclasses.dataclass(frozen=True)
-class AdamW:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdamW(Chain):
     """Adam with `Hyper.momentum` as beta 1; weight decay is added to the update.
 
-    Attributes:
-        decay: which parameters decay: parameters to a tree of bools.
+    Source: Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization, arXiv:1711.05101.
     """
 
-    decay: Mask = kernels
-
-    def __call__(self, learning_rate: Array, hyper: Hyper) -> Transform:
-        """Return the transformation; arguments as of `Optimizer`."""
-        return optax.chain(
-            optax.scale_by_adam(b1=hyper.momentum),
-            _decay(hyper, self.decay),
-            optax.scale_by_learning_rate(learning_rate),
-        )
+    def parts(self, decayed: Transform, hyper: Hyper) -> tuple[Transform, ...]:
+        """Return the transformations in order; arguments as of `Chain`."""
+        return optax.scale_by_adam(b1=hyper.momentum), decayed
 
 
-@dataclasses.dataclass(frozen=True)
-class LAMB:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LAMB(Chain):
     """AdamW whose update of each parameter has the norm of that parameter.
-
-    Attributes:
-        decay: which parameters decay: parameters to a tree of bools.
 
     Source: You et al. 2020, Large Batch Optimization for Deep Learning, arXiv:1904.00962.
     """
 
-    decay: Mask = kernels
-
-    def __call__(self, learning_rate: Array, hyper: Hyper) -> Transform:
-        """Return the transformation; arguments as of `Optimizer`."""
-        return optax.chain(
-            # 1e-6 is the paper's epsilon; Adam's 1e-8 lets early ratios explode.
-            optax.scale_by_adam(b1=hyper.momentum, eps=1e-6),
-            _decay(hyper, self.decay),
-            optax.scale_by_trust_ratio(),
-            optax.scale_by_learning_rate(learning_rate),
-        )
+    def parts(self, decayed: Transform, hyper: Hyper) -> tuple[Transform, ...]:
+        """Return the transformations in order; arguments as of `Chain`."""
+        # 1e-6 is the paper's epsilon; Adam's 1e-8 lets early ratios explode.
+        moments = optax.scale_by_adam(b1=hyper.momentum, eps=1e-6)
+        return moments, decayed, optax.scale_by_trust_ratio()
 
 
-@dataclasses.dataclass(frozen=True)
-class Lion:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lion(Chain):
     """The sign of a momentum, with `Hyper.momentum` as beta 1; decay is added to the update.
-
-    Attributes:
-        decay: which parameters decay: parameters to a tree of bools.
 
     Source: Chen et al. 2023, Symbolic Discovery of Optimization Algorithms, arXiv:2302.06675.
     """
 
-    decay: Mask = kernels
-
-    def __call__(self, learning_rate: Array, hyper: Hyper) -> Transform:
-        """Return the transformation; arguments as of `Optimizer`."""
-        return optax.chain(
-            optax.scale_by_lion(b1=hyper.momentum),
-            _decay(hyper, self.decay),
-            optax.scale_by_learning_rate(learning_rate),
-        )
+    def parts(self, decayed: Transform, hyper: Hyper) -> tuple[Transform, ...]:
+        """Return the transformations in order; arguments as of `Chain`."""
+        return optax.scale_by_lion(b1=hyper.momentum), decayed
 
 
-@dataclasses.dataclass(frozen=True)
-class RMSProp:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RMSProp(Chain):
     """RMSProp with momentum; weight decay is added to the gradient.
 
     Epsilon is inside the root and 1e-3, as the networks trained with RMSProp (MobileNet,
     EfficientNet) have it: with 1e-8 a parameter whose gradient is nearly 0 takes huge steps.
-
-    Attributes:
-        decay: which parameters decay: parameters to a tree of bools.
     """
 
-    decay: Mask = kernels
-
-    def __call__(self, learning_rate: Array, hyper: Hyper) -> Transform:
-        """Return the transformation; arguments as of `Optimizer`."""
-        return optax.chain(
-            _decay(hyper, self.decay),
-            optax.scale_by_rms(decay=0.9, eps=1e-3),
-            optax.trace(hyper.momentum),
-            optax.scale_by_learning_rate(learning_rate),
-        )
+    def parts(self, decayed: Transform, hyper: Hyper) -> tuple[Transform, ...]:
+        """Return the transformations in order; arguments as of `Chain`."""
+        scaled = optax.scale_by_rms(decay=0.9, eps=1e-3)
+        return decayed, scaled, optax.trace(hyper.momentum)

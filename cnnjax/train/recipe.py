@@ -4,10 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import optax
-
 from cnnjax.data.augment import Augmentation, Cutout, HorizontalFlip, Normalize, RandomCrop
-from cnnjax.errors import BadArgument, bounded, number, unknown
+from cnnjax.errors import BadArgument, bounded, unknown
 from cnnjax.train.averages import Average
 from cnnjax.train.groups import Group
 from cnnjax.train.hyper import Hyper
@@ -16,7 +14,6 @@ from cnnjax.train.losses import CrossEntropy, Loss
 from cnnjax.train.metrics import Metric, TopK
 from cnnjax.train.optimizers import SGD, Optimizer
 from cnnjax.train.schedules import OneCycle, Schedule
-from cnnjax.typing import Array
 
 __all__ = ["RECIPES", "NamedRecipe", "Recipe"]
 
@@ -48,7 +45,6 @@ class Recipe:
         average: of the weights, which is then what is evaluated: see
             `cnnjax.train.averages.Average`; None evaluates the weights themselves.
         groups: parameters with learning rates of their own; the first whose pattern matches.
-        clip_norm: the largest global norm of a gradient, above 0; None does not clip.
 
     Raises:
         BadArgument: for a value outside these ranges, or of another kind.
@@ -63,7 +59,6 @@ class Recipe:
     metrics: Mapping[str, Metric] | Metrics = ()
     average: Average | None = None
     groups: tuple[Group, ...] = ()
-    clip_norm: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -89,21 +84,12 @@ class Recipe:
         for index, group in enumerate(self.groups):
             if not isinstance(group, Group):
                 raise BadArgument(f"groups[{index}]: received {group!r}, allowed: a Group")
-        if self.clip_norm is not None:
-            number("clip_norm", self.clip_norm, above_zero=True)
 
     @property
     def reported(self) -> Metrics:
         """What is reported beside the loss: accuracy, and the metrics by name."""
         pairs: Any = self.metrics  # since it was made
         return (("accuracy", TopK()), *pairs)
-
-    def transformation(self, learning_rate: Array, hyper: Hyper) -> Any:
-        """Return the optax transformation of one step; arguments as of `Optimizer`."""
-        transform = self.optimizer(learning_rate, hyper)
-        if self.clip_norm is None:
-            return transform
-        return optax.chain(optax.clip_by_global_norm(self.clip_norm), transform)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary that json can write, values by class and fields.
@@ -125,6 +111,12 @@ class Recipe:
         """
         names = [field.name for field in dataclasses.fields(cls)]
         for name in fields:
+            if name == "clip_norm":
+                raise BadArgument(
+                    f"recipe: clip_norm is {fields[name]!r}, which is a field of the optimizer "
+                    "now; allowed: a recipe without it, such as "
+                    f"Recipe(optimizer=SGD(clip_norm={fields[name]!r}))"
+                )
             if name not in names:
                 raise unknown("recipe", name, names)
         metrics = fields.get("metrics", {})

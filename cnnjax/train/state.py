@@ -94,7 +94,7 @@ def start_state(
 ) -> TrainState:
     """Return the state before the first step, with these weights; arguments as `create_state`."""
     params, batch_stats = variables["params"], variables.get("batch_stats", {})
-    transform = recipe.transformation(jnp.asarray(hyper.learning_rate, jnp.float32), hyper)
+    transform = recipe.optimizer(jnp.asarray(hyper.learning_rate, jnp.float32), hyper)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,

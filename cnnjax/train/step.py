@@ -80,7 +80,7 @@ def make_train_step(model: Any, recipe: Recipe, steps: int) -> TrainStep:
             state.params, state, images, targets, dropout_key
         )
         factor = recipe.schedule(state.step, steps)
-        updates, opt_state = recipe.transformation(hyper.learning_rate * factor, hyper).update(
+        updates, opt_state = recipe.optimizer(hyper.learning_rate * factor, hyper).update(
             gradients, state.opt_state, state.params
         )
         if recipe.groups:

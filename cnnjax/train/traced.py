@@ -64,7 +64,7 @@ def check_values(
         )
 
     def moved(params: Any, rate: Any, hyper: Hyper) -> Any:
-        transform = recipe.transformation(rate, hyper)
+        transform = recipe.optimizer(rate, hyper)
         return transform.update(params, transform.init(params), params)[0]
 
     updates = _traced("optimizer", moved, params, of((), jnp.float32), scalars)

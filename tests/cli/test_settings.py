@@ -13,6 +13,7 @@ from cnnjax.train import (
     EMA,
     RECIPES,
     SGD,
+    AdamW,
     CrammerSinger,
     Group,
     Hyper,
@@ -55,11 +56,12 @@ WRITTEN = {
     "optimizer": {
         "sgd:nesterov=False,decay=everything": SGD(nesterov=False, decay=everything),
         "sgd:decay=everything": SGD(decay=everything),
+        "adamw:clip_norm=1": AdamW(clip_norm=1),
     },
     "schedule": {
-        "onecycle:warmup=0.5": OneCycle(0.5),
-        "steps:at=(0.25, 0.75),factor=0.2": Steps((0.25, 0.75), 0.2),
-        "steps:factor=0,at=(0.25,)": Steps((0.25,), 0),
+        "onecycle:warmup=0.5": OneCycle(warmup=0.5),
+        "steps:at=(0.25, 0.75),factor=0.2": Steps(at=(0.25, 0.75), factor=0.2),
+        "steps:factor=0,at=(0.25,)": Steps(at=(0.25,), factor=0),
     },
     "average": {"ema:decay=0.5": EMA(0.5)},
     "metrics": {

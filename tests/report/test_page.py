@@ -289,12 +289,11 @@ def test_values_of_a_recipe_are_shown_as_they_are_written_in_python(tmp_path):
         "batch_size": "128",
         "augment": "RandomCrop(padding=4), Cutout(size=2)",
         "loss": "CrossEntropy()",
-        "optimizer": "SGD(nesterov=false, decay=kernels)",
+        "optimizer": "SGD(decay=kernels, clip_norm=none, nesterov=false)",
         "schedule": "OneCycle(warmup=0.2)",
         "metrics": "top5: TopK(k=5)",
         "average": "none",
         "groups": "Group(pattern=head/*, rate=0.5)",
-        "clip_norm": "none",
     }
     data = made_up.dataset()
     terms = made_up.shared(data) | {"recipe": recipe.to_dict() | {"epochs": 4}}

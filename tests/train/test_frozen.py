@@ -47,9 +47,8 @@ FROZEN = (Group("head/*"), Group("*", 0.0))
 
 @pytest.mark.parametrize("kind", [SGD, LAMB, Lion])
 def test_nothing_but_the_head_moves_whatever_the_optimizer(kind):
-    recipe = Recipe(
-        optimizer=kind(decay=everything), groups=FROZEN, average=EMA(0.5), clip_norm=0.1
-    )
+    optimizer = kind(decay=everything, clip_norm=0.1)
+    recipe = Recipe(optimizer=optimizer, groups=FROZEN, average=EMA(0.5))
     start = begun(recipe)
     step = jax.jit(make_train_step(Normed(), recipe, 3))
     state = start

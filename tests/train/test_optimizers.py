@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from cnnjax.train import LAMB, SGD, Adam, AdamW, Hyper, Lion, Recipe, RMSProp
+from cnnjax.train import LAMB, SGD, Adam, AdamW, Hyper, Lion, RMSProp
 from cnnjax.train.optimizers import everything, kernels
 
 PARAMS = {
@@ -118,8 +118,8 @@ def test_clipping_bounds_the_norm_of_all_gradients_before_decay_and_momentum(lar
     gradient = gradients(PARAMS)
     norm = math.sqrt(sum((g**2).sum() for g in gradient.values()))
     assert 0.5 < norm < 100
-    recipe = Recipe(optimizer=SGD(nesterov=False), clip_norm=largest)
-    transform = recipe.transformation(jnp.float32(1.0), Hyper(momentum=0.0, weight_decay=0.3))
+    optimizer = SGD(nesterov=False, clip_norm=largest)
+    transform = optimizer(jnp.float32(1.0), Hyper(momentum=0.0, weight_decay=0.3))
     params = jax.tree.map(jnp.float32, PARAMS)
     updates, _ = transform.update(
         jax.tree.map(jnp.float32, gradient), transform.init(params), params

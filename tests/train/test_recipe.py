@@ -14,8 +14,10 @@ from cnnjax.data.augment import CutMix, Cutout, HorizontalFlip, MixUp, Normalize
 from cnnjax.errors import BadArgument
 from cnnjax.train import (
     EMA,
+    LAMB,
     RECIPES,
     SGD,
+    Adam,
     AdamW,
     Constant,
     Cosine,
@@ -27,6 +29,7 @@ from cnnjax.train import (
     OneVsAll,
     PerClassAccuracy,
     Recipe,
+    RMSProp,
     Steps,
     TopK,
 )
@@ -71,7 +74,6 @@ RANGES = {
     ),
     "average": ([None, EMA(0.9), lambda *_: None], [0.9, EMA, "ema"]),
     "groups": ([(), (Group("a"),), [Group("a"), Group("b", 0.5)]], ["a", ("a",), None, {"a"}]),
-    "clip_norm": ([None, 1e-30, 5, 3e38], [0, 0.0, -1, 1e-60, 1e39, math.inf, NAN, True, "1"]),
 }
 # The same for the values' own fields.
 OF_VALUES = {
@@ -83,6 +85,13 @@ OF_VALUES = {
     (EMA, "decay"): ([0, 0.9999], [1, -0.1, NAN, math.inf, False, None]),
     (Steps, "at"): ([(), (0.1, 0.2)], [[0.1], (0.2, 0.1), (0.1, 0.1), (1.0,), (-0.1,), None]),
     (Steps, "factor"): ([0, 0.5], [1, -0.1, NAN]),
+    **{
+        (kind, "clip_norm"): (
+            [None, 1e-30, 5, 3e38],
+            [0, 0.0, -1, 1e-60, 1e39, math.inf, NAN, True, "1"],
+        )
+        for kind in (SGD, Adam, AdamW, LAMB, Lion, RMSProp)
+    },
     (Group, "pattern"): (["a", "*"], ["", None, 3]),
     (Group, "rate"): ([0, 0.1, 10.0, "backbone_rate"], [-0.1, NAN, None, True]),
     **{
@@ -158,6 +167,12 @@ def test_a_name_that_is_no_field_suggests_the_nearest():
         Hyper.from_dict({"momentun": 3})
 
 
+@pytest.mark.parametrize("value", [None, 1.0])
+def test_a_recipe_from_when_clipping_was_its_own_is_refused_in_words(value):
+    with pytest.raises(BadArgument, match=rf"recipe: clip_norm is {value}.*SGD\(clip_norm="):
+        Recipe.from_dict({"epochs": 3, "clip_norm": value})
+
+
 def test_hyper_is_a_pytree_that_may_hold_anything():
     assert jax.tree.leaves(jax.tree.map(lambda _: True, Hyper())) == [True] * 5
     stacked = Hyper(*[jnp.arange(3.0)] * 5)
@@ -191,7 +206,6 @@ def test_a_name_and_a_default_mean_what_they_meant():
         "metrics": (),
         "average": None,
         "groups": (),
-        "clip_norm": None,
     }
     assert tuple(Hyper().to_dict().values()) == (0.1, 0.9, 5e-4, 0.0, 1.0)
     assert {
@@ -216,8 +230,8 @@ def test_the_published_run_on_mnist_used_the_recipe_of_its_name():
         then["epochs"],
         then["batch_size"],
         (RandomCrop(then["crop_padding"]),),
-        schedule={"onecycle": OneCycle}[then["schedule"]](then["warmup"]),
-        clip_norm=then["clip_norm"],
+        schedule={"onecycle": OneCycle}[then["schedule"]](warmup=then["warmup"]),
+        optimizer=SGD(clip_norm=then["clip_norm"]),
     )
     assert published["hyper"] == {k: hyper.to_dict()[k] for k in published["hyper"]}
 
@@ -240,12 +254,11 @@ WHOLE = Recipe(
     epochs=3,
     augment=(brightness, RandomCrop(2), Normalize(), Cutout(3), CutMix(0.5)),
     loss=Tilted(0.25),
-    optimizer=AdamW(decay=everything),
+    optimizer=AdamW(decay=everything, clip_norm=1.0),
     schedule=Steps(at=(0.5,), factor=0.2, warmup=0.1),
     metrics={"top5": TopK(5), "recall": PerClassAccuracy(), "tilted": Tilted()},
     average=EMA(0.9),
     groups=(Group("head/*", 2.0), Group("*", "backbone_rate")),
-    clip_norm=1.0,
 )
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from cnnjax.train import EMA, Hyper, OneCycle, Recipe, backbone_and, fit
+from cnnjax.train import EMA, SGD, Hyper, OneCycle, Recipe, backbone_and, fit
 from cnnjax.train.keys import named_key
 from tests.train.toy import Linear, toy_set
 
@@ -83,7 +83,7 @@ def test_a_run_equals_the_same_run_in_numpy(ema, head, backbone_rate):
         epochs=EPOCHS,
         batch_size=BATCH,
         schedule=OneCycle(warmup=0.25),
-        clip_norm=CLIP,
+        optimizer=SGD(clip_norm=CLIP),
         average=EMA(ema) if ema else None,
         groups=backbone_and(head) if head else (),
     )
