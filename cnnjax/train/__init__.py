@@ -7,7 +7,16 @@ from cnnjax.train.fit import Run, fit
 from cnnjax.train.groups import Group, backbone_and, norms_frozen
 from cnnjax.train.hyper import Hyper
 from cnnjax.train.keys import key_of
-from cnnjax.train.losses import CrammerSinger, CrossEntropy, Loss, OneVsAll
+from cnnjax.train.losses import (
+    BinaryCrossEntropy,
+    ClassWeighted,
+    CrammerSinger,
+    CrossEntropy,
+    Focal,
+    Loss,
+    OneVsAll,
+    Tempered,
+)
 from cnnjax.train.metrics import Metric, PerClassAccuracy, TopK
 from cnnjax.train.optimizers import LAMB, SGD, Adam, AdamW, Lion, Optimizer, RMSProp
 from cnnjax.train.placement import data_parallel_mesh
@@ -26,10 +35,13 @@ __all__ = [
     "Adam",
     "AdamW",
     "Average",
+    "BinaryCrossEntropy",
+    "ClassWeighted",
     "Constant",
     "Cosine",
     "CrammerSinger",
     "CrossEntropy",
+    "Focal",
     "Group",
     "Hyper",
     "Lion",
@@ -49,6 +61,7 @@ __all__ = [
     "Schedule",
     "Steps",
     "StopTraining",
+    "Tempered",
     "TopK",
     "TrainState",
     "backbone_and",

@@ -14,7 +14,9 @@ from cnnjax.train import (
     RECIPES,
     SGD,
     AdamW,
+    BinaryCrossEntropy,
     CrammerSinger,
+    Focal,
     Group,
     Hyper,
     OneCycle,
@@ -52,7 +54,11 @@ WRITTEN = {
         "mixup:alpha=0.4": (MixUp(0.4),),
         "": (),
     },
-    "loss": {"crammer_singer:squared=True": CrammerSinger(squared=True)},
+    "loss": {
+        "binary:threshold=0.2": BinaryCrossEntropy(0.2),
+        "focal:gamma=1": Focal(1),
+        "crammer_singer:squared=True": CrammerSinger(squared=True),
+    },
     "optimizer": {
         "sgd:nesterov=False,decay=everything": SGD(nesterov=False, decay=everything),
         "sgd:decay=everything": SGD(decay=everything),

@@ -7,7 +7,17 @@ import pytest
 import scipy.special
 from sklearn.metrics import hinge_loss
 
-from cnnjax.train.losses import CrammerSinger, CrossEntropy, OneVsAll, smoothed
+from cnnjax.errors import BadArgument
+from cnnjax.train.losses import (
+    BinaryCrossEntropy,
+    ClassWeighted,
+    CrammerSinger,
+    CrossEntropy,
+    Focal,
+    OneVsAll,
+    Tempered,
+    smoothed,
+)
 
 LOGITS = 2 * np.random.default_rng(0).normal(size=(50, 7)).astype(np.float32)
 LABELS = np.random.default_rng(1).integers(0, 7, 50).astype(np.int32)
@@ -21,12 +31,29 @@ def hinges(z, y):
     return np.maximum(0, 1 - np.where(np.arange(len(z)) == y, 1, -1) * z)
 
 
+def binary(z, t):
+    p = 1 / (1 + np.exp(-z))
+    return -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean()
+
+
+def focal(z, y, gamma):
+    p = scipy.special.softmax(z)[y]
+    return -((1 - p) ** gamma) * np.log(p)
+
+
+WEIGHTS = (0.5, 1.0, 0.0, 3.0, 1.0, 0.25, 2.0)
 LOSSES = {
     "cross_entropy": CrossEntropy(),
     "crammer_singer": CrammerSinger(),
     "crammer_singer_squared": CrammerSinger(squared=True),
     "one_vs_all": OneVsAll(),
     "one_vs_all_squared": OneVsAll(squared=True),
+    "binary": BinaryCrossEntropy(),
+    "binary_threshold": BinaryCrossEntropy(0.2),
+    "focal": Focal(),
+    "focal_half": Focal(0.5),
+    "weighted": ClassWeighted(WEIGHTS),
+    "tempered": Tempered(3.0),
 }
 FORMULAS = {
     "cross_entropy": lambda z, y: np.log(np.exp(z).sum()) - z[y],
@@ -34,6 +61,12 @@ FORMULAS = {
     "crammer_singer_squared": lambda z, y: margin(z, y) ** 2,
     "one_vs_all": lambda z, y: hinges(z, y).sum(),
     "one_vs_all_squared": lambda z, y: (hinges(z, y) ** 2).sum(),
+    "binary": lambda z, y: binary(z, np.eye(7)[y]),
+    "binary_threshold": lambda z, y: binary(z, np.eye(7)[y]),
+    "focal": lambda z, y: focal(z, y, 2),
+    "focal_half": lambda z, y: focal(z, y, 0.5),
+    "weighted": lambda z, y: WEIGHTS[y] * (np.log(np.exp(z).sum()) - z[y]),
+    "tempered": lambda z, y: 9 * (np.log(np.exp(z / 3).sum()) - z[y] / 3),
 }
 TARGETS = np.eye(7, dtype=np.float32)[LABELS]
 MIXED = np.random.default_rng(2).dirichlet(np.ones(7), 50).astype(np.float32)
@@ -55,6 +88,10 @@ def of_mixed(name, z, target):
         power = 2 if name.endswith("squared") else 1
         each = target * np.maximum(0, 1 - z) ** power + (1 - target) * np.maximum(0, 1 + z) ** power
         return each.sum()
+    if name.startswith("binary"):
+        return binary(z, target > 0.2 if name.endswith("threshold") else target)
+    if name == "weighted":
+        return target @ WEIGHTS * of_mixed("cross_entropy", z, target)
     return sum(weight * FORMULAS[name](z, y) for y, weight in enumerate(target))
 
 
@@ -111,3 +148,26 @@ def test_every_loss_has_a_finite_gradient_that_raises_the_label(name):
 def test_a_confident_right_answer_costs_nothing(name):
     logits = 100.0 * (2 * jnp.eye(7)[LABELS] - 1)
     np.testing.assert_allclose(LOSSES[name](logits, TARGETS), 0.0, atol=1e-6)
+
+
+def test_binary_cross_entropy_and_focal_take_a_masked_class_and_a_certain_one():
+    """Minus infinity and logits so large that a probability is 1: values and gradients finite."""
+    logits = jnp.float32([[200.0, -np.inf, 0.0]])
+    target = jnp.float32([[1.0, 0.0, 0.0]])
+    for loss in (BinaryCrossEntropy(), Focal(0.5), Focal(2.0)):
+        value, gradient = jax.value_and_grad(lambda z, loss=loss: loss(z, target).sum())(logits)
+        assert np.isfinite(value)
+        assert np.isfinite(gradient).all()
+
+
+def test_weights_of_classes_have_to_be_as_many():
+    with pytest.raises(BadArgument, match="weights: received 2, allowed: one for each of 7"):
+        ClassWeighted((1.0, 2.0))(LOGITS, TARGETS)
+
+
+def test_a_teacher_at_a_temperature_pulls_as_hinton_says():
+    """The gradient is `T (softmax(z / T) - q)`: of order one whatever the temperature."""
+    teacher = scipy.special.softmax(MIXED.astype(float) * 4 / 5.0, axis=1).astype(np.float32)
+    gradient = jax.grad(lambda z: Tempered(5.0)(z, teacher).sum())(jnp.asarray(LOGITS))
+    expected = 5.0 * (scipy.special.softmax(LOGITS.astype(float) / 5.0, axis=1) - teacher)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-5)

@@ -19,9 +19,12 @@ from cnnjax.train import (
     SGD,
     Adam,
     AdamW,
+    BinaryCrossEntropy,
+    ClassWeighted,
     Constant,
     Cosine,
     CrossEntropy,
+    Focal,
     Group,
     Hyper,
     Lion,
@@ -31,6 +34,7 @@ from cnnjax.train import (
     Recipe,
     RMSProp,
     Steps,
+    Tempered,
     TopK,
 )
 from cnnjax.train.optimizers import everything, kernels
@@ -84,6 +88,10 @@ OF_VALUES = {
     (TopK, "k"): ([1, 1_000_000], [0, 1.0, True]),
     (EMA, "decay"): ([0, 0.9999], [1, -0.1, NAN, math.inf, False, None]),
     (Steps, "at"): ([(), (0.1, 0.2)], [[0.1], (0.2, 0.1), (0.1, 0.1), (1.0,), (-0.1,), None]),
+    (BinaryCrossEntropy, "threshold"): ([None, 0, 0.5], [1, -0.1, NAN, True, "1"]),
+    (Focal, "gamma"): ([0, 0.5, 5], [-0.1, NAN, None, True]),
+    (Tempered, "temperature"): ([0.5, 20], [0, -1, math.inf, None]),
+    (ClassWeighted, "weights"): ([(1, 0.5), ()], [None, 3, "12", (-1.0,), (NAN,)]),
     (Steps, "factor"): ([0, 0.5], [1, -0.1, NAN]),
     **{
         (kind, "clip_norm"): (
