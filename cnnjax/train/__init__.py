@@ -22,7 +22,16 @@ from cnnjax.train.optimizers import LAMB, SGD, Adam, AdamW, Lion, Optimizer, RMS
 from cnnjax.train.placement import data_parallel_mesh
 from cnnjax.train.progress import Progress, Report, StopTraining, show_progress
 from cnnjax.train.recipe import RECIPES, NamedRecipe, Recipe
-from cnnjax.train.schedules import Constant, Cosine, OneCycle, Schedule, Steps
+from cnnjax.train.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    FromOptax,
+    OneCycle,
+    Polynomial,
+    Schedule,
+    Steps,
+)
 from cnnjax.train.state import TrainState, create_state
 from cnnjax.train.step import make_train_step
 from cnnjax.train.sweep import sweep
@@ -41,7 +50,9 @@ __all__ = [
     "Cosine",
     "CrammerSinger",
     "CrossEntropy",
+    "Exponential",
     "Focal",
+    "FromOptax",
     "Group",
     "Hyper",
     "Lion",
@@ -53,6 +64,7 @@ __all__ = [
     "OneVsAll",
     "Optimizer",
     "PerClassAccuracy",
+    "Polynomial",
     "Progress",
     "RMSProp",
     "Recipe",

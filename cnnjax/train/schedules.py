@@ -6,14 +6,24 @@ is not 0, and then falls to just before 0: no step is without effect.
 
 import dataclasses
 import itertools
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import jax.numpy as jnp
 
 from cnnjax.errors import BadArgument, number
 from cnnjax.typing import Array
 
-__all__ = ["Constant", "Cosine", "OneCycle", "Schedule", "Steps"]
+__all__ = [
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "FromOptax",
+    "OneCycle",
+    "Polynomial",
+    "Schedule",
+    "Steps",
+]
 
 
 class Schedule(Protocol):
@@ -116,3 +126,83 @@ class Constant(Warmed):
     def shape(self, progress: Array) -> float:
         """Return 1; arguments as of `Warmed`."""
         return 1.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Polynomial(Warmed):
+    """Down to 0 as a power of what is left: `(1 - progress)^power`.
+
+    Attributes:
+        power: above 0; 1 is a straight line.
+
+    Source: Chen et al., "DeepLab" (2017), section 4.2, there with a power of 0.9.
+    """
+
+    power: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number("power", self.power, above_zero=True)
+
+    def shape(self, progress: Array) -> Array:
+        """Return the factor of the peak; arguments as of `Warmed`."""
+        return (1 - progress) ** self.power
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Exponential(Warmed):
+    """Down by the same factor at every step: `last^progress`.
+
+    Attributes:
+        last: what the factor has become at the end, in (0, 1).
+    """
+
+    last: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number("last", self.last, below=1, above_zero=True)
+
+    def shape(self, progress: Array) -> Array:
+        """Return the factor of the peak; arguments as of `Warmed`."""
+        return jnp.float32(self.last) ** progress
+
+
+@dataclasses.dataclass(frozen=True)
+class FromOptax:
+    """A schedule of optax's, or any function of a module that makes one: `step -> factor`.
+
+    `FromOptax(optax.linear_schedule, {"init_value": 1, "end_value": 0}, "transition_steps")`.
+
+    Attributes:
+        function: `(**keywords) -> (step -> factor)`; factors multiply `Hyper.learning_rate`.
+        keywords: of the function, a mapping from names, which is kept as sorted pairs.
+        length: the keyword that gets the number of steps of the run; None where there is none.
+
+    Raises:
+        BadArgument: for what is no function, and keywords that are no mapping from names.
+    """
+
+    function: Callable[..., Any]
+    keywords: Mapping[str, Any] | tuple[tuple[str, Any], ...] = ()
+    length: str | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise BadArgument(f"function: received {self.function!r}, allowed: a function")
+        given: Any = self.keywords
+        pairs = given.items() if isinstance(given, Mapping) else given
+        named = isinstance(pairs, tuple) or isinstance(given, Mapping)
+        if not named or not all(
+            isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)
+            for pair in pairs
+        ):
+            raise BadArgument(f"keywords: received {given!r}, allowed: a mapping from names")
+        object.__setattr__(self, "keywords", tuple(sorted(pairs)))
+        if self.length is not None and not isinstance(self.length, str):
+            raise BadArgument(f"length: received {self.length!r}, allowed: the name of a keyword")
+
+    def __call__(self, step: Array, steps: int) -> Array:
+        """Return the factor, a scalar, of a step, scalar int32 from 0, of so many."""
+        length = {} if self.length is None else {self.length: steps}
+        return jnp.asarray(self.function(**dict(self.keywords), **length)(step))

@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from cnnjax.data.augment import CutMix, Cutout, HorizontalFlip, MixUp, Normalize, RandomCrop
@@ -24,13 +25,16 @@ from cnnjax.train import (
     Constant,
     Cosine,
     CrossEntropy,
+    Exponential,
     Focal,
+    FromOptax,
     Group,
     Hyper,
     Lion,
     OneCycle,
     OneVsAll,
     PerClassAccuracy,
+    Polynomial,
     Recipe,
     RMSProp,
     Steps,
@@ -92,6 +96,11 @@ OF_VALUES = {
     (Focal, "gamma"): ([0, 0.5, 5], [-0.1, NAN, None, True]),
     (Tempered, "temperature"): ([0.5, 20], [0, -1, math.inf, None]),
     (ClassWeighted, "weights"): ([(1, 0.5), ()], [None, 3, "12", (-1.0,), (NAN,)]),
+    (Polynomial, "power"): ([0.5, 1, 3], [0, -1, NAN, None]),
+    (Exponential, "last"): ([0.5, 1e-6], [0, 1, NAN, None]),
+    (FromOptax, "keywords"): ([(), (("value", 1),)], [3, "ab", None, (1,), {1: 2}]),
+    (FromOptax, "length"): ([None, "steps"], [3]),
+    (FromOptax, "function"): ([optax.constant_schedule], [None, "linear"]),
     (Steps, "factor"): ([0, 0.5], [1, -0.1, NAN]),
     **{
         (kind, "clip_norm"): (
@@ -107,9 +116,11 @@ OF_VALUES = {
             [0, 0.0, 0.999, np.float32(0.5)],
             [1.0, 1 - 1e-9, -1e-9, NAN, True, "0.1", None],
         )
-        for kind in (OneCycle, Cosine, Steps, Constant)
+        for kind in (OneCycle, Cosine, Steps, Constant, Polynomial, Exponential)
     },
 }
+# What those without defaults need.
+NEEDED = {Group: {"pattern": "*"}, FromOptax: {"function": optax.constant_schedule}}
 SCALARS = {
     "learning_rate": ([0, 0.0, 3e38, np.float64(0.1)], [-1e-9, 1e39, 10**400, math.inf, NAN, True]),
     "momentum": ([0, 0.999], [1.0, 1 - 1e-9, -0.1, NAN, False, None]),
@@ -139,14 +150,14 @@ def test_recipe_takes_what_is_in_range(field, value):
 @pytest.mark.parametrize(("field", "value"), cases(OF_VALUES, 0))
 def test_values_take_what_is_in_range(field, value):
     kind, name = field
-    given = {"pattern": "*"} if kind is Group else {}
+    given = NEEDED.get(kind, {})
     assert getattr(kind(**given | {name: value}), name) == value
 
 
 @pytest.mark.parametrize(("field", "value"), cases(OF_VALUES, 1))
 def test_values_refuse_and_name_the_field_and_the_value(field, value):
     kind, name = field
-    given = {"pattern": "*"} if kind is Group else {}
+    given = NEEDED.get(kind, {})
     with pytest.raises(BadArgument, match=f"^{name}: received .*allowed"):
         kind(**given | {name: value})
 

@@ -5,16 +5,35 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from cnnjax.train import Constant, Cosine, OneCycle, Steps
+from cnnjax.train import (
+    Constant,
+    Cosine,
+    Exponential,
+    FromOptax,
+    OneCycle,
+    Polynomial,
+    Recipe,
+    Steps,
+)
 
-SCHEDULES = {"cosine": Cosine, "onecycle": OneCycle, "steps": Steps, "constant": Constant}
+SCHEDULES = {
+    "cosine": Cosine,
+    "onecycle": OneCycle,
+    "steps": Steps,
+    "constant": Constant,
+    "polynomial": Polynomial,
+    "exponential": Exponential,
+}
 SHAPES = {
     "cosine": lambda progress: (1 + math.cos(math.pi * progress)) / 2,
     "onecycle": lambda progress: 1 - progress,
     "steps": lambda progress: 1 if progress < 0.5 else 0.1 if progress < 0.75 else 0.01,
     "constant": lambda progress: 1,
+    "polynomial": lambda progress: (1 - progress) ** 2,
+    "exponential": lambda progress: 10 ** (-2 * progress),
 }
 
 
@@ -46,3 +65,15 @@ def test_steps_fall_by_their_factor_at_their_shares():
     schedule = Steps(at=(0.25, 0.5, 0.9), factor=0.5)
     found = [float(schedule(jnp.int32(i), 20)) for i in range(20)]
     assert found == [1.0] * 5 + [0.5] * 5 + [0.25] * 8 + [0.125] * 2
+
+
+def test_a_schedule_of_optax_s_is_stretched_to_the_run_and_survives_json():
+    keywords = {"init_value": 1.0, "end_value": 0.2}
+    schedule = FromOptax(optax.linear_schedule, keywords, "transition_steps")
+    found = [float(schedule(jnp.int32(i), 8)) for i in range(9)]
+    np.testing.assert_allclose(found, np.linspace(1, 0.2, 9), rtol=1e-6)
+    recipe = Recipe(schedule=schedule)
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+    assert hash(recipe) == hash(Recipe.from_dict(recipe.to_dict()))
+    still = FromOptax(optax.constant_schedule, {"value": 0.5})
+    assert float(still(jnp.int32(3), 8)) == 0.5
