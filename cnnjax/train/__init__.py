@@ -22,6 +22,7 @@ from cnnjax.train.optimizers import LAMB, SGD, Adam, AdamW, Lion, Optimizer, RMS
 from cnnjax.train.placement import data_parallel_mesh
 from cnnjax.train.progress import Progress, Report, StopTraining, show_progress
 from cnnjax.train.recipe import RECIPES, NamedRecipe, Recipe
+from cnnjax.train.saving import Checkpointing
 from cnnjax.train.schedules import (
     Constant,
     Cosine,
@@ -45,6 +46,7 @@ __all__ = [
     "AdamW",
     "Average",
     "BinaryCrossEntropy",
+    "Checkpointing",
     "ClassWeighted",
     "Constant",
     "Cosine",

@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -13,9 +12,11 @@ from cnnjax.errors import Failed
 from cnnjax.train.epochs import entry_of, evaluated, report
 from cnnjax.train.plan import Programs
 from cnnjax.train.progress import Progress, StopTraining
+from cnnjax.train.saving import Saver
+from cnnjax.train.standing import Standing
 from cnnjax.train.state import TrainState
 
-__all__ = ["Course", "NonFiniteLoss", "Standing", "gone_through"]
+__all__ = ["Course", "NonFiniteLoss", "gone_through"]
 
 # A chunk of steps is to take so long: in between the host hears nothing of a run.
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -36,32 +37,6 @@ class NonFiniteLoss(Failed):
             "try a smaller learning_rate, a longer warmup, or clip_norm"
         )
         self.run, self.step, self.epoch = run, step, epoch
-
-
-@dataclasses.dataclass(frozen=True)
-class Standing:
-    """Where a run stands between two steps; with several, their arrays have an axis of runs.
-
-    Attributes:
-        state: after the last step that was taken.
-        history: an entry for each epoch that is over.
-        seen: the metrics of the steps of the epoch that is not, `[steps, ...]`; `{}` at its start.
-        seconds: that these steps took.
-        failures: of runs whose loss was not finite, `{run: (step, loss)}`.
-        stopped: whether its progress asked to stop.
-    """
-
-    state: TrainState
-    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    seen: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-    seconds: float = 0.0
-    failures: Mapping[int, tuple[int, float]] = dataclasses.field(default_factory=dict)
-    stopped: bool = False
-
-    @property
-    def taken(self) -> int:
-        """How many steps of the epoch that is not over have been taken."""
-        return len(self.seen["loss"]) if self.seen else 0
 
 
 @dataclasses.dataclass
@@ -95,7 +70,7 @@ class Course:
         words: what trains, for the error; one text a run.
         validation: evaluated after every epoch.
         progress: told after every chunk.
-        save: called after every chunk; the flag says whether an epoch has just ended.
+        saver: of checkpoints; None saves none.
     """
 
     model: Any
@@ -103,7 +78,7 @@ class Course:
     words: list[str]
     validation: Source | None
     progress: Progress | None
-    save: Callable[[Standing, bool], None]
+    saver: Saver | None
 
     def failure(self, run: int, step: int, loss: float) -> NonFiniteLoss:
         """Return the failure of one of the runs."""
@@ -135,7 +110,8 @@ def gone_through(course: Course, standing: Standing) -> tuple[Standing, float]:
             entry, compiling = entry | found, compiling + more
         history = [*standing.history, entry]
         standing = dataclasses.replace(standing, history=history, seen={}, seconds=0.0)
-        course.save(standing, True)
+        if course.saver is not None:
+            course.saver.after_epoch(standing)
         taken = plan.steps_per_epoch
         standing = _told(course, standing, epoch, taken, entry, finished=True)
     return standing, compiling
@@ -154,6 +130,8 @@ def _epoch(course: Course, standing: Standing, pace: _Pace) -> Standing:
     while standing.taken < plan.steps_per_epoch and not standing.stopped:
         before = standing.taken
         left = plan.steps_per_epoch - before
+        if course.saver is not None:
+            left = min(left, course.saver.steps_until_due(epoch * plan.steps_per_epoch + before))
         start = time.perf_counter()
         state, seen = _chunk(programs, standing.state, batches, min(left, pace.steps))
         seconds = time.perf_counter() - start
@@ -164,8 +142,11 @@ def _epoch(course: Course, standing: Standing, pace: _Pace) -> Standing:
         )
         standing = _watched(course, standing, before)
         pace.measured(standing.taken - before, seconds)
-        if standing.taken < plan.steps_per_epoch and pace.due():
-            course.save(standing, False)
+        if standing.taken == plan.steps_per_epoch:
+            break
+        if course.saver is not None:
+            course.saver.after_chunk(standing)
+        if pace.due():
             entry = entry_of(plan, epoch, standing.seen, standing.seconds)
             standing = _told(course, standing, epoch, standing.taken, entry)
     return standing
@@ -220,4 +201,8 @@ def _told(
         course.progress(told)
     except StopTraining:
         return dataclasses.replace(standing, stopped=True)
+    except BaseException:
+        if course.saver is not None:
+            course.saver.now(standing)
+        raise
     return standing

@@ -5,22 +5,23 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from cnnjax.data import Source
 from cnnjax.files import locked
 from cnnjax.train.arguments import check, check_keys, check_surroundings, normalization_of
-from cnnjax.train.checkpoint import identity, prepare, restore, save_checkpoint
-from cnnjax.train.course import Course, NonFiniteLoss, Standing, gone_through
+from cnnjax.train.checkpoint import identity, resumed
+from cnnjax.train.course import Course, NonFiniteLoss, gone_through
 from cnnjax.train.epochs import evaluated
 from cnnjax.train.feed import feed_of
 from cnnjax.train.hyper import Hyper
-from cnnjax.train.placement import one_device, replicated
+from cnnjax.train.placement import one_device
 from cnnjax.train.plan import begun, plan_of, programs_of
 from cnnjax.train.progress import Progress
 from cnnjax.train.recipe import Recipe
+from cnnjax.train.saving import Checkpointing, Saver, check_checkpointing
+from cnnjax.train.standing import Standing
 from cnnjax.train.state import TrainState
 from cnnjax.typing import Key, Variables
 
@@ -73,6 +74,7 @@ def fit(
     normalization: tuple[np.ndarray, np.ndarray] | None = None,
     progress: Progress | None = None,
     checkpoint_dir: str | Path | None = None,
+    checkpointing: Checkpointing | None = None,
     mesh: Mesh | None = None,
     stream: bool | None = None,
 ) -> Run:
@@ -95,10 +97,10 @@ def fit(
         normalization: `(mean [C], std [C])` of images / 255, such as those weights were trained
             with; None takes the training set's.
         progress: called while the run goes; see `show_progress`.
-        checkpoint_dir: where the run is saved after every epoch, and resumed from; nobody else can
-            train there meanwhile. It takes a model and a
-            recipe that can be told from every other: see
-            `cnnjax.train.identity.describe`.
+        checkpoint_dir: where the run is saved while it goes, and resumed from, inside of an epoch
+            too; nobody else can train there meanwhile. It takes a model and a recipe that can be
+            told from every other: see `cnnjax.train.identity.describe`.
+        checkpointing: when it is saved, and what is kept; None is `Checkpointing()`.
         mesh: of `data_parallel_mesh`, to share each batch out over its devices.
         stream: read the batches while the steps run, in place of putting the training set on the
             device whole; None does where it would take more than half of the memory that is left.
@@ -108,9 +110,11 @@ def fit(
         BadArgument: if the sets do not fit each other or the model, variables are not the model's,
             the checkpoint is another run's, or the model cannot be told from another.
         NonFiniteLoss: at the first loss that is infinite or NaN.
-        Failed: if a checkpoint is damaged, or cannot be read or written, or another run holds it.
+        Failed: if a checkpoint is damaged or cannot be read, the directory cannot be written to
+            at first, or another run holds it. Later a full disk is a warning.
     """
     check_surroundings(progress, checkpoint_dir, mesh)
+    how = check_checkpointing(checkpointing, checkpoint_dir, validation)
     check_keys([key])
     written = recipe
     recipe = check(model, recipe, [hyper], train_set, test_set, validation)
@@ -118,25 +122,25 @@ def fit(
     directory = None if checkpoint_dir is None else Path(checkpoint_dir)
     given = {"variables": variables, "normalization": normalization}
     start = {name: value for name, value in given.items() if value is not None}
-    run = identity(model, written, hyper, key, train_set, validation, start) if directory else {}
-    if directory is not None:
-        prepare(directory)
-    with locked(directory, "checkpoint_dir") if directory else contextlib.nullcontext():
+    run = (
+        identity(model, written, [hyper], [key], train_set, validation, start) if directory else {}
+    )
+    with contextlib.ExitStack() as stack:
+        if directory is not None:
+            stack.enter_context(locked(directory, "checkpoint_dir"))
         plan = plan_of(recipe, train_set, None, mesh or one_device())
         state, seconds = begun(model, plan, hyper, key, mean, std, variables)
         feed = feed_of(train_set, plan.mesh, stream)
         programs, more = programs_of(model, plan, feed, len(train_set), key, state)
         words = f"{type(model).__name__} on {train_set.name} with {hyper}"
-
-        def save(standing: Standing, ended: bool) -> None:
-            if directory is not None and ended:
-                save_checkpoint(directory, standing.state, standing.history, run)
-
-        standing = Standing(state)
-        if directory is not None and (saved := restore(directory, state, run)):
-            standing = Standing(jax.device_put(saved[0], replicated(plan.mesh)), saved[1])
-        course = Course(model, programs, [words], validation, progress, save)
+        standing, saver = Standing(state), None
+        if directory is not None:
+            standing = resumed(directory, standing, run, plan)
+            saver = stack.enter_context(Saver(directory, run, how, plan.steps_per_epoch))
+        course = Course(model, programs, [words], validation, progress, saver)
         standing, later = gone_through(course, standing)
+        if saver is not None:
+            saver.now(standing)
         state, history = standing.state, standing.history
         test: dict[str, Any] = {}
         last = 0.0

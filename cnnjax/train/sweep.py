@@ -1,7 +1,9 @@
 """`sweep`: several training runs at once, as one program mapped over scalars and keys."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,8 +12,10 @@ import numpy as np
 
 from cnnjax.data import Source
 from cnnjax.errors import BadArgument
+from cnnjax.files import locked
 from cnnjax.train.arguments import check, check_keys, check_surroundings, normalization_of
-from cnnjax.train.course import Course, NonFiniteLoss, Standing, gone_through
+from cnnjax.train.checkpoint import identity, resumed
+from cnnjax.train.course import Course, NonFiniteLoss, gone_through
 from cnnjax.train.epochs import evaluated
 from cnnjax.train.feed import feed_of
 from cnnjax.train.fit import Run
@@ -20,6 +24,8 @@ from cnnjax.train.placement import one_device
 from cnnjax.train.plan import begun, plan_of, programs_of
 from cnnjax.train.progress import Progress
 from cnnjax.train.recipe import Recipe
+from cnnjax.train.saving import Checkpointing, Saver, check_checkpointing
+from cnnjax.train.standing import Standing
 from cnnjax.typing import Array, Key, Variables
 
 __all__ = ["sweep"]
@@ -37,6 +43,8 @@ def sweep(
     variables: Variables | None = None,
     normalization: tuple[np.ndarray, np.ndarray] | None = None,
     progress: Progress | None = None,
+    checkpoint_dir: str | Path | None = None,
+    checkpointing: Checkpointing | None = None,
     stream: bool | None = None,
 ) -> list[Run]:
     """Train a model once for every pair of scalars and key, all of them in one vmapped program.
@@ -56,6 +64,8 @@ def sweep(
         variables: weights that all runs start from; None draws those of each from its key.
         normalization: as in `fit`.
         progress: called while the runs go, with means over those that have not failed.
+        checkpoint_dir: as in `fit`; what is saved and resumed is the sweep as a whole.
+        checkpointing: as in `fit`; of several runs the mean says which epoch is the best.
         stream: as in `fit`.
 
     Returns:
@@ -65,8 +75,10 @@ def sweep(
     Raises:
         BadArgument: as `fit`, and for no hypers or no keys.
     """
-    check_surroundings(progress)
+    check_surroundings(progress, checkpoint_dir)
+    how = check_checkpointing(checkpointing, checkpoint_dir, validation)
     hypers, keys = _listed(hypers, keys)
+    written = recipe
     recipe = check(model, recipe, hypers, train_set, test_set, validation)
     mean, std = normalization_of(train_set, normalization)
     pairs = [(hyper, key) for hyper in hypers for key in keys]
@@ -74,18 +86,32 @@ def sweep(
         lambda *values: jnp.array(values, jnp.float32), *(hyper for hyper, _ in pairs)
     )
     stacked = jnp.stack([key for _, key in pairs])
-    plan = plan_of(recipe, train_set, len(pairs), one_device())
-    state, seconds = begun(model, plan, scalars, stacked, mean, std, variables)
-    feed = feed_of(train_set, plan.mesh, stream)
-    programs, more = programs_of(model, plan, feed, len(train_set), stacked, state)
-    words = [f"{type(model).__name__} on {train_set.name} with {hyper}" for hyper, _ in pairs]
-    course = Course(model, programs, words, validation, progress, lambda standing, ended: None)
-    standing, later = gone_through(course, Standing(state))
-    seconds += more + later
-    test: dict[str, Any] = {}
-    if test_set is not None:
-        test, more = evaluated(model, plan, standing.state, test_set)
-        seconds += more
+    directory = None if checkpoint_dir is None else Path(checkpoint_dir)
+    given = {"variables": variables, "normalization": normalization}
+    start = {name: value for name, value in given.items() if value is not None}
+    with contextlib.ExitStack() as stack:
+        if directory is not None:
+            stack.enter_context(locked(directory, "checkpoint_dir"))
+        plan = plan_of(recipe, train_set, len(pairs), one_device())
+        state, seconds = begun(model, plan, scalars, stacked, mean, std, variables)
+        feed = feed_of(train_set, plan.mesh, stream)
+        programs, more = programs_of(model, plan, feed, len(train_set), stacked, state)
+        words = [f"{type(model).__name__} on {train_set.name} with {hyper}" for hyper, _ in pairs]
+        standing, saver = Standing(state), None
+        if directory is not None:
+            each = [hyper for hyper, _ in pairs], [key for _, key in pairs]
+            run = identity(model, written, *each, train_set, validation, start)
+            standing = resumed(directory, standing, run, plan)
+            saver = stack.enter_context(Saver(directory, run, how, plan.steps_per_epoch))
+        course = Course(model, programs, words, validation, progress, saver)
+        standing, later = gone_through(course, standing)
+        if saver is not None:
+            saver.now(standing)
+        seconds += more + later
+        test: dict[str, Any] = {}
+        if test_set is not None:
+            test, more = evaluated(model, plan, standing.state, test_set)
+            seconds += more
     whole = _Whole(standing, test, mean, std, seconds)
     failures = {run: course.failure(run, *why) for run, why in standing.failures.items()}
     return [whole.run(index, failures.get(index)) for index in range(len(pairs))]

@@ -18,10 +18,11 @@ from cnnjax.train import (
     predict,
     programs,
 )
-from cnnjax.train.course import Course, Standing, gone_through
+from cnnjax.train.course import Course, gone_through
 from cnnjax.train.feed import feed_of
 from cnnjax.train.placement import one_device
 from cnnjax.train.plan import begun, plan_of, programs_of
+from cnnjax.train.standing import Standing
 from tests.train.toy import Toy, toy_set
 
 TRAIN, TEST, VALIDATION = toy_set(100, "train"), toy_set(37, "test"), toy_set(20, "validation")
@@ -153,6 +154,6 @@ def test_a_step_writes_over_the_state_before():
     feed = feed_of(TRAIN, plan.mesh, None)
     programs, _ = programs_of(Toy(), plan, feed, len(TRAIN), KEY, state)
     before = jax.tree.leaves(state)
-    course = Course(Toy(), programs, ["toy"], None, None, lambda standing, ended: None)
+    course = Course(Toy(), programs, ["toy"], None, None, None)
     gone_through(course, Standing(state))
     assert all(leaf.is_deleted() for leaf in before)

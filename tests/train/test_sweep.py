@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cnnjax.data.augment import Cutout, Normalize, RandomCrop
+from cnnjax.errors import BadArgument
 from cnnjax.train import (
     EMA,
     SGD,
@@ -132,3 +133,31 @@ def test_progress_is_shown_with_a_validation_set(capsys):
     assert f"validation {accuracy:.2%}" in lines[-1]
     assert f"loss {loss:.4f}" in lines[-1]
     assert lines[-1].startswith("two runs  epoch 3/3")
+
+
+def test_an_interrupted_sweep_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    """One of its runs has failed by then, and stays so."""
+    monkeypatch.setattr(course, "_SECONDS_BETWEEN_LOOKS", -1)
+    arguments = (Fragile(), TRAIN, TEST, STEPS, [SOUND, BROKEN], KEYS)
+
+    def interrupt(report):
+        if report.step == 3:
+            raise KeyboardInterrupt
+
+    whole = sweep(*arguments, validation=VALIDATION)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(*arguments, validation=VALIDATION, checkpoint_dir=tmp_path, progress=interrupt)
+    reports = []
+    for _ in range(2):  # the second time it is only read
+        again = sweep(
+            *arguments, validation=VALIDATION, checkpoint_dir=tmp_path, progress=reports.append
+        )
+        for one, other in zip(again, whole, strict=True):
+            jax.tree.map(np.testing.assert_array_equal, one.state, other.state)
+            assert repr(one.failure) == repr(other.failure)
+            losses = [[entry["train_loss"] for entry in run.history] for run in (one, other)]
+            assert losses[0] == losses[1]
+            assert one.test == other.test
+    assert [report.step for report in reports] == [4, 5, 6]
+    with pytest.raises(BadArgument, match=r"another run: its hyper.*learning_rate is 0\.1"):
+        sweep(*arguments[:4], [BROKEN, SOUND], KEYS, validation=VALIDATION, checkpoint_dir=tmp_path)
