@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "models": {"nn"},
     "weights": {"models", "data", "tensors"},
     "classifier": {"weights", "train", "analysis", "records"},
-    "train": {"models", "data", "tensors"},
+    "train": {"models", "data", "tensors", "records"},
     "analysis": {"models", "data"},
     "plot": {"typing", "files"},
     "records": {"files", "runtime"},

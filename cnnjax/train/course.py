@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -9,7 +10,8 @@ import numpy as np
 
 from cnnjax.data import Source
 from cnnjax.errors import Failed
-from cnnjax.train.epochs import entry_of, evaluated, report
+from cnnjax.records import Logger
+from cnnjax.train.epochs import entry_of, evaluated, mean_of, report
 from cnnjax.train.plan import Programs
 from cnnjax.train.progress import Progress, StopTraining
 from cnnjax.train.saving import Saver
@@ -71,6 +73,8 @@ class Course:
         validation: evaluated after every epoch.
         progress: told after every chunk.
         saver: of checkpoints; None saves none.
+        loggers: told every `log_every` steps and at the end of every epoch.
+        log_every: so many steps.
     """
 
     model: Any
@@ -79,6 +83,8 @@ class Course:
     validation: Source | None
     progress: Progress | None
     saver: Saver | None
+    loggers: Sequence[Logger] = ()
+    log_every: int = 100
 
     def failure(self, run: int, step: int, loss: float) -> NonFiniteLoss:
         """Return the failure of one of the runs."""
@@ -110,6 +116,7 @@ def gone_through(course: Course, standing: Standing) -> tuple[Standing, float]:
             entry, compiling = entry | found, compiling + more
         history = [*standing.history, entry]
         standing = dataclasses.replace(standing, history=history, seen={}, seconds=0.0)
+        _log(course, standing, epoch * plan.steps_per_epoch + plan.steps_per_epoch, entry)
         if course.saver is not None:
             course.saver.after_epoch(standing)
         taken = plan.steps_per_epoch
@@ -141,6 +148,7 @@ def _epoch(course: Course, standing: Standing, pace: _Pace) -> Standing:
             standing, state=state, seen=seen, seconds=standing.seconds + seconds
         )
         standing = _watched(course, standing, before)
+        _log_steps(course, standing, before)
         pace.measured(standing.taken - before, seconds)
         if standing.taken == plan.steps_per_epoch:
             break
@@ -182,6 +190,35 @@ def _watched(course: Course, standing: Standing, before: int) -> Standing:
     if failures and not plan.many:
         raise course.failure(0, *failures[0])
     return dataclasses.replace(standing, failures=failures)
+
+
+def _log_steps(course: Course, standing: Standing, before: int) -> None:
+    """Log the steps behind `before` whose numbers are multiples of `log_every`."""
+    plan, epoch, every = course.programs.plan, len(standing.history), course.log_every
+    start = epoch * plan.steps_per_epoch
+    first, last = start + before, start + standing.taken
+    for step in range((first // every + 1) * every, last + 1, every):
+        since = max(start, step - every) - start
+        means = {n: mean_of(plan, v[since : step - start]) for n, v in standing.seen.items()}
+        _log(course, standing, step, {"epoch": epoch + 1, **means})
+
+
+def _log(course: Course, standing: Standing, step: int, values: dict[str, Any]) -> None:
+    """Tell every logger numbers by name, those of each run that has not failed on their own."""
+    if not course.loggers:
+        return
+    for run in range(len(course.words)):
+        if run in standing.failures:
+            continue
+        flat: dict[str, float] = {"run": run} if course.programs.plan.many else {}
+        for name, value in values.items():
+            value = value[run] if course.programs.plan.many and np.ndim(value) else value
+            if np.ndim(value):
+                flat |= {f"{name}/{i}": float(each) for i, each in enumerate(value)}
+            else:
+                flat[name] = value if isinstance(value, int) else float(value)
+        for logger in course.loggers:
+            logger(step, flat)
 
 
 def _told(

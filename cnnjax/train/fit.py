@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from jax.sharding import Mesh
 
 from cnnjax.data import Source
 from cnnjax.files import locked
+from cnnjax.records import Logger
 from cnnjax.train.arguments import check, check_keys, check_surroundings, normalization_of
 from cnnjax.train.checkpoint import identity, resumed
 from cnnjax.train.course import Course, NonFiniteLoss, gone_through
@@ -20,7 +22,7 @@ from cnnjax.train.placement import one_device
 from cnnjax.train.plan import begun, plan_of, programs_of
 from cnnjax.train.progress import Progress
 from cnnjax.train.recipe import Recipe
-from cnnjax.train.saving import Checkpointing, Saver, check_checkpointing
+from cnnjax.train.saving import Checkpointing, Saver, check_checkpointing, loggers_of
 from cnnjax.train.standing import Standing
 from cnnjax.train.state import TrainState
 from cnnjax.typing import Key, Variables
@@ -75,6 +77,8 @@ def fit(
     progress: Progress | None = None,
     checkpoint_dir: str | Path | None = None,
     checkpointing: Checkpointing | None = None,
+    loggers: Sequence[Logger] = (),
+    log_every: int = 100,
     mesh: Mesh | None = None,
     stream: bool | None = None,
 ) -> Run:
@@ -101,6 +105,9 @@ def fit(
             too; nobody else can train there meanwhile. It takes a model and a recipe that can be
             told from every other: see `cnnjax.train.identity.describe`.
         checkpointing: when it is saved, and what is kept; None is `Checkpointing()`.
+        loggers: called every `log_every` steps and at the end of every epoch, see
+            `cnnjax.records.Logger`. With a `checkpoint_dir` metrics.jsonl there is always written.
+        log_every: so many steps, from 1.
         mesh: of `data_parallel_mesh`, to share each batch out over its devices.
         stream: read the batches while the steps run, in place of putting the training set on the
             device whole; None does where it would take more than half of the memory that is left.
@@ -115,6 +122,7 @@ def fit(
     """
     check_surroundings(progress, checkpoint_dir, mesh)
     how = check_checkpointing(checkpointing, checkpoint_dir, validation)
+    told = loggers_of(loggers, log_every, checkpoint_dir)
     check_keys([key])
     written = recipe
     recipe = check(model, recipe, [hyper], train_set, test_set, validation)
@@ -137,7 +145,7 @@ def fit(
         if directory is not None:
             standing = resumed(directory, standing, run, plan)
             saver = stack.enter_context(Saver(directory, run, how, plan.steps_per_epoch))
-        course = Course(model, programs, [words], validation, progress, saver)
+        course = Course(model, programs, [words], validation, progress, saver, told, log_every)
         standing, later = gone_through(course, standing)
         if saver is not None:
             saver.now(standing)

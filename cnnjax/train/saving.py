@@ -7,6 +7,7 @@ import shutil
 import time
 import types
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from cnnjax.errors import BadArgument, bounded, number
 from cnnjax.files import printable
+from cnnjax.records import JsonLines, Logger
 from cnnjax.train.checkpoint import (
     CHECKPOINTS,
     path_of,
@@ -25,7 +27,10 @@ from cnnjax.train.checkpoint import (
 )
 from cnnjax.train.standing import Standing
 
-__all__ = ["Checkpointing", "Saver", "check_checkpointing"]
+__all__ = ["METRICS", "Checkpointing", "Saver", "check_checkpointing", "loggers_of"]
+
+METRICS = "metrics.jsonl"
+"""What a run with a directory logs there."""
 
 _MOST = 1_000_000_000
 
@@ -191,3 +196,18 @@ def check_checkpointing(how: Any, directory: Any, validation: Any) -> Checkpoint
     if how.best and validation is None:
         raise BadArgument(f"best: received {how.best} without a validation set; allowed: 0")
     return how
+
+
+def loggers_of(given: Any, log_every: Any, directory: str | Path | None) -> list[Logger]:
+    """Return who is told of a run: those given, and before them the file in its directory.
+
+    Raises:
+        BadArgument: for what cannot be called, and a number of steps below 1.
+    """
+    bounded("log_every", log_every, 1, _MOST)
+    if not isinstance(given, Sequence) or not all(callable(each) for each in given):
+        raise BadArgument(
+            f"loggers: received {given!r}; allowed: a sequence of functions of a step and values"
+        )
+    own: list[Logger] = [] if directory is None else [JsonLines(Path(directory) / METRICS)]
+    return own + list(given)

@@ -13,6 +13,7 @@ import numpy as np
 from cnnjax.data import Source
 from cnnjax.errors import BadArgument
 from cnnjax.files import locked
+from cnnjax.records import Logger
 from cnnjax.train.arguments import check, check_keys, check_surroundings, normalization_of
 from cnnjax.train.checkpoint import identity, resumed
 from cnnjax.train.course import Course, NonFiniteLoss, gone_through
@@ -24,7 +25,7 @@ from cnnjax.train.placement import one_device
 from cnnjax.train.plan import begun, plan_of, programs_of
 from cnnjax.train.progress import Progress
 from cnnjax.train.recipe import Recipe
-from cnnjax.train.saving import Checkpointing, Saver, check_checkpointing
+from cnnjax.train.saving import Checkpointing, Saver, check_checkpointing, loggers_of
 from cnnjax.train.standing import Standing
 from cnnjax.typing import Array, Key, Variables
 
@@ -45,6 +46,8 @@ def sweep(
     progress: Progress | None = None,
     checkpoint_dir: str | Path | None = None,
     checkpointing: Checkpointing | None = None,
+    loggers: Sequence[Logger] = (),
+    log_every: int = 100,
     stream: bool | None = None,
 ) -> list[Run]:
     """Train a model once for every pair of scalars and key, all of them in one vmapped program.
@@ -66,6 +69,8 @@ def sweep(
         progress: called while the runs go, with means over those that have not failed.
         checkpoint_dir: as in `fit`; what is saved and resumed is the sweep as a whole.
         checkpointing: as in `fit`; of several runs the mean says which epoch is the best.
+        loggers: as in `fit`, called for each run that has not failed.
+        log_every: as in `fit`.
         stream: as in `fit`.
 
     Returns:
@@ -77,6 +82,7 @@ def sweep(
     """
     check_surroundings(progress, checkpoint_dir)
     how = check_checkpointing(checkpointing, checkpoint_dir, validation)
+    told = loggers_of(loggers, log_every, checkpoint_dir)
     hypers, keys = _listed(hypers, keys)
     written = recipe
     recipe = check(model, recipe, hypers, train_set, test_set, validation)
@@ -103,7 +109,7 @@ def sweep(
             run = identity(model, written, *each, train_set, validation, start)
             standing = resumed(directory, standing, run, plan)
             saver = stack.enter_context(Saver(directory, run, how, plan.steps_per_epoch))
-        course = Course(model, programs, words, validation, progress, saver)
+        course = Course(model, programs, words, validation, progress, saver, told, log_every)
         standing, later = gone_through(course, standing)
         if saver is not None:
             saver.now(standing)
