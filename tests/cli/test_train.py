@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 from types import SimpleNamespace
 
 import jax
@@ -8,7 +10,7 @@ import pytest
 from cnnjax.cli import main, train
 from cnnjax.data import Preprocessing, load, resize
 from cnnjax.models import build
-from cnnjax.train import Recipe, backbone_and, evaluate
+from cnnjax.train import Recipe, backbone_and, checkpoint, course, evaluate, saving
 from cnnjax.weights import About, head_of, load_model, preprocessing_of, read_about, save_weights
 
 COMMAND = [
@@ -159,3 +161,33 @@ def test_without_weights_nothing_is_started_from(tmp_path, started):
         np.dtype("bfloat16"),
     )
     assert read_about(tmp_path / "weights.safetensors").preprocessing.mean == (0.25,)
+
+
+def test_on_sigterm_it_saves_ends_with_75_and_goes_on(tmp_path, capsys, monkeypatch):
+    command = [*COMMAND[:-4], "--epochs", "2", "--batch-size", "256"]
+    assert main([*command, "--out", str(tmp_path / "whole")]) == 0
+    monkeypatch.setattr(course, "_SECONDS_BETWEEN_LOOKS", -1.0)
+    saved, cut = saving.Saver.after_chunk, tmp_path / "cut"
+
+    def terminate(self, standing):
+        saved(self, standing)
+        if standing.taken == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saving.Saver, "after_chunk", terminate)
+        assert main([*command, "--out", str(cut)]) == 75
+    assert "the same command goes on from there" in "".join(capsys.readouterr())
+    assert checkpoint.saved_steps(cut) == [3]
+    assert not (cut / "run.json").exists()
+    assert main([*command, "--out", str(cut)]) == 0
+    assert "is finished" not in "".join(capsys.readouterr())
+    files = [tmp_path / name / "weights.safetensors" for name in ("whole", "cut")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert (cut / "curves.svg").read_text().startswith("<svg")
+    steps = [json.loads(line)["step"] for line in (cut / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(set(steps))
+    assert main([*command, "--out", str(cut)]) == 0
+    shown = "".join(capsys.readouterr())
+    assert "cut is finished" in shown
+    assert "test accuracy" in shown
