@@ -21,7 +21,7 @@ from cnnjax.errors import BadArgument
 from cnnjax.records import here, now
 from cnnjax.train import Hyper, NonFiniteLoss, Progress, Recipe, Run, fit, key_of, predict
 from cnnjax.train.arguments import check
-from cnnjax.train.checkpoint import describe
+from cnnjax.train.identity import describe
 from cnnjax.train.programs import compiled, initial_program
 from cnnjax.typing import Model
 

@@ -13,29 +13,23 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
 import jax
 import numpy as np
 
-from cnnjax.data.source import Source
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import checked, printable, writing
-from cnnjax.train.hyper import Hyper
-from cnnjax.train.identity import describe, fingerprint
 from cnnjax.train.placement import replicated
 from cnnjax.train.plan import Plan
-from cnnjax.train.recipe import Recipe
+from cnnjax.train.same import check_same
 from cnnjax.train.standing import Standing
 from cnnjax.train.state import TrainState
-from cnnjax.typing import Key
 
 __all__ = [
     "CHECKPOINTS",
-    "describe",
-    "identity",
     "path_of",
     "prepare",
     "remove_unfinished",
@@ -80,38 +74,6 @@ class _About(TypedDict):
     seconds: float
     failures: dict[str, tuple[int, float]]
     arrays: dict[str, str]
-
-
-def identity(
-    model: Any,
-    recipe: Recipe,
-    hypers: Sequence[Hyper],
-    keys: Sequence[Key],
-    train_set: Source,
-    validation: Source | None,
-    start: dict[str, Any],
-) -> dict[str, Any]:
-    """Return what makes a run this run, as JSON: equal for equal runs in any process.
-
-    `start` is what it starts from besides the key: arrays by name, `{}` for none. Hypers and keys
-    are those of each of several runs, or of one.
-
-    Raises:
-        BadArgument: for a model, or a value of the recipe, that `describe` refuses.
-    """
-    scalars = [
-        describe(dataclasses.replace(hyper, **hyper.to_dict()), where="hyper") for hyper in hypers
-    ]
-    drawn = [[str(jax.random.key_impl(key)), jax.random.key_data(key).tolist()] for key in keys]
-    return {
-        "model": describe(model),
-        "recipe": describe(recipe, where="recipe"),
-        "hyper": scalars if len(scalars) > 1 else scalars[0],
-        "key": drawn if len(drawn) > 1 else drawn[0],
-        "train_set": train_set.fingerprint(),
-        "validation": None if validation is None else validation.fingerprint(),
-        "start": fingerprint(start) if start else None,
-    }
 
 
 def prepare(directory: Path) -> None:
@@ -164,7 +126,7 @@ def write_checkpoint(
         path: of `path_of`.
         arrays: of `taken_off`.
         standing: the rest of it.
-        run: of `identity`.
+        run: of `cnnjax.train.same.identity`.
     """
     import orbax.checkpoint as ocp
 
@@ -200,7 +162,7 @@ def restore(
     Args:
         directory: may not exist.
         template: a state of the same run, for its tree.
-        run: of `identity`.
+        run: of `cnnjax.train.same.identity`.
         many: whether it is several runs.
 
     Raises:
@@ -222,7 +184,7 @@ def restore(
     what = f"checkpoint {path}"
     _check_files(path, at_most=2 * size + _MOST_TEXT)
     found, about = _read(path, what)
-    _check_same(about["run"], run, path)
+    check_same(about["run"], run, path)
     state = {name: array for name, array in found.items() if not name.startswith("seen.")}
     seen = {n.removeprefix("seen."): array for n, array in found.items() if n not in state}
     there = {name: (str(array.dtype), array.shape) for name, array in state.items()}
@@ -330,31 +292,3 @@ def _as_entry(entry: dict[str, Any], many: bool) -> dict[str, Any]:
 def _named(state: TrainState) -> Iterator[tuple[str, Any]]:
     for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
         yield jax.tree_util.keystr(path), leaf
-
-
-def _check_same(saved: Any, run: dict[str, Any], path: Path) -> None:
-    """Raise `BadArgument`, naming the first place that differs, unless two identities are equal."""
-    place, there, here = _difference(saved, json.loads(json.dumps(run)), "")
-    if there != here:
-        found = printable(f"{place.removeprefix('.')} is {there}, not {here}")
-        raise BadArgument(
-            f"checkpoint_dir: {printable(str(path))} belongs to another run: its {found}; choose "
-            "another directory or remove it"
-        )
-
-
-def _difference(there: Any, here: Any, place: str) -> tuple[str, str, str]:
-    """Return the first place where two JSON values differ, and what stands there as text.
-
-    As text, because to Python 1, 1.0 and True are equal.
-    """
-    if isinstance(there, dict) and isinstance(here, dict) and list(there) == list(here):
-        pairs = [(f".{name}", there[name], here[name]) for name in here]
-    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
-        pairs = [(f"[{i}]", *each) for i, each in enumerate(zip(there, here, strict=True))]
-    else:
-        return place, json.dumps(there), json.dumps(here)
-    for name, one, other in pairs:
-        if json.dumps(one) != json.dumps(other):
-            return _difference(one, other, place + name)
-    return place, "", ""

@@ -237,7 +237,7 @@ def _told(
     try:
         course.progress(told)
     except StopTraining:
-        return dataclasses.replace(standing, stopped=True)
+        return dataclasses.replace(standing, stopped=told.step < told.steps)
     except BaseException:
         if course.saver is not None:
             course.saver.now(standing)

@@ -13,7 +13,7 @@ from cnnjax.data import Source
 from cnnjax.files import locked
 from cnnjax.records import Logger
 from cnnjax.train.arguments import check, check_keys, check_surroundings, normalization_of
-from cnnjax.train.checkpoint import identity, resumed
+from cnnjax.train.checkpoint import resumed
 from cnnjax.train.course import Course, NonFiniteLoss, gone_through
 from cnnjax.train.epochs import evaluated
 from cnnjax.train.feed import feed_of
@@ -22,6 +22,7 @@ from cnnjax.train.placement import one_device
 from cnnjax.train.plan import begun, plan_of, programs_of
 from cnnjax.train.progress import Progress
 from cnnjax.train.recipe import Recipe
+from cnnjax.train.same import identity
 from cnnjax.train.saving import Checkpointing, Saver, check_checkpointing, loggers_of
 from cnnjax.train.standing import Standing
 from cnnjax.train.state import TrainState

@@ -90,7 +90,7 @@ class Saver:
 
     Args:
         directory: of the run; the caller holds it.
-        run: of `checkpoint.identity`.
+        run: of `cnnjax.train.same.identity`.
         how: when, and what is kept.
         per_epoch: how many steps an epoch has.
     """
