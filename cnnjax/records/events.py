@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from cnnjax.errors import missing_extra
+from cnnjax.errors import Failed, missing_extra
 from cnnjax.files import printable, replacing
 
 __all__ = ["JsonLines", "Logger", "TensorBoard", "WeightsAndBiases"]
@@ -43,14 +43,17 @@ class JsonLines:
 
     def __init__(self, path: str | Path) -> None:
         self._path, self._begun = Path(path), False
+        self._first: int | None = None
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
         """Append a line; a full disk is told, and the run goes on."""
         numbers = {n: v if math.isfinite(v) else None for n, v in values.items()}
         line = json.dumps({"step": step, **numbers}).encode() + b"\n"
+        if self._first is None:
+            self._first = step
         try:
             if not self._begun:
-                self._cut(step)
+                self._cut(self._first)
             self._begun = True
             with open(self._path, "ab", buffering=0) as stream:
                 size = os.fstat(stream.fileno()).st_size
@@ -61,8 +64,8 @@ class JsonLines:
                     with contextlib.suppress(OSError):
                         os.truncate(self._path, size)  # no half of a line stays
                     raise
-        except OSError as error:
-            reason = error.strerror or error
+        except (OSError, Failed) as error:
+            reason = getattr(error, "strerror", None) or error
             warnings.warn(
                 f"cannot write to {printable(str(self._path))}: {reason}; the run goes on",
                 stacklevel=2,

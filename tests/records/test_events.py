@@ -106,6 +106,22 @@ def test_what_is_not_finite_is_null_and_a_full_disk_is_told(tmp_path):
         full(1, {})
 
 
+def test_a_disk_that_is_full_when_a_run_is_resumed_doubles_no_line(tmp_path, monkeypatch):
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"step": 4}\n{"step": 8}\n')
+    logger = JsonLines(path)
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.warns(UserWarning, match=r"No space left on device.*; the run goes on"):
+            logger(6, {})
+    logger(12, {})
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [4, 12]
+
+
 @pytest.mark.parametrize(
     "options", [{"log_every": 0}, {"log_every": 1.5}, {"loggers": print}, {"loggers": [1]}]
 )
