@@ -3,6 +3,7 @@
 Yang et al. 2019, CondConv (arXiv:1904.04971), as timm.models.efficientnet defines it.
 """
 
+import itertools
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from cnnjax.models.inverted_residual import InvertedResidual
 from cnnjax.models.inverted_residual_net import TENSORFLOW, InvertedResidualNet, described, scaled
 from cnnjax.models.network import Network
 from cnnjax.nn import BatchNorm, sigmoid, silu
+from cnnjax.ops.geometry import output_size, window_padding
 from cnnjax.typing import Array, DType
 
 __all__ = ["NETWORKS", "ConditionalConv", "ConditionalResidual"]
@@ -48,6 +50,8 @@ class ConditionalConv(nn.Module):
         x = x.astype(self.dtype)
         if self.groups == 1:
             return jnp.einsum("bhwi,bio->bhwo", x, kernel[:, 0, 0])
+        if not isinstance(batch, int):  # of any size, in an export: no convolution has such groups
+            return _by_taps(x, kernel, self.strides, self.padding)
         # One image of all images' channels: that is a depthwise convolution like any other.
         x = x.transpose(1, 2, 0, 3).reshape(1, height, width, batch * channels)
         kernel = kernel.transpose(1, 2, 3, 0, 4).reshape(size, size, 1, batch * channels)
@@ -55,6 +59,20 @@ class ConditionalConv(nn.Module):
             x, kernel, strides=self.strides, padding=self.padding, groups=batch * channels
         )
         return y.reshape(*y.shape[1:3], batch, channels).transpose(2, 0, 1, 3)
+
+
+def _by_taps(x: Array, kernel: Array, strides: int, padding: str | int) -> Array:
+    """Convolve each of `[B, H, W, C]` depthwise with its own of `[B, kh, kw, 1, C]`, by sums."""
+    (_, height, width, _), (_, kh, kw, *_) = x.shape, kernel.shape
+    steps = strides, strides
+    pads = window_padding(padding, (height, width), (kh, kw), steps)
+    rows, columns = output_size((height, width), (kh, kw), steps, pads, (1, 1))
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    y = jnp.zeros((), x.dtype)
+    for i, j in itertools.product(range(kh), range(kw)):
+        seen = x[:, i::strides, j::strides][:, :rows, :columns]
+        y = y + seen * kernel[:, i, j, 0][:, None, None]
+    return y
 
 
 class ConditionalResidual(InvertedResidual):

@@ -226,13 +226,18 @@ def test_evaluation_names_its_stages_and_draws_nothing(row):
 @light_rows
 def test_other_numbers_of_channels(row):
     channels = 1 if row.channels == 3 else 3
-    usual = jax.tree.leaves(shapes(row)["params"])
+    usual = jax.tree_util.tree_leaves_with_path(shapes(row)["params"])
     other = jax.tree.leaves(shapes(row, channels)["params"])
-    changed = [(a.shape, b.shape) for a, b in zip(usual, other, strict=True) if a.shape != b.shape]
-    # One layer alone (airbench's has a bias of the first one's, by the channels, before it).
-    assert sum(len(shape) > 1 for shape, _ in changed) == 1
+    changed = {
+        path: (a.shape, b.shape)
+        for (path, a), b in zip(usual, other, strict=True)
+        if a.shape != b.shape
+    }
+    # One layer alone, all of its branches (airbench's has a bias of the first one's, by the
+    # channels, before it).
+    assert len({path[0] for path, (shape, _) in changed.items() if len(shape) > 1}) == 1
     ratio = channels / row.channels
-    for before, after in itertools.chain(*(zip(*pair, strict=True) for pair in changed)):
+    for before, after in itertools.chain(*(zip(*pair, strict=True) for pair in changed.values())):
         assert after in (before, before * ratio)
 
 
