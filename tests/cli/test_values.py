@@ -75,6 +75,8 @@ def test_a_value_is_json_and_back(field, name):
 def test_a_value_says_what_it_is(field, name):
     words = inspect.getdoc(VALUES[field][name])
     assert not words.startswith(f"{VALUES[field][name].__name__}(")  # a dataclass's own
+    # What several share is said by the class that has it.
+    words = "".join(kind.__doc__ or "" for kind in VALUES[field][name].__mro__)
     for each in dataclasses.fields(VALUES[field][name]):
         assert f"{each.name}: " in words, each.name
 
