@@ -31,7 +31,9 @@ def _options() -> list[tuple[str, Any, Any]]:
             help_text = " ".join((words[field.name] or "").replace("`", "").split())
             if field.name in VALUES:
                 help_text += f" Of: {', '.join(VALUES[field.name])}."
-            kind: Any = {"epochs": int, "batch_size": int}.get(field.name, float)
+            kind: Any = dict.fromkeys(("epochs", "batch_size", "microbatches"), int).get(
+                field.name, float
+            )
             kind = str if field.name in READERS else kind
             shown = {str: "VALUE", int: "N", float: "NUMBER"}[kind]
             argument = tyro.conf.arg(help=help_text, metavar=shown, help_behavior_hint="")

@@ -16,7 +16,9 @@ from cnnjax.errors import BadArgument, unknown
 from cnnjax.train import (
     EMA,
     LAMB,
+    SAM,
     SGD,
+    SWA,
     Adam,
     AdamW,
     BinaryCrossEntropy,
@@ -28,6 +30,7 @@ from cnnjax.train import (
     Focal,
     Group,
     Lion,
+    Lookahead,
     OneCycle,
     OneVsAll,
     PerClassAccuracy,
@@ -72,6 +75,7 @@ VALUES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "lamb": LAMB,
         "lion": Lion,
         "rmsprop": RMSProp,
+        "sam": SAM,
     },
     "schedule": {
         "onecycle": OneCycle,
@@ -82,7 +86,7 @@ VALUES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "exponential": Exponential,
     },
     "metrics": {"top_k": TopK, "per_class": PerClassAccuracy},
-    "average": {"ema": EMA},
+    "average": {"ema": EMA, "swa": SWA, "lookahead": Lookahead},
     "over": {"uniform": Uniform, "loguniform": LogUniform, "choice": Choice},
     "design": {"grid": Grid, "random": Random, "sobol": Sobol, "tpe": TPE},
 }

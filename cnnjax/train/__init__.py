@@ -1,6 +1,6 @@
 """Training: recipes, steps, whole runs and sweeps of them, evaluation, checkpoints."""
 
-from cnnjax.train.averages import EMA, Average
+from cnnjax.train.averages import EMA, SWA, Average, Lookahead
 from cnnjax.train.course import NonFiniteLoss
 from cnnjax.train.evaluate import evaluate, predict
 from cnnjax.train.fit import Run, fit
@@ -18,7 +18,7 @@ from cnnjax.train.losses import (
     Tempered,
 )
 from cnnjax.train.metrics import Metric, PerClassAccuracy, TopK
-from cnnjax.train.optimizers import LAMB, SGD, Adam, AdamW, Lion, Optimizer, RMSProp
+from cnnjax.train.optimizers import LAMB, SAM, SGD, Adam, AdamW, Lion, Optimizer, RMSProp
 from cnnjax.train.placement import data_parallel_mesh
 from cnnjax.train.progress import Progress, Report, StopTraining, show_progress
 from cnnjax.train.recipe import RECIPES, NamedRecipe, Recipe
@@ -41,7 +41,9 @@ __all__ = [
     "EMA",
     "LAMB",
     "RECIPES",
+    "SAM",
     "SGD",
+    "SWA",
     "Adam",
     "AdamW",
     "Average",
@@ -58,6 +60,7 @@ __all__ = [
     "Group",
     "Hyper",
     "Lion",
+    "Lookahead",
     "Loss",
     "Metric",
     "NamedRecipe",

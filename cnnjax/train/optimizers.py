@@ -14,18 +14,33 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnnjax.errors import number
+from cnnjax.errors import BadArgument, number
 from cnnjax.train.hyper import Hyper
 from cnnjax.typing import Array
 
-__all__ = ["LAMB", "SGD", "Adam", "AdamW", "Lion", "Optimizer", "RMSProp", "everything", "kernels"]
+__all__ = [
+    "LAMB",
+    "SAM",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Lion",
+    "Optimizer",
+    "RMSProp",
+    "everything",
+    "kernels",
+]
 
 Transform: TypeAlias = Any  # optax.GradientTransformation, which mypy cannot see
 Mask: TypeAlias = Callable[[Any], Any]
 
 
 class Optimizer(Protocol):
-    """How gradients move parameters."""
+    """How gradients move parameters.
+
+    One that has a method `climbed(params, gradients) -> params` is given, in place of the gradients
+    at the parameters, those at what that returns: two passes a step.
+    """
 
     def __call__(self, learning_rate: Array, hyper: Hyper) -> Transform:
         """Return the optax transformation at one step: from gradients to what is added.
@@ -178,3 +193,39 @@ class RMSProp(Chain):
         """Return the transformations in order; arguments as of `Chain`."""
         scaled = optax.scale_by_rms(decay=0.9, eps=1e-3)
         return decayed, scaled, optax.trace(hyper.momentum)
+
+
+@dataclasses.dataclass(frozen=True)
+class SAM:
+    """Sharpness-aware minimization: the gradient is taken a step uphill, `w + rho g / |g|`.
+
+    Twice the work of a step. The norm is that of the gradients of all parameters together.
+
+    Attributes:
+        base: what moves the parameters by that gradient.
+        rho: how far uphill, at least 0; 0 is the base alone.
+
+    Raises:
+        BadArgument: for a base that cannot be called, and a rho outside this range.
+
+    Source: Foret et al., "Sharpness-Aware Minimization for Efficiently Improving Generalization"
+    (2021), algorithm 1.
+    """
+
+    base: Optimizer = SGD()
+    rho: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not callable(self.base) or isinstance(self.base, type):
+            raise BadArgument(f"base: received {self.base!r}, allowed: an optimizer such as SGD()")
+        number("rho", self.rho)
+
+    def __call__(self, learning_rate: Array, hyper: Hyper) -> Transform:
+        """Return the base's transformation; arguments as of `Optimizer`."""
+        return self.base(learning_rate, hyper)
+
+    def climbed(self, params: Any, gradients: Any) -> Any:
+        """Return where the second gradient is taken, of parameters and their gradients."""
+        norm = optax.tree.norm(gradients)
+        scale = self.rho / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny)
+        return jax.tree.map(lambda leaf, gradient: leaf + scale * gradient, params, gradients)

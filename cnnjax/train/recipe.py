@@ -45,6 +45,9 @@ class Recipe:
         average: of the weights, which is then what is evaluated: see
             `cnnjax.train.averages.Average`; None evaluates the weights themselves.
         groups: parameters with learning rates of their own; the first whose pattern matches.
+        microbatches: a batch is augmented whole and then taken in so many equal parts, one after
+            the other, whose gradients are averaged: less memory, and the same step but for what
+            depends on the batch, norms and dropout. In 1..1,000,000; it divides the batch.
 
     Raises:
         BadArgument: for a value outside these ranges, or of another kind.
@@ -59,9 +62,10 @@ class Recipe:
     metrics: Mapping[str, Metric] | Metrics = ()
     average: Average | None = None
     groups: tuple[Group, ...] = ()
+    microbatches: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "microbatches"):
             bounded(name, getattr(self, name), 1, _MOST)
         if isinstance(self.metrics, Mapping):  # in one order, whatever order they came in
             object.__setattr__(self, "metrics", tuple(sorted(self.metrics.items(), key=str)))

@@ -1,6 +1,7 @@
 """One training step and one forward pass, as pure functions for `jax.jit` to compile."""
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from cnnjax.data.augment import Normalize, normalize
+from cnnjax.errors import BadArgument
 from cnnjax.nn import evaluating
 from cnnjax.train.groups import frozen, frozen_modules, rates
 from cnnjax.train.keys import named_key
@@ -69,16 +71,21 @@ def make_train_step(model: Any, recipe: Recipe, steps: int) -> TrainStep:
         recipe: of the run.
         steps: how many there are in the run, which the schedule stretches to.
     """
-    loss_of = functools.partial(_loss, model, recipe)
+    gradient_of = jax.value_and_grad(functools.partial(_loss, model, recipe), has_aux=True)
+    if recipe.microbatches > 1:
+        gradient_of = functools.partial(_in_parts, gradient_of, recipe.microbatches)
 
     def step(state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, dict[str, Array]]:
         hyper = state.hyper
         augment_key = jax.random.fold_in(named_key(key, "augment"), state.step)
         dropout_key = jax.random.fold_in(named_key(key, "dropout"), state.step)
         images, targets = augmented(recipe, batch, state.mean, state.std, augment_key)
-        (loss, (logits, batch_stats)), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+        (loss, (logits, batch_stats)), gradients = gradient_of(
             state.params, state, images, targets, dropout_key
         )
+        if hasattr(recipe.optimizer, "climbed"):  # statistics and metrics are those of the weights
+            climbed = recipe.optimizer.climbed(state.params, gradients)
+            _, gradients = gradient_of(climbed, state, images, targets, dropout_key)
         factor = recipe.schedule(state.step, steps)
         updates, opt_state = recipe.optimizer(hyper.learning_rate * factor, hyper).update(
             gradients, state.opt_state, state.params
@@ -92,7 +99,11 @@ def make_train_step(model: Any, recipe: Recipe, steps: int) -> TrainStep:
         params = _learning(recipe, optax.apply_updates(state.params, updates), state.params)
         average: Any = {}
         if recipe.average:
-            average = recipe.average(state.average, variables_of(params, batch_stats), state.step)
+            variables = variables_of(params, batch_stats)
+            average = recipe.average(state.average, variables, state.step, steps)
+            if hasattr(recipe.average, "resumed"):
+                variables = recipe.average.resumed(average, variables, state.step)
+                params, batch_stats = variables["params"], variables.get("batch_stats", {})
         new = TrainState(
             step=state.step + 1,
             params=params,
@@ -138,6 +149,43 @@ def _loss(
         if name.startswith("aux"):
             loss += weight * recipe.loss(features[name], targets).mean()
     return loss, (logits, updated.get("batch_stats", {}))
+
+
+def _in_parts(
+    gradient_of: Any,
+    parts: int,
+    params: Any,
+    state: TrainState,
+    images: Array,
+    targets: Targets,
+    dropout_key: Key,
+) -> Any:
+    """Return what `gradient_of` does, of so many parts of a batch in turn.
+
+    Part `i` has the images `i, i + parts, ...`: of a batch that devices share, each has its own of
+    every part. Each part's statistics of norms move on from those of the one before.
+    """
+    if len(images) % parts:
+        raise BadArgument(
+            f"microbatches: received {parts}, allowed: what divides a batch of {len(images)}"
+        )
+
+    def split(array: Array) -> Array:
+        return array.reshape(len(array) // parts, parts, *array.shape[1:]).swapaxes(0, 1)
+
+    def take(carry: Any, part: Any) -> Any:
+        (batch_stats, summed), (index, *batch) = carry, part
+        before = dataclasses.replace(state, batch_stats=batch_stats)
+        key = jax.random.fold_in(dropout_key, index)
+        (loss, (logits, batch_stats)), gradient = gradient_of(params, before, *batch, key)
+        return (batch_stats, jax.tree.map(jnp.add, summed, gradient)), (loss, logits)
+
+    zero = (state.batch_stats, jax.tree.map(jnp.zeros_like, params))
+    batch = (jnp.arange(parts), split(images), split(targets))
+    (batch_stats, summed), (losses, logits) = jax.lax.scan(take, zero, batch)
+    logits = logits.swapaxes(0, 1).reshape(len(images), -1)
+    mean = jax.tree.map(lambda leaf: leaf / parts, summed)
+    return (losses.mean(), (logits, batch_stats)), mean
 
 
 def _learning(recipe: Recipe, params: Any, before: Any) -> Any:

@@ -294,6 +294,7 @@ def test_values_of_a_recipe_are_shown_as_they_are_written_in_python(tmp_path):
         "metrics": "top5: TopK(k=5)",
         "average": "none",
         "groups": "Group(pattern=head/*, rate=0.5)",
+        "microbatches": "1",
     }
     data = made_up.dataset()
     terms = made_up.shared(data) | {"recipe": recipe.to_dict() | {"epochs": 4}}

@@ -17,7 +17,9 @@ from cnnjax.train import (
     EMA,
     LAMB,
     RECIPES,
+    SAM,
     SGD,
+    SWA,
     Adam,
     AdamW,
     BinaryCrossEntropy,
@@ -31,6 +33,7 @@ from cnnjax.train import (
     Group,
     Hyper,
     Lion,
+    Lookahead,
     OneCycle,
     OneVsAll,
     PerClassAccuracy,
@@ -68,6 +71,7 @@ class Unhashable:
 # For every field what lies just inside of its range, and just outside.
 RANGES = {
     "epochs": ([1, 1_000_000], [0, -1, 1_000_001, 10**10, 1.5, "3", True, None]),
+    "microbatches": ([1, 1_000_000], [0, 1_000_001, 2.0, True, None]),
     "batch_size": ([1, 1_000_000], [0, 1_000_001, 10**400, 2.0, True]),
     "augment": (
         [(), (RandomCrop(), Normalize()), [MixUp()]],
@@ -101,6 +105,13 @@ OF_VALUES = {
     (FromOptax, "keywords"): ([(), (("value", 1),)], [3, "ab", None, (1,), {1: 2}]),
     (FromOptax, "length"): ([None, "steps"], [3]),
     (FromOptax, "function"): ([optax.constant_schedule], [None, "linear"]),
+    (SWA, "start"): ([0, 0.9], [1, -0.1, None]),
+    (SWA, "every"): ([1, 50], [0, 1.5, True]),
+    (Lookahead, "every"): ([1, 50], [0, 1.5, True]),
+    (Lookahead, "pace"): ([0, 0.9], [1, -0.1, None]),
+    (Lookahead, "power"): ([0, 3], [-1, NAN, None]),
+    (SAM, "rho"): ([0, 0.1], [-1, NAN, None]),
+    (SAM, "base"): ([AdamW()], [AdamW, "adamw", None]),
     (Steps, "factor"): ([0, 0.5], [1, -0.1, NAN]),
     **{
         (kind, "clip_norm"): (
@@ -225,6 +236,7 @@ def test_a_name_and_a_default_mean_what_they_meant():
         "metrics": (),
         "average": None,
         "groups": (),
+        "microbatches": 1,
     }
     assert tuple(Hyper().to_dict().values()) == (0.1, 0.9, 5e-4, 0.0, 1.0)
     assert {
