@@ -5,6 +5,14 @@ in one run: each round times every candidate once, and the medians of the rounds
 
     python experiments/bench_operations.py --out runs/operations --rounds 7
     python experiments/bench_operations.py --out runs/operations --rows "3x3 64" --torch PYTHON
+
+With --table every form that `cnnjax.ops` has is timed instead, on layers of the networks below, in
+float32 and bfloat16. The times go to `results/bench_operations/KIND.csv`, and what follows from
+them to `cnnjax/ops/choices/KIND.csv`, by which this kind of processor then chooses; rows of other
+versions of jax are kept. It goes on from where it was interrupted. With --small both files go to
+the directory of the results, from a few small layers.
+
+    python experiments/bench_operations.py --table --out runs/operations/jax012
 """
 
 import argparse
@@ -15,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -23,10 +32,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cnnjax.benchmark import Case
+from cnnjax.benchmark.operations import layers_of, measure, spread_out
+from cnnjax.benchmark.thresholds import FIGURES, figure_rows, merge, table_rows
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.files import replacing
+from cnnjax.models import build
 from cnnjax.ops import choose, max_pool, stock, xla
+from cnnjax.ops.choose import COLUMNS, DTYPES, TABLES
 from cnnjax.ops.geometry import Geometry, Layer
+from cnnjax.records import Experiment, hardware
+from cnnjax.runtime import processor, use_huge_pages
+from cnnjax.terminal import print_table
 
 
 class Row(NamedTuple):
@@ -78,6 +95,16 @@ POOLS = {
     "max pool 3x3/1 64 56px b16": Pool(16, 56, 64, 3, 1),
     "max pool 13x13/1 320 7px b16": Pool(16, 7, 320, 13, 1),
 }
+NETWORKS = {
+    "resnet20_cifar": 128, "resnet18_cifar": 128, "wrn16_4_cifar": 64, "densenet_bc40_12_cifar": 64,
+    "mobilenet_v2": 16, "resnet50": 8, "resnext50_32x4d": 8, "efficientnet_b0": 16,
+    "convnext_tiny": 8, "shufflenet_v2_x1_0": 16,
+}  # fmt: skip
+"""Whose layers are timed for the table, and with how many images."""
+
+LAYERS = {
+    "3x3": 9, "grouped 3x3": 3, "dense": 6, "grouped": 2, "pointwise": 3, "depthwise": 4
+}  # fmt: skip
 DIRECTIONS = ("forward", "input gradient", "kernel gradient")
 
 # Run by the other interpreter: rows as JSON on stdin, {row: [[seconds, ...] x 3]} on stdout.
@@ -178,7 +205,7 @@ def timed(function, arguments) -> float:
     return time.perf_counter() - start
 
 
-def measure(
+def measure_sides(
     sides: dict[str, list[Run]], rounds: int, stock_limit: float
 ) -> dict[str, list[list[float]]]:
     """Return seconds for each side and direction; a stock run beyond the limit is not repeated."""
@@ -194,6 +221,36 @@ def measure(
     return times
 
 
+def table(out: Path, rounds: int, patience: float, small: bool) -> None:
+    """Time every form, write the times and the table of forms that follows from them."""
+    kind, version = processor(), ".".join(map(str, jax.__version_info__[:2]))
+    networks = {"lenet5": 2, "mobilenet_v2_cifar": 2} if small else NETWORKS
+    layers = [
+        layer
+        for name, batch in networks.items()
+        for layer in layers_of(build(name), Case(name, batch).image_shape, batch)
+    ]
+    chosen = spread_out(layers, dict.fromkeys(LAYERS, 1) if small else LAYERS)
+    settings = {"kind": kind, "jax": version, "rounds": rounds, "patience": patience}
+    settings["layers"] = [shape.label for shape in chosen]
+    known = {"kind": kind, "jax": version, "cpu": hardware()["cpu"]}
+    rows = []
+    with Experiment.opened(out, settings) as results:
+        for dtype in DTYPES:
+            for shape in chosen:
+                compute = partial(measure, shape, jnp.dtype(dtype), rounds, patience)
+                times = results.remembered(f"{shape.label} {dtype}", compute)
+                del times["seconds"]
+                rows += figure_rows(shape, dtype, times, known)
+        rules = table_rows(rows, version)
+        results.conclude({"table": rules})
+    place = Path(__file__).parent / "results" / "bench_operations"
+    merge((out / "figures.csv") if small else place / f"{kind}.csv", FIGURES, rows)
+    merge((out / "table.csv") if small else TABLES / f"{kind}.csv", COLUMNS, rules)
+    shown = ("operation", "family", "dtype", "width", "pixels", "form", "over_best", "worst")
+    print_table(shown, [[str(row[name]) for name in shown] for row in rules])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
@@ -203,7 +260,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--stock-limit", type=float, default=2.0, help="seconds")
     parser.add_argument("--torch", help="an interpreter that can import torch")
+    parser.add_argument("--table", action="store_true", help="the table of this processor")
+    parser.add_argument("--small", action="store_true", help="a few layers, into --out alone")
     options = parser.parse_args()
+    if options.table:
+        use_huge_pages()
+        table(options.out, options.rounds, 0.3, options.small)
+        return
     rows = {name: row for name, row in ROWS.items() if options.rows in name}
     pooled = {name: row for name, row in POOLS.items() if options.rows in name}
     if not rows and not pooled:
@@ -224,11 +287,11 @@ def main() -> None:
     else:
         print("no --torch: no PyTorch column")
 
-    table = []
+    records = []
     cases = [(n, convolutions, row) for n, row in rows.items()]
     cases += [(n, pools, row) for n, row in pooled.items()]
     for name, sides, row in cases:
-        times = measure(sides(row), options.rounds, options.stock_limit)
+        times = measure_sides(sides(row), options.rounds, options.stock_limit)
         if name in torch:
             times["torch"] = torch[name]
         for direction, label in enumerate(DIRECTIONS[: len(times["ours"])]):
@@ -236,16 +299,16 @@ def main() -> None:
             for side, values in times.items():
                 record[f"{side}_ms"] = round(median(values[direction]) * 1e3, 2)
                 record[f"{side}_n"] = len(values[direction])
-            table.append(record)
+            records.append(record)
             figures = "  ".join(f"{side} {record[f'{side}_ms']:9.2f}" for side in times)
             print(f"{name:30} {label:16} {figures}", flush=True)
 
     lines = io.StringIO()
-    writer = csv.DictWriter(lines, fieldnames=list(table[0]))
+    writer = csv.DictWriter(lines, fieldnames=list(records[0]))
     writer.writeheader()
-    writer.writerows(table)
+    writer.writerows(records)
     for file, text in zip(
-        files, (json.dumps(table, indent=1) + "\n", lines.getvalue()), strict=True
+        files, (json.dumps(records, indent=1) + "\n", lines.getvalue()), strict=True
     ):
         with replacing(file) as stream:
             stream.write(text.encode())
