@@ -77,7 +77,7 @@ def fit(layers: Sequence[Timed], never: Iterable[str] = ()) -> tuple[list[Rule],
         for after, back in lists:
             totals = np.where(np.isnan(losses), back, losses)
             costs = totals.mean(axis=1) + length * math.log(GAIN)
-            first = int(costs.argmin())
+            first = int(np.argmin(costs))
             if costs[first] < least - 1e-9:
                 chosen, least = ([rules[first], *after], totals[first]), float(costs[first])
             if length + 1 < MOST_RULES:
