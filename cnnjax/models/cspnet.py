@@ -28,7 +28,16 @@ from cnnjax.nn import (
 )
 from cnnjax.typing import Activation, Array, DType, Images
 
-__all__ = ["NETWORKS", "CspBottleneck", "CspNet", "CspStage", "DarkBlock", "Stem"]
+__all__ = [
+    "NETWORKS",
+    "CspBottleneck",
+    "CspNet",
+    "CspStage",
+    "DarkBlock",
+    "JointStage",
+    "Stem",
+    "run_blocks",
+]
 
 _norm = partial(BatchNorm, momentum=0.9, epsilon=1e-5)
 # The last norm of a block starts at zero.
@@ -102,17 +111,28 @@ class DarkBlock(nn.Module):
         return drop_path(y, self.drop_path_rate, train=train) + x
 
 
+def run_blocks(stage: Any, x: Array, *, train: bool, **fields: Any) -> Array:
+    """Run a block for each of the stage's `rates`, in its `__call__`; `fields` go to them all.
+
+    `x` is `[B, H, W, C]`, as is what they return. `stage.block` is called with `act`,
+    `drop_path_rate`, `dtype` and `name`.
+    """
+    settings: dict[str, Any] = {"act": stage.act, "dtype": stage.dtype, **fields}
+    for index, rate in enumerate(stage.rates):
+        block = stage.block(drop_path_rate=rate, name=f"blocks.{index}", **settings)
+        x = run(block, x, train=train, remat=stage.remat)
+    return x
+
+
 class CspStage(nn.Module):
     """A strided 3x3 layer, a 1x1 layer, blocks on one half of its channels, and a 1x1 layer.
 
-    There is a block for each of `rates`, its drop-path rate; `block` is called with `groups`,
-    `act`, `drop_path_rate`, `dtype` and `name`. Both halves together have `expansion` times
+    `run_blocks` runs the blocks, with `groups`. Both halves together have `expansion` times
     `width` channels, without activation if `linear`. `grow`: the strided layer has `width`
-    channels, not those of its input. `joint`: no 1x1 layer of its own follows the blocks, and the
-    halves change places.
+    channels, not those of its input. Another 1x1 layer follows the blocks.
     """
 
-    # Twelve fields: a stage's sizes, and in what the stages of four papers' networks differ.
+    # Eleven fields: a stage's sizes, and in what those of three papers' networks differ.
     block: Callable[..., nn.Module]
     width: int
     rates: tuple[float, ...]
@@ -121,7 +141,6 @@ class CspStage(nn.Module):
     expansion: float = 1.0
     linear: bool = False
     grow: bool = False
-    joint: bool = False
     act: Activation = leaky_relu
     remat: bool = False
     dtype: DType = jnp.float32
@@ -138,22 +157,30 @@ class CspStage(nn.Module):
         act = None if self.linear else self.act
         x = layer(2 * half, 1, act=act, name="conv_exp")(x, train=train)
         kept, y = jnp.split(x, 2, axis=-1)
-        if self.joint:
-            kept, y = y, kept
-        for index, rate in enumerate(self.rates):
-            block = self.block(
-                groups=self.groups,
-                act=self.act,
-                drop_path_rate=rate,
-                dtype=self.dtype,
-                name=f"blocks.{index}",
-            )
-            y = run(block, y, train=train, remat=self.remat)
-        if self.joint:
-            y = jnp.concatenate([y, kept], axis=-1)
-        else:
-            y = layer(half, 1, name="conv_transition_b")(y, train=train)
-            y = jnp.concatenate([kept, y], axis=-1)
+        y = run_blocks(self, y, train=train, groups=self.groups)
+        y = layer(half, 1, name="conv_transition_b")(y, train=train)
+        y = jnp.concatenate([kept, y], axis=-1)
+        return layer(self.width, 1, name="conv_transition")(y, train=train)
+
+
+class JointStage(nn.Module):
+    """A strided 3x3 layer, a 1x1 layer, `run_blocks` on one half of its channels, a 1x1 layer."""
+
+    block: Callable[..., nn.Module]
+    width: int
+    rates: tuple[float, ...]
+    act: Activation = leaky_relu
+    remat: bool = False
+    dtype: DType = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Map `[B, H, W, C]` to `[B, H / 2, W / 2, width]`."""
+        layer = partial(ConvNormAct, act=self.act, dtype=self.dtype)
+        x = layer(x.shape[-1], 3, 2, name="conv_down")(x, train=train)
+        x = layer(self.width, 1, name="conv_exp")(x, train=train)
+        y, kept = jnp.split(x, 2, axis=-1)
+        y = jnp.concatenate([run_blocks(self, y, train=train), kept], axis=-1)
         return layer(self.width, 1, name="conv_transition")(y, train=train)
 
 
@@ -263,7 +290,7 @@ def _cs3(size: str, block: Callable[..., nn.Module] | None = None) -> dict[str, 
         "l": (8, (3, 6, 9, 3)),
         "x": (10, (3, 7, 11, 3)),
     }[size]
-    stage = partial(CspStage, block or partial(DarkBlock, ratio=1.0), joint=True)
+    stage = partial(JointStage, block or partial(DarkBlock, ratio=1.0))
     return {
         "stages": _of_widths((stage,) * 4, tuple(scale * 16 * 2**index for index in range(4))),
         "depths": depths,

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from cnnjax import ops
-from cnnjax.models.cspnet import CspNet, DarkBlock, Stem
+from cnnjax.models.cspnet import CspNet, DarkBlock, Stem, run_blocks
 from cnnjax.models.network import Network
-from cnnjax.nn import ConvNormAct, leaky_relu, run
+from cnnjax.nn import ConvNormAct, leaky_relu
 from cnnjax.typing import Activation, Array, DType
 
 __all__ = ["NETWORKS", "DarkStage"]
@@ -22,8 +22,7 @@ __all__ = ["NETWORKS", "DarkStage"]
 class DarkStage(nn.Module):
     """A strided 3x3 layer, or with `average` a mean and a 1x1 layer, then blocks.
 
-    There is a block for each of `rates`, its drop-path rate; `block` is called with `act`,
-    `drop_path_rate`, `dtype` and `name`.
+    `run_blocks` runs the blocks.
     """
 
     block: Callable[..., nn.Module]
@@ -44,12 +43,7 @@ class DarkStage(nn.Module):
             x = layer(self.width, 1, name="conv_down.1")(x, train=train)
         else:
             x = layer(self.width, 3, self.strides, name="conv_down")(x, train=train)
-        for index, rate in enumerate(self.rates):
-            block = self.block(
-                act=self.act, drop_path_rate=rate, dtype=self.dtype, name=f"blocks.{index}"
-            )
-            x = run(block, x, train=train, remat=self.remat)
-        return x
+        return run_blocks(self, x, train=train)
 
 
 def _darknet(

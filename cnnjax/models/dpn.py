@@ -48,15 +48,18 @@ class _NormActConv(nn.Module):
 class DualPathBlock(nn.Module):
     """1x1, 3x3 (strided, grouped) and 1x1 layers: `width` channels to add and `growth` to append.
 
-    The first block of a stage projects its input to `width + 2 * growth` channels (`project`). In
-    the "b" networks (`apart`) two convolutions give the two kinds of channels.
+    `scale` multiplies `width`, and `group_width`, the channels of each of `groups`: "40x4d" in the
+    paper is 40 groups of 4. The first block of a stage projects its input to
+    `scale * width + 2 * growth` channels (`project`). In the "b" networks (`apart`) two
+    convolutions give the two kinds of channels.
     """
 
-    inner: int
-    width: int
     growth: int
-    strides: int = 1
+    scale: int = 1
+    width: int = 256
     groups: int = 32
+    group_width: int = 3
+    strides: int = 1
     project: bool = False
     apart: bool = False
     dtype: DType = jnp.float32
@@ -65,40 +68,38 @@ class DualPathBlock(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Map `[B, H, W, C]` to `[B, H, W, C + growth]`.
 
-        With `project`, to `[B, H / strides, W / strides, width + 3 * growth]`.
+        With `project`, to `[B, H / strides, W / strides, scale * width + 3 * growth]`.
         """
         layer = partial(_NormActConv, dtype=self.dtype)
+        width, inner = self.scale * self.width, self.scale * self.groups * self.group_width
         shortcut = x
         if self.project:
-            features, name = self.width + 2 * self.growth, f"c1x1_w_s{self.strides}"
+            features, name = width + 2 * self.growth, f"c1x1_w_s{self.strides}"
             shortcut = layer(features, strides=self.strides, name=name)(x, train=train)
-        y = layer(self.inner, name="c1x1_a")(x, train=train)
-        y = layer(self.inner, 3, self.strides, self.groups, name="c3x3_b")(y, train=train)
+        y = layer(inner, name="c1x1_a")(x, train=train)
+        y = layer(inner, 3, self.strides, self.groups, name="c3x3_b")(y, train=train)
         if self.apart:
             y = relu(_norm(dtype=self.dtype, name="c1x1_c.bn")(y, train=train))
-            added = _conv(self.width, dtype=self.dtype, name="c1x1_c1")(y)
+            added = _conv(width, dtype=self.dtype, name="c1x1_c1")(y)
             appended = _conv(self.growth, dtype=self.dtype, name="c1x1_c2")(y)
         else:
-            y = layer(self.width + self.growth, name="c1x1_c")(y, train=train)
-            added, appended = jnp.split(y, [self.width], axis=-1)
-        kept, dense = jnp.split(shortcut, [self.width], axis=-1)
+            y = layer(width + self.growth, name="c1x1_c")(y, train=train)
+            added, appended = jnp.split(y, [width], axis=-1)
+        kept, dense = jnp.split(shortcut, [width], axis=-1)
         return jnp.concatenate([kept + added, dense, appended], axis=-1)
 
 
 class DPN(nn.Module):
     """A stem, four stages of dual path blocks, global average pooling and a linear layer.
 
-    `stem` has its channels and its kernel's side. Stage i adds to `width * 2**i` channels, appends
-    `growths[i]` a block, and has `inner * 2**i` channels inside its blocks. `act` is the activation of the stem and after the
-    last block; those of the blocks are ReLUs.
+    `stem` has its channels and its kernel's side. A block of stage i is called with `growths[i]`,
+    2**i for its `scale`, `strides`, `project`, `dtype` and `name`. `act` is the activation of the
+    stem and after the last block; those of the blocks are ReLUs.
     """
 
-    # Eleven fields: seven are the architecture's, four every network has.
     depths: tuple[int, ...]
     growths: tuple[int, ...]
     stem: tuple[int, int] = (64, 7)
-    width: int = 256
-    inner: int = 96
     block: Callable[..., nn.Module] = DualPathBlock
     act: Activation = relu
     num_classes: int = 1000
@@ -126,9 +127,8 @@ class DPN(nn.Module):
         for stage, (depth, growth) in enumerate(zip(self.depths, self.growths, strict=True)):
             for index in range(depth):
                 block = self.block(
-                    self.inner * 2**stage,
-                    self.width * 2**stage,
                     growth,
+                    2**stage,
                     strides=2 if stage > 0 and index == 0 else 1,
                     project=index == 0,
                     dtype=self.dtype,
@@ -151,19 +151,20 @@ class DPN(nn.Module):
         return (logits, stages) if features else logits
 
 
-_SMALL: dict[str, Any] = {"growths": (16, 32, 32, 64), "stem": (10, 3), "width": 64, "inner": 128}
-_APART = partial(DualPathBlock, apart=True)
-_40 = partial(DualPathBlock, groups=40)
-_50 = partial(DualPathBlock, groups=50)
+_SMALL: dict[str, Any] = {"growths": (16, 32, 32, 64), "stem": (10, 3)}
+_NARROW = partial(DualPathBlock, width=64, group_width=4)
+_APART = partial(_NARROW, apart=True)
+_40 = partial(DualPathBlock, groups=40, group_width=4)
+_50 = partial(DualPathBlock, groups=50, group_width=4)
 
 # fmt: off
 NETWORKS = {
     "dpn48b": Network(DPN, {"depths": (3, 4, 6, 3), **_SMALL, "block": _APART, "act": silu}),
-    "dpn68": Network(DPN, {"depths": (3, 4, 12, 3), **_SMALL}),
+    "dpn68": Network(DPN, {"depths": (3, 4, 12, 3), **_SMALL, "block": _NARROW}),
     "dpn68b": Network(DPN, {"depths": (3, 4, 12, 3), **_SMALL, "block": _APART}),
     "dpn92": Network(DPN, {"depths": (3, 4, 20, 3), "growths": (16, 32, 24, 128)}),
-    "dpn98": Network(DPN, {"depths": (3, 6, 20, 3), "growths": (16, 32, 32, 128), "stem": (96, 7), "inner": 160, "block": _40}),
-    "dpn131": Network(DPN, {"depths": (4, 8, 28, 3), "growths": (16, 32, 32, 128), "stem": (128, 7), "inner": 160, "block": _40}),
-    "dpn107": Network(DPN, {"depths": (4, 8, 20, 3), "growths": (20, 64, 64, 128), "stem": (128, 7), "inner": 200, "block": _50}),
+    "dpn98": Network(DPN, {"depths": (3, 6, 20, 3), "growths": (16, 32, 32, 128), "stem": (96, 7), "block": _40}),
+    "dpn131": Network(DPN, {"depths": (4, 8, 28, 3), "growths": (16, 32, 32, 128), "stem": (128, 7), "block": _40}),
+    "dpn107": Network(DPN, {"depths": (4, 8, 20, 3), "growths": (20, 64, 64, 128), "stem": (128, 7), "block": _50}),
 }
 # fmt: on
