@@ -11,7 +11,22 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, get_origin, get_type_hints
 
-from cnnjax.data.augment import CutMix, Cutout, HorizontalFlip, MixUp, Normalize, RandomCrop
+from cnnjax.data.augment import (
+    AlternatingFlip,
+    ColorJitter,
+    CutMix,
+    Cutout,
+    GaussianBlur,
+    HorizontalFlip,
+    MixUp,
+    Normalize,
+    OneOf,
+    RandomCrop,
+    RandomErasing,
+    RandomGray,
+    RandomResizedCrop,
+    VerticalFlip,
+)
 from cnnjax.errors import BadArgument, unknown
 from cnnjax.train import (
     EMA,
@@ -55,11 +70,19 @@ __all__ = [
 VALUES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     "augment": {
         "crop": RandomCrop,
+        "resized_crop": RandomResizedCrop,
         "flip": HorizontalFlip,
+        "alternating_flip": AlternatingFlip,
+        "vertical_flip": VerticalFlip,
+        "color": ColorJitter,
+        "gray": RandomGray,
+        "blur": GaussianBlur,
         "normalize": Normalize,
         "cutout": Cutout,
+        "erase": RandomErasing,
         "mixup": MixUp,
         "cutmix": CutMix,
+        "one_of": OneOf,
     },
     "loss": {
         "cross_entropy": CrossEntropy,
@@ -212,7 +235,7 @@ def _made(field: str, name: str, given: Mapping[str, str]) -> Any:
     kind: Any = VALUES[field][name]
     hints = get_type_hints(kind)
     fields = [each.name for each in dataclasses.fields(kind)]
-    values = {}
+    values: dict[str, Any] = {}
     for key, text in given.items():
         if key not in fields:
             raise (
@@ -224,6 +247,8 @@ def _made(field: str, name: str, given: Mapping[str, str]) -> Any:
             if text not in _FUNCTIONS:
                 raise unknown(f"{field}: {name}: {key}", text, _FUNCTIONS)
             values[key] = _FUNCTIONS[text]
+        elif key == "choices":
+            values[key] = read_values(field, text.strip().removeprefix("(").removesuffix(")"))
         else:
             values[key] = _literal(text)
             if not isinstance(values[key], (hints[key], int) if hints[key] is float else object):

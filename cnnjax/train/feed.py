@@ -66,17 +66,18 @@ class Streamed:
     mesh: Mesh
 
     def epoch(self, order: Array, batch_size: int, first: int) -> Iterator[tuple[Any, ...]]:
-        """Yield images `[1, B, ...]` and labels `[1, B]` of each step of an epoch that is left.
+        """Yield images `[1, B, ...]`, labels and places `[1, B]` of each step that is left.
 
         Arguments as of `Resident.epoch`; with several runs there is an axis of runs before `B`.
         """
         places, labels = np.asarray(order), np.asarray(self.source.labels)
         sharding = batch_sharding(self.mesh, axis=places.ndim)
 
-        def read(start: int) -> tuple[Array, Array]:
+        def read(start: int) -> tuple[Array, Array, Array]:
             chosen = places[..., start : start + batch_size]
             images = self.source.take(chosen.ravel())
-            batch = images.reshape(1, *chosen.shape, *images.shape[1:]), labels[chosen][None]
+            shaped = images.reshape(1, *chosen.shape, *images.shape[1:])
+            batch = shaped, labels[chosen][None], chosen[None]
             return jax.device_put(batch, sharding)
 
         starts = range(first * batch_size, places.shape[-1] // batch_size * batch_size, batch_size)

@@ -36,6 +36,6 @@ def key_of(seed: int, argument: str = "seed") -> Key:
 
 
 def named_key(key: Key, name: str) -> Key:
-    """Return the key of one use (`"init"`, `"order"`, `"augment"`, `"dropout"`) of a run's key."""
+    """Return the key of one use (`"init"`, `"order"`, `"augment"`, ...) of a run's key."""
     # CRC-32 is the same everywhere and for ever, unlike Python's hash of a string.
     return jax.random.fold_in(key, zlib.crc32(name.encode()))

@@ -174,6 +174,7 @@ def programs_of(
         batch = (
             jax.ShapeDtypeStruct((*size, *plan.image_shape), jnp.uint8),
             jax.ShapeDtypeStruct(size, jnp.int32),
+            jax.ShapeDtypeStruct(size, jnp.int32),
         )
     chunk, more = compiled(program, state, *batch, key, np.int32(1))
     return Programs(plan, feed, key, indices, order, chunk, longest), seconds + more

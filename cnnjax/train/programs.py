@@ -136,10 +136,11 @@ def resident_chunk_program(
         gathered = (
             jnp.take(images, chosen, axis=0, mode="clip"),
             jnp.take(labels, chosen, axis=0, mode="clip"),
+            chosen,
         )
         if mesh.size > 1:
             gathered = jax.lax.with_sharding_constraint(gathered, batch_sharding(mesh))
-        return step(state, (gathered[0], one_hot(gathered[1], classes)), key)
+        return step(state, (gathered[0], one_hot(gathered[1], classes), gathered[2]), key)
 
     mapped = jax.jit(jax.vmap(one, in_axes=(0, None, None, 0, 0)) if many else one, inline=True)
 
@@ -159,7 +160,7 @@ def resident_chunk_program(
 def streamed_chunk_program(
     model: Any, recipe: Recipe, classes: int, steps: int, length: int, many: bool, mesh: Mesh
 ) -> Any:
-    """Return `(state, images [L, B, ...], labels [L, B], key, count) -> (state, metrics)`.
+    """Return `(state, images [L, B, ...], labels, places [L, B], key, count) -> (state, metrics)`.
 
     It takes `count` steps, at most `length` (`L`), each with the next batch. The state is donated.
     The metrics of step i are at place i of theirs, `[L, ...]`; what lies behind means nothing.
@@ -172,17 +173,17 @@ def streamed_chunk_program(
     step = make_train_step(model, recipe, steps)
 
     def one(
-        state: TrainState, images: Array, labels: Labels, key: Key
+        state: TrainState, images: Array, labels: Labels, places: Array, key: Key
     ) -> tuple[TrainState, dict[str, Array]]:
-        return step(state, (images, one_hot(labels, classes)), key)
+        return step(state, (images, one_hot(labels, classes), places), key)
 
     mapped = jax.jit(jax.vmap(one) if many else one, inline=True)
 
     def program(
-        state: TrainState, images: Array, labels: Labels, key: Key, count: Array
+        state: TrainState, images: Array, labels: Labels, places: Array, key: Key, count: Array
     ) -> tuple[TrainState, dict[str, Array]]:
         def take(state: TrainState, index: Array) -> tuple[TrainState, dict[str, Array]]:
-            return mapped(state, images[index], labels[index], key)
+            return mapped(state, images[index], labels[index], places[index], key)
 
         return _repeated(take, state, length, count)
 
@@ -190,7 +191,7 @@ def streamed_chunk_program(
     return jax.jit(
         program,
         donate_argnums=0,
-        in_shardings=(whole, split, split, whole, whole),
+        in_shardings=(whole, split, split, split, whole, whole),
         out_shardings=whole,
     )
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from cnnjax.data.augment import Normalize, normalize
+from cnnjax.data.augment import Moment, Normalize, normalize, takes_moment
 from cnnjax.errors import BadArgument
 from cnnjax.nn import evaluating
 from cnnjax.train.groups import frozen, frozen_modules, rates
@@ -23,11 +23,18 @@ from cnnjax.typing import Array, Images, Key, Logits, Targets, Variables
 
 __all__ = ["augmented", "forward", "make_train_step", "score"]
 
-Batch = tuple[Images, Targets]
+Batch = tuple[Images, Targets] | tuple[Images, Targets, Array]
 TrainStep = Callable[[TrainState, Batch, Key], tuple[TrainState, dict[str, Array]]]
 
 
-def augmented(recipe: Recipe, batch: Batch, mean: Array, std: Array, key: Key) -> Batch:
+def augmented(
+    recipe: Recipe,
+    batch: tuple[Images, Targets],
+    mean: Array,
+    std: Array,
+    key: Key,
+    moment: Moment | None = None,
+) -> tuple[Images, Targets]:
     """Return a batch as a network is trained on it: augmented and normalized.
 
     Each value of the chain draws with a key of its own: that of the step, folded with its place.
@@ -38,9 +45,13 @@ def augmented(recipe: Recipe, batch: Batch, mean: Array, std: Array, key: Key) -
         mean: `[C]` float32, of images / 255.
         std: `[C]` float32, of images / 255.
         key: of this step.
+        moment: for the values that take one; its key is that of the run.
 
     Returns:
         Images `[B, H, W, C]` float32 and targets `[B, K]` float32.
+
+    Raises:
+        BadArgument: where a value takes a moment and there is none.
     """
     images, targets = batch
     chain = recipe.augment
@@ -49,9 +60,25 @@ def augmented(recipe: Recipe, batch: Batch, mean: Array, std: Array, key: Key) -
     for place, each in enumerate(chain):
         if isinstance(each, Normalize):
             images = normalize(images, mean, std)
-        else:
+        elif not takes_moment(each):
             images, targets = each(jax.random.fold_in(key, place), images, targets)
+        elif moment is None:
+            raise BadArgument(
+                f"batch: augment[{place}] needs to know which images it has; allowed: (images, "
+                "targets, indices)"
+            )
+        else:
+            now: Any = moment._replace(key=jax.random.fold_in(moment.key, place))
+            given: Any = each
+            images, targets = given(jax.random.fold_in(key, place), images, targets, moment=now)
     return images, targets
+
+
+def _moment(recipe: Recipe, batch: Batch, key: Key, step: Array, steps: int) -> Moment | None:
+    if len(batch) == 2:
+        return None
+    epoch = step // max(1, steps // recipe.epochs)
+    return Moment(epoch, batch[2], named_key(key, "moment"))
 
 
 def make_train_step(model: Any, recipe: Recipe, steps: int) -> TrainStep:
@@ -59,8 +86,10 @@ def make_train_step(model: Any, recipe: Recipe, steps: int) -> TrainStep:
 
     The step is pure and not yet compiled: `jax.jit(step, donate_argnums=0)`. It takes images
     `[B, H, W, C]` uint8, targets `[B, K]` float32 and the key of the *run*; what it draws depends
-    on that key and `state.step` alone. Its metrics are of the augmented batch before the update:
-    the scalars `loss`, which is minimized, and `accuracy`, float32, and the means of the recipe's.
+    on that key and `state.step` alone. A third part of the batch, the images' places `[B]` int32 in
+    the training set, is needed where an augmentation takes a `Moment`. Its metrics are of the
+    augmented batch before the update: the scalars `loss`, which is minimized, and `accuracy`,
+    float32, and the means of the recipe's.
 
     A model may have auxiliary classifiers: an attribute `aux_weight`, and among its features in
     training their logits, under names that begin with "aux". The loss of each, times the weight,
@@ -79,7 +108,8 @@ def make_train_step(model: Any, recipe: Recipe, steps: int) -> TrainStep:
         hyper = state.hyper
         augment_key = jax.random.fold_in(named_key(key, "augment"), state.step)
         dropout_key = jax.random.fold_in(named_key(key, "dropout"), state.step)
-        images, targets = augmented(recipe, batch, state.mean, state.std, augment_key)
+        moment = _moment(recipe, batch, key, state.step, steps)
+        images, targets = augmented(recipe, batch[:2], state.mean, state.std, augment_key, moment)
         (loss, (logits, batch_stats)), gradients = gradient_of(
             state.params, state, images, targets, dropout_key
         )

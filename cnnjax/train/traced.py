@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from cnnjax.data.augment import Normalize
+from cnnjax.data.augment import Moment, Normalize, takes_moment
 from cnnjax.errors import BadArgument
 from cnnjax.files import printable
 from cnnjax.train.hyper import Hyper
@@ -34,7 +34,9 @@ def check_values(
         if isinstance(each, Normalize):
             images = of(images.shape, jnp.float32)
             continue
-        found = _traced(f"augment[{index}]", each, key, images, targets)
+        when: list[Any] = [of((), jnp.int32), of((batch_size,), jnp.int32), key]
+        more = (Moment(*when),) if takes_moment(each) else ()
+        found = _traced(f"augment[{index}]", each, key, images, targets, *more)
         pair = isinstance(found, tuple) and len(found) == 2
         if not pair or [each.shape for each in found] != [images.shape, targets.shape]:
             raise BadArgument(

@@ -4,21 +4,56 @@ A value is called with a key, images and targets and gives images and targets. T
 uint8 or floating-point images `[B, H, W, C]`, return the same dtype and draw for each image apart.
 """
 
-from cnnjax.data.augment.erase import Cutout, cutout
-from cnnjax.data.augment.geometry import HorizontalFlip, RandomCrop, random_crop, random_flip
-from cnnjax.data.augment.images import Augmentation, Normalize, normalize
-from cnnjax.data.augment.mix import CutMix, MixUp
+from cnnjax.data.augment.color import (
+    ColorJitter,
+    GaussianBlur,
+    RandomGray,
+    color_jitter,
+    gaussian_blur,
+    random_gray,
+)
+from cnnjax.data.augment.erase import Cutout, RandomErasing, cutout, random_erasing
+from cnnjax.data.augment.geometry import (
+    AlternatingFlip,
+    HorizontalFlip,
+    RandomCrop,
+    VerticalFlip,
+    alternating_flip,
+    random_crop,
+    random_flip,
+    random_vertical_flip,
+)
+from cnnjax.data.augment.images import Augmentation, Moment, Normalize, normalize, takes_moment
+from cnnjax.data.augment.mix import CutMix, MixUp, OneOf
+from cnnjax.data.augment.resized import RandomResizedCrop, random_resized_crop
 
 __all__ = [
+    "AlternatingFlip",
     "Augmentation",
+    "ColorJitter",
     "CutMix",
     "Cutout",
+    "GaussianBlur",
     "HorizontalFlip",
     "MixUp",
+    "Moment",
     "Normalize",
+    "OneOf",
     "RandomCrop",
+    "RandomErasing",
+    "RandomGray",
+    "RandomResizedCrop",
+    "VerticalFlip",
+    "alternating_flip",
+    "color_jitter",
     "cutout",
+    "gaussian_blur",
     "normalize",
     "random_crop",
+    "random_erasing",
     "random_flip",
+    "random_gray",
+    "random_resized_crop",
+    "random_vertical_flip",
+    "takes_moment",
 ]
