@@ -134,7 +134,7 @@ def read_values(field: str, text: str) -> tuple[Any, ...]:
     """Return the values that a text writes, none for an empty one; raises as `read_value`.
 
     >>> read_values("augment", "crop:padding=4,flip")
-    (RandomCrop(padding=4), HorizontalFlip())
+    (RandomCrop(padding=4, border='zeros'), HorizontalFlip())
     """
     return tuple(value for _, value in _items(field, text, labels=False))
 

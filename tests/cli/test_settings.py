@@ -7,7 +7,16 @@ import pytest
 
 from cnnjax.cli.settings import Settings
 from cnnjax.cli.values import VALUES, read_groups, read_metrics, read_value, read_values
-from cnnjax.data.augment import Cutout, HorizontalFlip, MixUp, Normalize, RandomCrop
+from cnnjax.data.augment import (
+    CutMix,
+    Cutout,
+    HorizontalFlip,
+    MixUp,
+    Normalize,
+    OneOf,
+    RandomCrop,
+    RandomErasing,
+)
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.train import (
     EMA,
@@ -52,6 +61,10 @@ WRITTEN = {
             Cutout(5),
         ),
         "mixup:alpha=0.4": (MixUp(0.4),),
+        "erase:scale=(0.1,0.2),noise=True": (RandomErasing(scale=(0.1, 0.2), noise=True),),
+        "one_of:choices=(mixup:alpha=0.8,cutmix),weights=(1,2)": (
+            OneOf((MixUp(0.8), CutMix()), (1, 2)),
+        ),
         "": (),
     },
     "loss": {

@@ -11,7 +11,20 @@ import numpy as np
 import optax
 import pytest
 
-from cnnjax.data.augment import CutMix, Cutout, HorizontalFlip, MixUp, Normalize, RandomCrop
+from cnnjax.data.augment import (
+    ColorJitter,
+    CutMix,
+    Cutout,
+    GaussianBlur,
+    HorizontalFlip,
+    MixUp,
+    Normalize,
+    OneOf,
+    RandomCrop,
+    RandomErasing,
+    RandomGray,
+    RandomResizedCrop,
+)
 from cnnjax.errors import BadArgument
 from cnnjax.train import (
     EMA,
@@ -90,6 +103,22 @@ RANGES = {
 # The same for the values' own fields.
 OF_VALUES = {
     (RandomCrop, "padding"): ([0, 1_000_000], [-1, 1_000_001, 0.5, True, None]),
+    (RandomCrop, "border"): (["zeros", "reflect"], []),
+    (RandomResizedCrop, "scale"): (
+        [(0.5, 0.5), (1e-4, 1)],
+        [(0, 1), (1, 0.5), (0.1, 1.1), 0.5, (0.1,), [0.1, 1], (NAN, 1)],
+    ),
+    (RandomResizedCrop, "ratio"): ([(0.01, 100)], [(0, 1), (1, 101), (True, 1)]),
+    (RandomErasing, "probability"): ([0, 1], [-0.1, 1.1, NAN, "1", True]),
+    (RandomErasing, "noise"): ([True], [1, None]),
+    (ColorJitter, "contrast"): ([0, 10], [-0.1, 11, None]),
+    (ColorJitter, "hue"): ([0, 0.5], [-0.1, 0.6]),
+    (RandomGray, "probability"): ([0, 1], [2, None]),
+    (GaussianBlur, "sigma"): ([(0.01, 100)], [(0, 1), 1]),
+    (GaussianBlur, "radius"): ([1, 1000], [0, 1001, 1.0]),
+    (MixUp, "each"): ([True], [1]),
+    (CutMix, "each"): ([True], ["yes"]),
+    (OneOf, "choices"): ([(MixUp(), CutMix())], [(), [MixUp()], (MixUp,), MixUp(), (3,)]),
     (Cutout, "size"): ([1, 1_000_000], [0, 1_000_001, "8", False]),
     (MixUp, "alpha"): ([0.2, 1, 1000], [0, -1, 1001, True, "1", NAN]),
     (CutMix, "alpha"): ([0.2, 1, 1000], [0, -1, 1001, True, "1", NAN]),

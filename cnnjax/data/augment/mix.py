@@ -92,14 +92,14 @@ class CutMix:
 class OneOf:
     """One of several augmentations for the whole batch, another one at each step.
 
-    `OneOf((MixUp(0.8), CutMix(1.0)))` is how photographs are usually mixed.
+    By default as photographs are usually mixed.
 
     Attributes:
         choices: augmentations that take no `Moment`, at least one.
         weights: how often each is chosen in proportion, numbers above 0; by default all alike.
     """
 
-    choices: tuple[Augmentation, ...]
+    choices: tuple[Augmentation, ...] = (MixUp(0.8), CutMix(1.0))
     weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
