@@ -21,10 +21,12 @@ from cnnjax.data.augment import (
     MixUp,
     Normalize,
     OneOf,
+    RandAugment,
     RandomCrop,
     RandomErasing,
     RandomGray,
     RandomResizedCrop,
+    TrivialAugment,
     VerticalFlip,
 )
 from cnnjax.errors import BadArgument, unknown
@@ -77,6 +79,8 @@ VALUES: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "color": ColorJitter,
         "gray": RandomGray,
         "blur": GaussianBlur,
+        "randaugment": RandAugment,
+        "trivialaugment": TrivialAugment,
         "normalize": Normalize,
         "cutout": Cutout,
         "erase": RandomErasing,

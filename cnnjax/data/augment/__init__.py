@@ -25,6 +25,12 @@ from cnnjax.data.augment.geometry import (
 )
 from cnnjax.data.augment.images import Augmentation, Moment, Normalize, normalize, takes_moment
 from cnnjax.data.augment.mix import CutMix, MixUp, OneOf
+from cnnjax.data.augment.policies import (
+    RandAugment,
+    TrivialAugment,
+    rand_augment,
+    trivial_augment,
+)
 from cnnjax.data.augment.resized import RandomResizedCrop, random_resized_crop
 
 __all__ = [
@@ -39,16 +45,19 @@ __all__ = [
     "Moment",
     "Normalize",
     "OneOf",
+    "RandAugment",
     "RandomCrop",
     "RandomErasing",
     "RandomGray",
     "RandomResizedCrop",
+    "TrivialAugment",
     "VerticalFlip",
     "alternating_flip",
     "color_jitter",
     "cutout",
     "gaussian_blur",
     "normalize",
+    "rand_augment",
     "random_crop",
     "random_erasing",
     "random_flip",
@@ -56,4 +65,5 @@ __all__ = [
     "random_resized_crop",
     "random_vertical_flip",
     "takes_moment",
+    "trivial_augment",
 ]

@@ -12,6 +12,20 @@ from cnnjax.typing import Array, Images, Key, Targets
 __all__ = ["CutMix", "MixUp", "OneOf"]
 
 
+def _shares(key: Key, alpha: float, each: bool, images: Images) -> Array:
+    """Return the share of its own that each image keeps, `[B]`, or `[1]` for all alike."""
+    shape = (len(images) if each else 1,)
+    return jax.random.beta(key, alpha, alpha, shape, dtype=jnp.float32)
+
+
+def _check(alpha: float, each: bool) -> None:
+    number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
+    if not (number and 0 < alpha <= 1000):
+        raise BadArgument(f"alpha: received {alpha!r}, allowed: numbers above 0, up to 1000")
+    if not isinstance(each, bool):
+        raise BadArgument(f"each: received {each!r}, allowed: True, False")
+
+
 @dataclasses.dataclass(frozen=True)
 class MixUp:
     """Every image blended with another of its batch, and the targets likewise.
@@ -137,17 +151,3 @@ class OneOf:
             return applied
 
         return jax.lax.switch(index, tuple(map(branch, self.choices)), own_key, images, targets)
-
-
-def _shares(key: Key, alpha: float, each: bool, images: Images) -> Array:
-    """Return the share of its own that each image keeps, `[B]`, or `[1]` for all alike."""
-    shape = (len(images) if each else 1,)
-    return jax.random.beta(key, alpha, alpha, shape, dtype=jnp.float32)
-
-
-def _check(alpha: float, each: bool) -> None:
-    number = isinstance(alpha, int | float) and not isinstance(alpha, bool)
-    if not (number and 0 < alpha <= 1000):
-        raise BadArgument(f"alpha: received {alpha!r}, allowed: numbers above 0, up to 1000")
-    if not isinstance(each, bool):
-        raise BadArgument(f"each: received {each!r}, allowed: True, False")
