@@ -71,6 +71,7 @@ RUN = "import sys; from cnnjax.cli import main; sys.exit(main({}))"
         (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out"), 1, "memory does not suffice (RES"),
         (ValueError("Maximum allowed dimension exceeded"), 1, "memory does not suffice (Maximum"),
         (ValueError("array is too big; `arr.size`"), 1, "memory does not suffice (array is"),
+        (ValueError("shape has a size exceeding 2^63"), 1, "memory does not suffice (shape has"),
         (RecursionError("maximum depth"), 1, "something is nested too deeply (maximum depth)"),
         (OverflowError("int too large"), 1, "a number is too large (int too large)"),
         (jax.errors.JaxRuntimeError("INTERNAL: x\nmore"), 1, "XLA: INTERNAL: x\n"),

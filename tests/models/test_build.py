@@ -158,3 +158,20 @@ def test_one_block_is_a_network(name):
     with ops.stock():
         logits, _ = jax.eval_shape(lambda x: model.init_with_output(keys, x, train=True), images)
     assert logits.shape == (2, 3)
+
+
+def test_a_batch_norm_is_there_where_it_is_asked_for():
+    """Of the class itself: its rows all say which."""
+    from cnnjax.models.vgg import VGG
+
+    images = np.zeros((1, 32, 32, 3), np.float32)
+    for asked in ({}, {"batch_norm": True}):
+        model = VGG((1, 1, 1, 1, 1), hidden=8, **asked)
+        init = lambda key, model=model: model.init(key, images, train=False)
+        assert ("batch_stats" in jax.eval_shape(init, jax.random.key(0))) == bool(asked)
+
+
+@pytest.mark.parametrize("depths", [(1, 1, 1, 1, "2"), (1, 1, 1.5, 1, 1), (1, 1, 1, 1)])
+def test_one_wrong_part_of_a_tuple_is_enough(depths):
+    with pytest.raises(BadArgument, match="depths"):
+        build("vgg11", depths=depths)

@@ -192,6 +192,12 @@ def test_what_could_be_something_else_is_refused_in_words(name):
         assert "allowed" in str(caught.value)
 
 
+def test_sets_of_what_has_no_order_are_described_in_one():
+    one, other = describe(frozenset({b"a", 1j, b"b"})), describe(frozenset({b"b", b"a", 1j}))
+    assert one == other
+    assert len(one["set"]) == 3
+
+
 def test_a_tracer_is_refused():
     with pytest.raises(BadArgument, match="traced"):
         jax.make_jaxpr(lambda x: describe(x) and x)(1.0)

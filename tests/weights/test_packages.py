@@ -127,7 +127,8 @@ def test_preprocessing_belongs_to_the_weights(monkeypatch, tmp_path):
     assert len(preprocessing_of("lenet5").mean) == 1
 
     config = tmp_path / "config.json"
-    monkeypatch.setattr("cnnjax.weights.preprocessing.download", lambda repository, names: config)
+    hub = {("timm/resnet50.a1_in1k", ("config.json",)): config}
+    monkeypatch.setattr("cnnjax.weights.preprocessing.download", lambda *asked: hub[asked])
     wanted = {"input_size": [3, 288, 288], "crop_pct": 1.0, "interpolation": "bicubic"}
     wanted |= {"mean": [0.1, 0.2, 0.3], "std": [1, 2, 3]}
     config.write_text(json.dumps({"pretrained_cfg": wanted}))
