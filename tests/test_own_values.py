@@ -74,7 +74,7 @@ def margin(logits, targets):
     return right - jnp.where(targets > 0, -jnp.inf, logits).max(axis=-1)
 
 
-def mean_of_two(average, variables, step):
+def mean_of_two(average, variables, step, steps):
     return jax.tree.map(lambda a, v: (a + v) / 2, average, variables)
 
 

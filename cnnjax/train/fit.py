@@ -112,7 +112,7 @@ def fit(
         mesh: of `data_parallel_mesh`, to share each batch out over its devices.
         stream: read the batches while the steps run, in place of putting the training set on the
             device whole; None does where it would take more than half of the memory that is left.
-            The run is the same.
+            The run is the same, to rounding: another program takes its steps.
 
     Raises:
         BadArgument: if the sets do not fit each other or the model, variables are not the model's,

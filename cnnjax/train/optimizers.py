@@ -24,6 +24,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Chain",
     "Lion",
     "Optimizer",
     "RMSProp",

@@ -23,6 +23,7 @@ __all__ = [
     "Polynomial",
     "Schedule",
     "Steps",
+    "Warmed",
 ]
 
 

@@ -287,7 +287,7 @@ def test_values_of_a_recipe_are_shown_as_they_are_written_in_python(tmp_path):
     assert shown == {
         "epochs": "10",
         "batch_size": "128",
-        "augment": "RandomCrop(padding=4), Cutout(size=2)",
+        "augment": "RandomCrop(padding=4, border=zeros), Cutout(size=2)",
         "loss": "CrossEntropy()",
         "optimizer": "SGD(decay=kernels, clip_norm=none, nesterov=false)",
         "schedule": "OneCycle(warmup=0.2)",

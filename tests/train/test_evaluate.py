@@ -87,12 +87,12 @@ def test_another_loss_is_evaluated_by_its_formula():
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_what_does_not_count_may_be_anything(loss):
-    logits = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    logits = np.random.default_rng(0).normal(size=(5, 7)).astype(np.float32)
     labels = np.array([0, 1, 2, 0, 1], np.int32)
     counted = np.array([True, True, False, True, False])
     spoiled = np.where(counted[:, None], logits, np.nan)
     recipe = Recipe(loss=LOSSES[loss], metrics={"top2": TopK(2), "recall": PerClassAccuracy()})
-    targets = jax.nn.one_hot(labels, 3)
+    targets = jax.nn.one_hot(labels, 7)
     sums = score(recipe, jnp.asarray(spoiled), targets, jnp.asarray(counted))
     pairs = zip(logits[counted].astype(float), labels[counted], strict=True)
     assert sums["loss"].tolist() == pytest.approx(
@@ -102,8 +102,8 @@ def test_what_does_not_count_may_be_anything(loss):
     assert sums["accuracy"].tolist() == [right[counted].sum(), 3]
     best = np.argsort(-logits, axis=1)[:, :2]
     assert sums["top2"].tolist() == [(best == labels[:, None]).any(1)[counted].sum(), 3]
-    each = [(right & counted & (labels == k)).sum() for k in range(3)]
-    assert sums["recall"].tolist() == [each, np.bincount(labels[counted], minlength=3).tolist()]
+    each = [(right & counted & (labels == k)).sum() for k in range(7)]
+    assert sums["recall"].tolist() == [each, np.bincount(labels[counted], minlength=7).tolist()]
 
 
 def test_metrics_of_a_whole_set_by_name():

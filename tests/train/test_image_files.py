@@ -39,8 +39,10 @@ def test_held_or_streamed_and_as_an_array(folder):
     source = from_folder(folder)
     array = Dataset("x", "train", source.images, source.labels, source.class_names)
     held = run(source)
-    same(held, run(source, stream=True))
     same(held, run(array))
+    streamed = run(source, stream=True)  # another program: to rounding
+    close = lambda one, other: np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+    jax.tree.map(close, held.state.params, streamed.state.params)
 
 
 def test_a_part_of_it_and_what_is_held_out(folder):
