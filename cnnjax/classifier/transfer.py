@@ -151,6 +151,7 @@ def transfer(
         "candidates": [each.to_dict() for each in candidates],
         "minutes": minutes,
         "seeds": seeds,
+        "crop_mode": crop_mode,
         "sets": [each.fingerprint() for each in (fit_set, held_out, test_set)],
     }
     with Experiment.opened(out, settings, say) as results:
@@ -264,11 +265,15 @@ def _all_parts(
             _candidate, work, probed["penalty"], hyper, plan["epochs"], name, show_run
         )
         tried.append({"method": "fine-tuned", **hyper.to_dict(), **results.remembered(name, part)})
-    can_be = range(0 if work.takes_probe else 1, len(tried))
+    can_be = [
+        index
+        for index, each in enumerate(tried)
+        if each["failure"] is None and (index or work.takes_probe)
+    ]
     if not can_be:
         raise Failed(
             f"{work.begun.network or 'the network'}: its head is not one linear layer, so a probe "
-            "cannot be it, and nothing was fine-tuned; give it more minutes, or candidates"
+            "cannot be it, and no fine-tuning ended well; give it more minutes, or smaller rates"
         )
     best = min(can_be, key=lambda i: (-tried[i]["accuracy"], tried[i]["loss"], i))
     chosen = candidates[best - 1] if best else None

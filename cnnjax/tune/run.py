@@ -100,7 +100,7 @@ def tune(
     fit_set, held_out = split_off(train_set, validation, 0)
     check(model, recipe, [hyper], fit_set, test_set, held_out)
     terms = _Terms(model, fit_set, held_out, test_set, recipe, hyper, metric, seed)
-    settings = _settings(terms, ordered, design, fresh, limit)
+    settings = _settings(terms, ordered, design, fresh)
     directory, maximize = Path(out), metric != "loss"
     search = _Search(terms, directory, limit, fresh, command or command_line())
     with opened(directory, ordered, design, seed, settings, maximize) as study:
@@ -155,9 +155,9 @@ class _Terms:
 
 
 def _settings(
-    terms: _Terms, space: dict[str, Domain], design: Design, fresh: int, limit: int
+    terms: _Terms, space: dict[str, Domain], design: Design, fresh: int
 ) -> dict[str, Any]:
-    del limit  # more trials extend a search; fewer are there already
+    """Return all that decides the results; not how many trials, since more extend a search."""
     return {
         "model": describe(terms.model, "out"),
         "recipe": terms.recipe.to_dict(),

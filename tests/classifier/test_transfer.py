@@ -9,6 +9,7 @@ from flax import linen as nn
 import cnnjax
 from cnnjax.classifier import Classifier, features, load
 from cnnjax.classifier import transfer as module
+from cnnjax.classifier.probe import Probe
 from cnnjax.data import Dataset, Preprocessing, Subset, split_off
 from cnnjax.errors import BadArgument, Failed
 from cnnjax.report.transfer import proportion, write_transfer_report
@@ -96,16 +97,39 @@ def test_the_probe_alone(weights, tmp_path):
     assert 0 <= done.results["neighbors"]["accuracy"] <= 1
 
 
-def test_norms_keep_their_statistics_and_the_rest_learns(weights, tmp_path):
+def test_norms_keep_their_statistics_and_the_rest_learns(weights, tmp_path, monkeypatch):
+    """Of a fine-tuned network: its probe is made useless, so that it is not chosen."""
+    useless = lambda features, labels, classes, penalty: Probe(
+        np.zeros((features.shape[1], classes), np.float32), np.zeros(classes, np.float32), penalty
+    )
+    monkeypatch.setattr(module, "fit_probe", useless)
     done = transferred(weights, tmp_path, candidates=RATES[:1])
+    assert done.results["chosen"] == 1
     begun = load(weights)
     now = done.classifier.variables
-    if done.results["chosen"] == 0:
-        pytest.skip("the probe was better")
     jax.tree.map(np.testing.assert_array_equal, begun.variables["batch_stats"], now["batch_stats"])
     for name, leaves in begun.variables["params"].items():
         same = all(np.array_equal(leaves[n], now["params"][name][n]) for n in leaves)
         assert same == ("bn" in name)
+
+
+def test_what_diverges_is_told_and_never_chosen(weights, tmp_path, monkeypatch):
+    """Nor where nothing else can be, and two that diverged are equally bad."""
+    wild = (Hyper(learning_rate=1e30, backbone_rate=1.0),) * 2
+    done = transferred(weights, tmp_path / "probe", candidates=wild)
+    assert done.results["chosen"] == 0
+    assert ["the loss is" in (each["failure"] or "") for each in done.results["tried"]] == [
+        False,
+        True,
+        True,
+    ]
+
+    def refuse(*arguments):
+        raise BadArgument("head: two of them")
+
+    monkeypatch.setattr(module, "with_head", refuse)
+    with pytest.raises(Failed, match="no fine-tuning ended well"):
+        transferred(weights, tmp_path / "none", candidates=wild)
 
 
 def test_called_again_it_trains_nothing_again(weights, tmp_path, monkeypatch):
