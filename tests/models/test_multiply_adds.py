@@ -19,7 +19,7 @@ from cnnjax.analysis.complexity import multiply_adds
 from cnnjax.analysis.trace import trace
 from cnnjax.models import MODELS, build, facts_of
 from cnnjax.models.ghostnet import GhostBottleneck
-from cnnjax.models.nfnet import ScaledConv
+from cnnjax.models.norm_free_blocks import ScaledConv
 from cnnjax.models.resnetv2 import StandardisedConv
 from cnnjax.nn import BatchNorm, GroupNorm, LayerNorm
 
