@@ -1,41 +1,23 @@
 """`transfer`: a network with weights, retrained to tell other classes apart."""
 
-import contextlib
 import dataclasses
 import functools
-import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnnjax.analysis.evaluation import probabilities
-from cnnjax.analysis.neighbors import nearest_neighbors
 from cnnjax.classifier.classifier import Classifier
-from cnnjax.classifier.features import features_of
-from cnnjax.classifier.probe import PENALTIES, Probe, fit_probe, with_head
+from cnnjax.classifier.retraining import Retraining, ShowRun
 from cnnjax.classifier.saved import load
 from cnnjax.data import Source, split_off
 from cnnjax.data.augment import HorizontalFlip, RandomCrop
 from cnnjax.errors import BadArgument, Failed, bounded, number
 from cnnjax.records import Experiment, command_line
-from cnnjax.train import (
-    AdamW,
-    Group,
-    Hyper,
-    NonFiniteLoss,
-    Progress,
-    Recipe,
-    backbone_and,
-    fit,
-    key_of,
-    norms_frozen,
-    predict,
-)
+from cnnjax.train import AdamW, Group, Hyper, Recipe, backbone_and, norms_frozen
 from cnnjax.train.identity import describe, fingerprint
 from cnnjax.weights import head_of
 
@@ -52,15 +34,11 @@ CANDIDATES = tuple(
 )
 """Scalars to choose from on held-out images, the most promising first."""
 
-_NEIGHBORS = 5
-
 # A training step is a forward pass and about twice as much backward, with something for the rest.
 _STEP_IN_FORWARDS = 3.5
 
 # Seconds that compiling a step of a mid-sized network takes; only to see whether it is worth it.
 _COMPILING = 25.0
-
-ShowRun = Callable[[str], AbstractContextManager[Progress]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,8 +133,9 @@ def transfer(
         "sets": [each.fingerprint() for each in (fit_set, held_out, test_set)],
     }
     with Experiment.opened(out, settings, say) as results:
-        work = _Work(begun, head, recipe, train_set, fit_set, held_out, test_set, Path(out))
-        found = _all_parts(work, results, candidates, minutes, seeds, start, show_run)
+        sets = (train_set, fit_set, held_out, test_set)
+        work = Retraining(begun, head, recipe, *sets, Path(out), show_run)
+        found = _all_parts(work, results, candidates, minutes, seeds, start)
         kept = load(out)
         logits = work.judged(kept, test_set)
         results.conclude(found)
@@ -164,92 +143,16 @@ def transfer(
     return Transferred(kept, found, logits)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Work:
-    """The network before, and the images."""
-
-    begun: Classifier
-    head: tuple[str, ...]
-    recipe: Recipe
-    train_set: Source
-    fit_set: Source
-    held_out: Source
-    test_set: Source
-    out: Path
-
-    def features(self, source: Source) -> np.ndarray:
-        return features_of(self.begun, source, cache=self.out / "features")
-
-    def probe(self, source: Source, penalty: float) -> Probe:
-        classes = len(self.train_set.class_names)
-        return fit_probe(self.features(source), np.asarray(source.labels), classes, penalty)
-
-    @functools.cached_property
-    def takes_probe(self) -> bool:
-        """Whether a probe can be the network's head: some have two, or one of several layers."""
-        width = self.features(self.held_out).shape[1]
-        classes = len(self.train_set.class_names)
-        blank = Probe(np.zeros((width, classes), np.float32), np.zeros(classes, np.float32), 0.0)
-        try:
-            with_head(self.begun.variables, self.head, blank)
-        except BadArgument:
-            return False
-        return True
-
-    def started(self, probe: Probe) -> Classifier:
-        """Return the network with a probe as its head; with a head at 0 where none can be."""
-        if not self.takes_probe:
-            return self.begun
-        variables = with_head(self.begun.variables, self.head, probe)
-        return dataclasses.replace(self.begun, variables=variables)
-
-    def tuned(
-        self,
-        source: Source,
-        penalty: float,
-        hyper: Hyper,
-        epochs: int,
-        seed: int,
-        name: str,
-        show_run: ShowRun | None,
-    ) -> tuple[Classifier, dict[str, Any]]:
-        """Return the network fine-tuned on a source from its probe, and how the run went."""
-        start = self.started(self.probe(source, penalty))
-        judged = self.held_out if source is self.fit_set else None
-        with show_run(name) if show_run else contextlib.nullcontext() as progress:
-            run = fit(
-                start.model,
-                source,
-                None,
-                dataclasses.replace(self.recipe, epochs=epochs),
-                hyper,
-                key_of(seed),
-                validation=judged,
-                variables=start.variables,
-                normalization=start.normalization,
-                progress=progress,
-                checkpoint_dir=self.out / "checkpoints" / name.replace(" ", "_"),
-            )
-        about = {"history": run.history, "seconds": run.train_seconds + run.compile_seconds}
-        return dataclasses.replace(start, variables=run.variables), about
-
-    def judged(self, classifier: Classifier, source: Source) -> np.ndarray:
-        """Return the logits `[N, K]` of a source."""
-        mean, std = classifier.normalization
-        return predict(classifier.model, classifier.variables, source, mean=mean, std=std)
-
-
 def _all_parts(
-    work: _Work,
+    work: Retraining,
     results: Experiment,
     candidates: Sequence[Hyper],
     minutes: float | None,
     seeds: int,
     start: float,
-    show_run: ShowRun | None,
 ) -> dict[str, Any]:
     """Probe, fine-tune, choose, train on everything, and look at the test images."""
-    probed = results.remembered("probe", functools.partial(_probe_part, work))
+    probed = results.remembered("probe", work.probed)
     plan = {"candidates": len(candidates), "epochs": work.recipe.epochs}
     if minutes is not None:
         part = functools.partial(_plan, work, len(candidates), minutes, probed, start)
@@ -261,9 +164,7 @@ def _all_parts(
         late = index and _late(minutes, start, tried[-1]["seconds"])
         if late and name not in results:
             break
-        part = functools.partial(
-            _candidate, work, probed["penalty"], hyper, plan["epochs"], name, show_run
-        )
+        part = functools.partial(work.candidate, probed["penalty"], hyper, plan["epochs"], name)
         tried.append({"method": "fine-tuned", **hyper.to_dict(), **results.remembered(name, part)})
     can_be = [
         index
@@ -280,9 +181,7 @@ def _all_parts(
     runs = []
     for seed in range(seeds if chosen else 1):
         name = f"chosen, seed {seed}"
-        part = functools.partial(
-            _chosen, work, probed["penalty"], chosen, plan["epochs"], seed, name, show_run
-        )
+        part = functools.partial(work.chosen, probed["penalty"], chosen, plan["epochs"], seed, name)
         runs.append({"seed": seed, **results.remembered(name, part)})
     images = {"train": work.train_set, "held_out": work.held_out, "test": work.test_set}
     return {
@@ -300,65 +199,8 @@ def _all_parts(
     }
 
 
-def _chosen(
-    work: _Work,
-    penalty: float,
-    hyper: Hyper | None,
-    epochs: int,
-    seed: int,
-    name: str,
-    show_run: ShowRun | None,
-) -> dict[str, Any]:
-    """Train what was chosen on all training images, and judge it; that of seed 0 is saved."""
-    about: dict[str, Any] = {}
-    if hyper is None:
-        final = work.started(work.probe(work.train_set, penalty))
-    else:
-        final, about = work.tuned(work.train_set, penalty, hyper, epochs, seed, name, show_run)
-    if seed == 0:
-        final.save(work.out)
-    scores = _judgement(work.judged(final, work.test_set), np.asarray(work.test_set.labels))
-    return {**about, **scores}
-
-
-def _probe_part(work: _Work) -> dict[str, Any]:
-    """Choose the penalty of the probe on the held-out images."""
-    begun = time.monotonic()
-    known = work.features(work.fit_set)
-    seconds = time.monotonic() - begun
-    asked = work.features(work.held_out)
-    labels, wanted = np.asarray(work.fit_set.labels), np.asarray(work.held_out.labels)
-    classes = len(work.train_set.class_names)
-    scores = []
-    for penalty in PENALTIES:
-        probe = fit_probe(known, labels, classes, penalty)
-        scores.append({"penalty": penalty, **_judgement(probe.logits(asked), wanted)})
-    best = min(scores, key=lambda each: (-each["accuracy"], each["loss"]))
-    k = min(_NEIGHBORS, len(labels))
-    near = nearest_neighbors(known, labels, asked, classes=classes, k=k)
-    neighbors = {"k": k, "accuracy": float((near == wanted).mean())}
-    return {**best, "penalties": scores, "neighbors": neighbors, "feature_seconds": seconds}
-
-
-def _candidate(
-    work: _Work,
-    penalty: float,
-    hyper: Hyper,
-    epochs: int,
-    name: str,
-    show_run: ShowRun | None,
-) -> dict[str, Any]:
-    """Fine-tune with some scalars and judge that on the held-out images."""
-    try:
-        tuned, about = work.tuned(work.fit_set, penalty, hyper, epochs, 0, name, show_run)
-    except NonFiniteLoss as error:
-        return {"failure": str(error), "accuracy": 0.0, "loss": math.inf, "seconds": 0.0}
-    scores = _judgement(work.judged(tuned, work.held_out), np.asarray(work.held_out.labels))
-    return {"failure": None, **scores, **about}
-
-
 def _plan(
-    work: _Work, candidates: int, minutes: float, probed: Mapping[str, Any], start: float
+    work: Retraining, candidates: int, minutes: float, probed: Mapping[str, Any], start: float
 ) -> dict[str, Any]:
     """Return how many candidates there is time for, and how many epochs of each."""
     epochs = work.recipe.epochs
@@ -376,13 +218,6 @@ def _plan(
 def _late(minutes: float | None, start: float, one: float) -> bool:
     """Whether another candidate, and the last training after it, would end too late."""
     return minutes is not None and time.monotonic() - start + 2 * one > 60 * minutes
-
-
-def _judgement(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    likely = probabilities(np.asarray(logits, np.float64))
-    right = likely[np.arange(len(labels)), labels]
-    accuracy = float((likely.argmax(axis=1) == labels).mean())
-    return {"accuracy": accuracy, "loss": float(-np.log(np.maximum(right, 1e-30)).mean())}
 
 
 def _groups(begun: Classifier, head: Sequence[str]) -> tuple[Group, ...]:

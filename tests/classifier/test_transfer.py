@@ -8,7 +8,7 @@ from flax import linen as nn
 
 import cnnjax
 from cnnjax.classifier import Classifier, features, load
-from cnnjax.classifier import transfer as module
+from cnnjax.classifier import retraining as module
 from cnnjax.classifier.probe import Probe
 from cnnjax.data import Dataset, Preprocessing, Subset, split_off
 from cnnjax.errors import BadArgument, Failed
