@@ -6,13 +6,13 @@ from typing import Annotated
 import tyro
 
 from cnnjax import compare as comparison
-from cnnjax.cli.arguments import MOST_SEEDS, metavar, option
+from cnnjax.cli.arguments import MOST_SEEDS, metavar
+from cnnjax.cli.images import SharedImages
 from cnnjax.cli.settings import Settings, SharedSettings
-from cnnjax.data import load_splits
 from cnnjax.errors import bounded
 from cnnjax.records import command_line
 from cnnjax.report import check_packages, print_tables, write_report
-from cnnjax.terminal import console, print_json, tell
+from cnnjax.terminal import console, print_json
 from cnnjax.train import show_progress
 
 __all__ = ["compare"]
@@ -21,14 +21,10 @@ __all__ = ["compare"]
 def compare(
     networks: Annotated[tuple[str, ...], tyro.conf.Positional, metavar("NETWORK ...")],
     *,
-    data: Annotated[str, metavar("NAME")],
+    source: SharedImages,
     out: Annotated[Path, metavar("DIR")],
     seeds: Annotated[int, metavar("N")] = 3,
     validation: Annotated[float, metavar("SHARE")] = 0.1,
-    train_split: Annotated[str | None, option("SPLIT")] = None,
-    test_split: Annotated[str | None, option("SPLIT")] = None,
-    resize: Annotated[str | None, option("PIXELS[:MODE]")] = None,
-    data_dir: Annotated[Path | None, option("DIR")] = None,
     json: bool = False,
     settings: SharedSettings = Settings(),  # noqa: B008 (frozen)
 ) -> int:
@@ -44,16 +40,10 @@ def compare(
 
     Args:
         networks: [LABEL=]NAME[:field=value,...] each, NAME from `cnnjax models`.
-        data: mnist5k, digits, any name that TFDS knows, folder:PATH or list:FILE; NAME[:5000] and
-            NAME[:5000,stratified] are parts of what is trained on.
+        source: of the images to learn from, and to be judged by.
         out: the directory for the results: new, empty, or of this comparison.
         seeds: runs of each network, with seeds 0, 1, ...
         validation: share of the training set held out for the learning curves; 0 for none.
-        train_split: what to train on, such as 'train[:1000]'; by default train.
-        test_split: what to test on; by default test, else validation, else a fifth of train.
-        resize: side of the images in pixels, all then square; of the longer side the middle is
-            kept, with :squash or :pad all. By default they stay as they are.
-        data_dir: where prepared datasets are, else TFDS_DATA_DIR.
         json: print results.json, and neither progress nor tables.
         settings: of each run.
     """
@@ -61,10 +51,7 @@ def compare(
     bounded("seeds", seeds, 1, MOST_SEEDS)
     contestants = comparison.parse_contestants(networks)
     check_packages()
-    parts = load_splits(
-        data, data_dir, train_split=train_split, test_split=test_split, resize=resize
-    )
-    tell(parts.note)
+    parts = source.splits()
     results = comparison.compare(
         contestants,
         parts.train,

@@ -7,9 +7,9 @@ import numpy as np
 import tyro
 
 from cnnjax.cli.arguments import metavar, option
+from cnnjax.cli.images import SharedImages
 from cnnjax.cli.settings import Settings, SharedSettings
 from cnnjax.cli.values import VALUES, read_space, read_value
-from cnnjax.data import load_splits
 from cnnjax.errors import Failed
 from cnnjax.files import replacing
 from cnnjax.models import build
@@ -27,7 +27,7 @@ _SHOWN = 10
 def sweep(
     network: Annotated[str, tyro.conf.Positional, metavar("NETWORK")],
     *,
-    data: Annotated[str, metavar("NAME")],
+    source: SharedImages,
     over: Annotated[str, metavar("SCALAR=DOMAIN,...")],
     out: Annotated[Path, metavar("DIR")],
     design: Annotated[str, metavar("VALUE")] = "tpe",
@@ -37,10 +37,6 @@ def sweep(
     fresh: Annotated[int, metavar("N")] = 3,
     seed: Annotated[int, metavar("N")] = 0,
     validation: Annotated[float, metavar("SHARE")] = 0.1,
-    train_split: Annotated[str | None, option("SPLIT")] = None,
-    test_split: Annotated[str | None, option("SPLIT")] = None,
-    resize: Annotated[str | None, option("PIXELS[:MODE]")] = None,
-    data_dir: Annotated[Path | None, option("DIR")] = None,
     spec: Annotated[str | None, option("SPEC")] = None,
     json: bool = False,
     settings: SharedSettings = Settings(),  # noqa: B008 (frozen)
@@ -59,8 +55,7 @@ def sweep(
 
     Args:
         network: a name from `cnnjax models`.
-        data: mnist5k, digits, any name that TFDS knows, folder:PATH or list:FILE; NAME[:5000] and
-            NAME[:5000,stratified] are parts of what is trained on.
+        source: of the images to learn from, and to be judged by.
         over: what is searched: a domain for each scalar, of uniform:low=0,high=1,
             loguniform:low=0.01,high=1 and choice:values=(0,0.1).
         out: the directory for the results: new, empty, or of this search.
@@ -71,11 +66,6 @@ def sweep(
         fresh: runs of the winner.
         seed: of the design and of the trials; those after it are the winner's.
         validation: share of the training set held out for the scores.
-        train_split: what to train on, such as 'train[:1000]'; by default train.
-        test_split: what to test on; by default test, else validation, else a fifth of train.
-        resize: side of the images in pixels, all then square; of the longer side the middle is
-            kept, with :squash or :pad all. By default they stay as they are.
-        data_dir: where prepared datasets are, else TFDS_DATA_DIR.
         spec: the layers of the network cnn, such as conv32-relu-pool-fc10.
         json: print results.json, and neither progress nor tables.
         settings: of each run; what is searched overrides them.
@@ -84,10 +74,7 @@ def sweep(
     space, chosen = read_space(over), read_value("design", design)
     if trials is None and not isinstance(chosen, VALUES["design"]["grid"]):  # type: ignore[arg-type]
         trials = 16
-    parts = load_splits(
-        data, data_dir, train_split=train_split, test_split=test_split, resize=resize
-    )
-    tell(parts.note)
+    parts = source.splits()
     fields: dict[str, Any] = {"num_classes": parts.train.num_classes}
     results = tune(
         build(network, **fields, **({} if spec is None else {"spec": spec})),

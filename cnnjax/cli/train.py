@@ -14,9 +14,10 @@ import tyro
 from cnnjax.classifier import Classifier
 from cnnjax.classifier import load as load_classifier
 from cnnjax.cli.arguments import metavar, option
+from cnnjax.cli.images import SharedImages
 from cnnjax.cli.preemption import TERMINATED, Terminated, ended_by_sigterm
 from cnnjax.cli.settings import Settings, SharedSettings
-from cnnjax.data import Preprocessing, load_splits, split_off
+from cnnjax.data import Preprocessing, split_off
 from cnnjax.files import replacing
 from cnnjax.models import build
 from cnnjax.records import (
@@ -37,15 +38,11 @@ __all__ = ["train"]
 def train(
     network: Annotated[str, tyro.conf.Positional, metavar("NETWORK")],
     *,
-    data: Annotated[str, metavar("NAME")],
+    source: SharedImages,
     out: Annotated[Path, metavar("DIR")],
     seed: Annotated[int, metavar("N")] = 0,
     weights: Annotated[str | None, option("SOURCE")] = None,
-    resize: Annotated[str | None, option("PIXELS[:MODE]")] = None,
-    train_split: Annotated[str | None, option("SPLIT")] = None,
-    test_split: Annotated[str | None, option("SPLIT")] = None,
     validation: Annotated[float, metavar("SHARE")] = 0.0,
-    data_dir: Annotated[Path | None, option("DIR")] = None,
     spec: Annotated[str | None, option("SPEC")] = None,
     dtype: Literal["float32", "bfloat16"] = "float32",
     data_parallel: bool = False,
@@ -65,19 +62,13 @@ def train(
 
     Args:
         network: a name from `cnnjax models`.
-        data: mnist5k, digits, any name that TFDS knows, folder:PATH or list:FILE; NAME[:5000] and
-            NAME[:5000,stratified] are parts of what is trained on.
+        source: of the images to learn from, and to be judged by.
         out: the directory for run.json, weights.safetensors, metrics.jsonl, checkpoints and, with
             the extra report, curves.svg.
         seed: the run's only source of randomness.
         weights: what to start from: package, a file of weights, a directory that this command left,
             or a hub id; a head for another number of classes is new and starts at zero.
-        resize: side of the images in pixels, all then square; of the longer side the middle is
-            kept, with :squash or :pad all. By default they stay as they are.
-        train_split: what to train on, such as 'train[:1000]'; by default train.
-        test_split: what to test on; by default test, else validation, else a fifth of train.
         validation: share of the training set held out and evaluated after every epoch.
-        data_dir: where prepared datasets are, else TFDS_DATA_DIR.
         spec: the layers of the network cnn, such as conv32-relu-pool-fc10.
         dtype: of the computation; parameters stay float32.
         data_parallel: share each batch out over all devices.
@@ -88,10 +79,7 @@ def train(
     """
     recipe, hyper = settings.chosen()
     key = key_of(seed)
-    parts = load_splits(
-        data, data_dir, train_split=train_split, test_split=test_split, resize=resize
-    )
-    tell(parts.note)
+    parts = source.splits()
     train_set, test_set = parts.train, parts.test
     held_out = None
     if validation:
@@ -134,7 +122,7 @@ def train(
             mesh=data_parallel_mesh() if data_parallel else None,
         )
 
-    shown = contextlib.nullcontext() if json else show_progress(f"{network} on {data}")
+    shown = contextlib.nullcontext() if json else show_progress(f"{network} on {source.data}")
     try:
         with shown as progress, ended_by_sigterm(progress) as watched:
             done = run(watched)
@@ -158,7 +146,7 @@ def train(
         "network": network,
         **classifier.fields,
         "weights": weights,
-        "data": data,
+        "data": source.data,
         "train_split": train_set.split,
         "test_split": test_set.split,
         "image_shape": [height, width, channels],

@@ -10,11 +10,11 @@ import tyro
 from cnnjax.classifier.transfer import CANDIDATES, RECIPE
 from cnnjax.classifier.transfer import transfer as retrain
 from cnnjax.cli.arguments import metavar, option
+from cnnjax.cli.images import SharedImages
 from cnnjax.cli.values import read_values
-from cnnjax.data import load_splits
 from cnnjax.report import check_packages
 from cnnjax.report.transfer import proportion, write_transfer_report
-from cnnjax.terminal import print_json, print_table, tell
+from cnnjax.terminal import print_json, print_table
 from cnnjax.train import show_progress
 
 __all__ = ["transfer"]
@@ -26,7 +26,7 @@ _BACKBONE_RATE = float(CANDIDATES[0].backbone_rate)
 def transfer(
     network: Annotated[str, tyro.conf.Positional, metavar("NETWORK")],
     *,
-    data: Annotated[str, metavar("NAME")],
+    source: SharedImages,
     out: Annotated[Path, metavar("DIR")],
     weights: Annotated[str, metavar("SOURCE")] = "package",
     minutes: Annotated[float | None, option("M")] = None,
@@ -38,10 +38,6 @@ def transfer(
     probe_only: bool = False,
     validation: Annotated[float, metavar("SHARE")] = 0.2,
     seeds: Annotated[int, metavar("N")] = 1,
-    resize: Annotated[str | None, option("PIXELS[:MODE]")] = None,
-    train_split: Annotated[str | None, option("SPLIT")] = None,
-    test_split: Annotated[str | None, option("SPLIT")] = None,
-    data_dir: Annotated[Path | None, option("DIR")] = None,
     json: bool = False,
 ) -> None:
     """Retrain a network with published weights to tell other classes apart.
@@ -57,7 +53,7 @@ def transfer(
 
     Args:
         network: a name from `cnnjax models`.
-        data: a data set as cnnjax train takes it.
+        source: of the images to learn from, and to be judged by.
         out: the directory for the results: new, empty, or of this retraining.
         weights: package, a file of weights, a directory that train or transfer left, or a hub id.
         minutes: to be done in, about: fewer epochs and rates, or the probe alone, where time is
@@ -70,18 +66,10 @@ def transfer(
         probe_only: no fine-tuning.
         validation: share of the training images to choose by.
         seeds: trainings of what was chosen; the first is kept, all are told.
-        resize: side of the images in pixels, all then square; of the longer side the middle is
-            kept, with :squash or :pad all. By default they stay as they are.
-        train_split: what to train on, such as 'train[:1000]'; by default train.
-        test_split: what to test on; by default test, else validation, else a fifth of train.
-        data_dir: where prepared datasets are, else TFDS_DATA_DIR.
         json: print what was found as JSON, and nothing else.
     """
     check_packages()
-    parts = load_splits(
-        data, data_dir, train_split=train_split, test_split=test_split, resize=resize
-    )
-    tell(parts.note)
+    parts = source.splits()
     recipe = dataclasses.replace(RECIPE, epochs=epochs, batch_size=batch_size)
     if augment is not None:
         recipe = dataclasses.replace(recipe, augment=read_values("augment", augment))

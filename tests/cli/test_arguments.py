@@ -17,6 +17,7 @@ import tyro
 
 from cnnjax import cli
 from cnnjax.cli import arguments, main, settings, summary
+from cnnjax.cli.images import Images
 from cnnjax.compare import parse_contestants
 from cnnjax.data.augment import HorizontalFlip
 from cnnjax.errors import BadArgument
@@ -84,7 +85,9 @@ def is_path(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_path_is_declared_as_one(name):
-    for parameter in inspect.signature(COMMANDS[name], eval_str=True).parameters.values():
+    shared = inspect.signature(Images, eval_str=True).parameters.values()
+    own = inspect.signature(COMMANDS[name], eval_str=True).parameters.values()
+    for parameter in (*own, *shared):
         if is_path(parameter.name):
             assert "Path" in str(parameter.annotation), parameter
 

@@ -4,7 +4,6 @@ import sys
 import numpy as np
 import pytest
 
-from cnnjax.cli import compare as command
 from cnnjax.cli import main
 from cnnjax.data import Dataset, Splits
 
@@ -23,7 +22,7 @@ def _toy_data(monkeypatch):
     def load_splits(name, *_, **__):
         return Splits(part(name, "train"), part(name, "test"), "toy/1.0.0", "")
 
-    monkeypatch.setattr(command, "load_splits", load_splits)
+    monkeypatch.setattr("cnnjax.cli.images.load_splits", load_splits)
 
 
 def compare(out, *more, networks=NETWORKS):
